@@ -1,0 +1,228 @@
+//! Builds the Hermit kernel and hands it to the linker as one object.
+//!
+//! 1. `kernel/hermit` names the kernel and locks every crate it is made of; cargo tells where the kernel's source lies.
+//! 2. That source is copied below `OUT_DIR` and `kernel/patches/*.patch` are applied to the copy.
+//! 3. The copy is built for `x86_64-unknown-none` with frame pointers, as a static library.
+//! 4. The library is reduced to one object whose only global symbols are `_start` and `sys_*`: the kernel has its own allocator,
+//!    panic handler and `log`, and they must not meet the application's.
+//!
+//! For any other target than Hermit there is nothing to build: the crate's portable parts are tested on the host.
+
+use core::fmt::Display;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+use cargo_metadata::MetadataCommand;
+
+const KERNEL: &str = "hermit-kernel";
+const KERNEL_TARGET: &str = "x86_64-unknown-none";
+/// The kernel's log until the application sets a level: its `info` is a screenful at each boot.
+const BOOT_LOG_LEVEL: &str = "warn";
+
+fn main() {
+    for input in ["build.rs", "hermit", "patches", "image.ld"] {
+        println!("cargo::rerun-if-changed={input}");
+    }
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("hermit") {
+        return;
+    }
+    if let Err(message) = build() {
+        println!("cargo::error={message}");
+        exit(1);
+    }
+}
+
+fn build() -> Result<(), String> {
+    let here = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(variable("OUT_DIR")?);
+
+    // Everything is put together in a staging folder and only what differs is copied on, so that a changed linker script, say,
+    // does not make the inner cargo build the kernel again.
+    let staging = out.join("staging");
+    if staging.exists() {
+        fs::remove_dir_all(&staging).map_err(|error| failed(&staging, &error))?;
+    }
+    let (graph, kernel) = (staging.join("hermit"), staging.join(KERNEL));
+    copy_tree(&here.join("hermit"), &graph)?;
+    copy_tree(&kernel_source(&here.join("hermit"))?, &kernel)?;
+    for patch in files_in(&here.join("patches"), "patch")? {
+        apply(&patch, &kernel)?;
+    }
+    let manifest = graph.join("Cargo.toml");
+    let patched = format!("\n[patch.crates-io]\n{KERNEL} = {{ path = \"../{KERNEL}\" }}\n");
+    write(&manifest, read(&manifest)? + &patched)?;
+
+    let sources = out.join("sources");
+    copy_tree(&staging, &sources)?;
+    let library = compile(&sources.join("hermit"))?;
+    localise(&library, &out)?;
+
+    let script = "image.ld";
+    copy_file(&here.join(script), &out.join(script))?;
+    println!("cargo::rustc-link-search=native={}", out.display());
+    println!("cargo::rustc-link-lib=static=hermit");
+    Ok(())
+}
+
+/// Where cargo keeps the kernel's source, with the checksum that the lock file demands.
+fn kernel_source(graph: &Path) -> Result<PathBuf, String> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(graph.join("Cargo.toml"))
+        .other_options(vec!["--locked".into()])
+        .exec()
+        .map_err(|error| format!("cargo metadata of {}: {error}", graph.display()))?;
+    let kernel = metadata
+        .packages
+        .iter()
+        .find(|package| package.name.as_str() == KERNEL)
+        .ok_or_else(|| format!("{KERNEL} is not a dependency of {}", graph.display()))?;
+    let manifest = kernel.manifest_path.as_std_path();
+    Ok(manifest.parent().unwrap_or(manifest).to_path_buf())
+}
+
+/// Applies a patch file: prose, then a unified diff of any number of files, with the prefixes `a/` and `b/`.
+fn apply(patch: &Path, tree: &Path) -> Result<(), String> {
+    let text = read(patch)?;
+    let failed = |what: &str, why: &dyn Display| format!("{}: {what}: {why}", patch.display());
+    for part in text.split("\ndiff --git ").skip(1) {
+        let start = part
+            .find("--- ")
+            .ok_or_else(|| failed("a part", &"has no `---` line"))?;
+        // The split took the last line's end.
+        let part = format!("{}\n", part[start..].trim_end_matches('\n'));
+        let diff =
+            diffy::Patch::from_str(&part).map_err(|error| failed("cannot be read", &error))?;
+        let name = diff
+            .modified()
+            .and_then(|name| name.strip_prefix("b/"))
+            .ok_or_else(|| failed("a part", &"names no file below `b/`"))?;
+        let file = tree.join(name);
+        let before = match diff.original() {
+            Some("/dev/null") => String::new(),
+            _ => read(&file)?,
+        };
+        let after = diffy::apply(&before, &diff).map_err(|error| failed(name, &error))?;
+        write(&file, after)?;
+    }
+    Ok(())
+}
+
+/// Builds the static library of the graph in `graph`.
+fn compile(graph: &Path) -> Result<PathBuf, String> {
+    let target = graph.join("target");
+    let mut cargo = Command::new(variable("CARGO")?);
+    // The outer cargo speaks to its build scripts through these; the inner one must not take them for its own.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if (name.starts_with("CARGO_") && name != "CARGO_HOME") || name == "RUSTFLAGS" {
+            cargo.env_remove(&*name);
+        }
+    }
+    cargo
+        .current_dir(graph)
+        .args(["build", "--release", "--target", KERNEL_TARGET])
+        .args([
+            "-Zbuild-std=core,alloc",
+            "-Zbuild-std-features=compiler-builtins-mem",
+        ])
+        .arg("--target-dir")
+        .arg(&target)
+        .env("RUSTC", variable("RUSTC")?)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", "-Cforce-frame-pointers=yes")
+        .env("HERMIT_LOG_LEVEL_FILTER", BOOT_LOG_LEVEL)
+        .env("NO_COLOR", "1");
+    run(&mut cargo)?;
+    Ok(target
+        .join(KERNEL_TARGET)
+        .join("release/libhermit_object.a"))
+}
+
+/// One object out of all of `library`, with `_start` and `sys_*` as its only global symbols, in an archive for the linker.
+fn localise(library: &Path, out: &Path) -> Result<(), String> {
+    let object = out.join("hermit.o");
+    run(Command::new("ld")
+        .args(["-r", "--whole-archive"])
+        .arg(library)
+        .arg("-o")
+        .arg(&object))?;
+    run(Command::new("objcopy")
+        .args([
+            "--wildcard",
+            "--keep-global-symbol=_start",
+            "--keep-global-symbol=sys_*",
+        ])
+        .arg(&object))?;
+    let archive = out.join("libhermit.a");
+    if archive.exists() {
+        fs::remove_file(&archive).map_err(|error| failed(&archive, &error))?;
+    }
+    run(Command::new("ar").arg("rcs").arg(&archive).arg(&object))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .map_err(|error| format!("{name} cannot be run: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    Err(format!(
+        "{name} failed ({}); its output is above",
+        output.status
+    ))
+}
+
+fn variable(name: &str) -> Result<String, String> {
+    env::var(name).map_err(|error| format!("{name}: {error}"))
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| failed(path, &error))
+}
+
+fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| failed(path, &error))
+}
+
+/// The files in `folder` that end in `.extension`, in the order of their names.
+fn files_in(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, String> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .map_err(|error| failed(folder, &error))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|it| it == extension))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Copies a file unless its copy is the same already: a new modification time would make cargo compile it again.
+fn copy_file(from: &Path, to: &Path) -> Result<(), String> {
+    let bytes = fs::read(from).map_err(|error| failed(from, &error))?;
+    if fs::read(to).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    write(to, bytes)
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<(), String> {
+    fs::create_dir_all(to).map_err(|error| failed(to, &error))?;
+    for entry in fs::read_dir(from).map_err(|error| failed(from, &error))? {
+        let entry = entry.map_err(|error| failed(from, &error))?;
+        let (source, copy) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy_tree(&source, &copy)?;
+        } else {
+            copy_file(&source, &copy)?;
+        }
+    }
+    Ok(())
+}
+
+fn failed(path: &Path, error: &dyn Display) -> String {
+    format!("{}: {error}", path.display())
+}

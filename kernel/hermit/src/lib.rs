@@ -1,0 +1,117 @@
+//! What the image's object exports besides the kernel's own `sys_*` functions.
+//!
+//! kernel/build.rs keeps `_start` and every `sys_*` symbol global and makes all others local, so the kernel's allocator, panic
+//! handler, `log` and `core` cannot meet the application's. The functions here add what the kernel's system calls lack. They run
+//! on the caller's stack and leave the interrupt flag as they found it, unlike those system calls, which switch to the kernel
+//! stack and end with interrupts enabled: these may be called with interrupts masked, except where a wait is the purpose.
+//!
+//! `kernel/src/sys.rs` declares the same functions: keep both in step.
+#![no_std]
+
+use hermit::mm::{PhysAddr, VirtAddr, virtual_to_physical};
+
+/// A deadline that never comes, for [`sys_irq_wait`].
+const NEVER: u64 = u64::MAX;
+/// What [`sys_virt_to_phys`] returns for an address that is not mapped.
+const NOT_MAPPED: u64 = u64::MAX;
+
+/// From now on interrupt `vector` wakes the task in [`sys_irq_wait`].
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_irq_claim(vector: u8) {
+    hermit::wait::claim(vector);
+}
+
+/// Blocks the current task until a claimed vector is raised or until `deadline` (see [`sys_ticks_micros`]). True if one was raised
+/// since the last call.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_irq_wait(deadline: u64) -> bool {
+    hermit::wait::for_interrupt((deadline != NEVER).then_some(deadline))
+}
+
+/// Blocks the current task until `deadline` (see [`sys_ticks_micros`]); never spins.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_sleep_until(deadline: u64) {
+    hermit::wait::until(deadline);
+}
+
+/// Microseconds since the time stamp counter was zero. Monotonic.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_ticks_micros() -> u64 {
+    hermit::time::ticks_micros()
+}
+
+/// Frequency of the time stamp counter in MHz.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_frequency_mhz() -> u16 {
+    hermit::time::frequency_mhz()
+}
+
+/// Microseconds since the Unix epoch.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_unix_micros() -> u64 {
+    hermit::time::unix_micros()
+}
+
+/// Time stamp counter ticks that the core has spent halted since boot.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_idle_ticks() -> u64 {
+    hermit::idle::ticks()
+}
+
+/// The physical address behind a virtual one, `u64::MAX` if there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_virt_to_phys(address: u64) -> u64 {
+    VirtAddr::try_new(address)
+        .ok()
+        .and_then(virtual_to_physical)
+        .map_or(NOT_MAPPED, |address| address.as_u64())
+}
+
+/// Maps `bytes` of device registers at a physical address, uncached, for ever; returns the virtual address. Both are multiples of
+/// 4096. Panics if there is no memory for page tables.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_map_device(physical: u64, bytes: usize) -> u64 {
+    let (writable, no_execution, no_cache) = (true, true, true);
+    hermit::mm::map(PhysAddr::new(physical), bytes, writable, no_execution, no_cache).as_u64()
+}
+
+/// The description of the virtio-mmio device `index` on the kernel's command line, in Linux's form `SIZE@ADDRESS:IRQ`. Returns its
+/// length in bytes and stores its address; 0 when there are no more.
+///
+/// # Safety
+/// `text` must be valid for a write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sys_virtio_mmio(index: usize, text: *mut *const u8) -> usize {
+    let Some(device) = hermit::virtio_mmio().get(index) else {
+        return 0;
+    };
+    // SAFETY: the caller's duty.
+    unsafe { text.write(device.as_ptr()) };
+    device.len()
+}
+
+/// Sets the most verbose level that the kernel logs: 0 off, 1 error, 2 warning, 3 information, 4 debug, 5 and more trace.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_set_log_level(level: u8) {
+    log::set_max_level(match level {
+        0 => log::LevelFilter::Off,
+        1 => log::LevelFilter::Error,
+        2 => log::LevelFilter::Warn,
+        3 => log::LevelFilter::Info,
+        4 => log::LevelFilter::Debug,
+        _ => log::LevelFilter::Trace,
+    });
+}
+
+/// Prints `length` bytes at `text` on the console without taking its lock, for a panic; bytes that are not UTF-8 are left out.
+///
+/// # Safety
+/// `text` must be valid for reads of `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sys_panic_print(text: *const u8, length: usize) {
+    // SAFETY: the caller's duty.
+    let bytes = unsafe { core::slice::from_raw_parts(text, length) };
+    for chunk in bytes.utf8_chunks() {
+        hermit::console::_panic_print(format_args!("{}", chunk.valid()));
+    }
+}
