@@ -1,0 +1,67 @@
+//! Text on the console, the machine's first serial port.
+//!
+//! A line printed by one call is passed to the kernel in one piece, so lines of different tasks do not mix. Never inside the
+//! allocator or with interrupts masked: the kernel's system calls end with interrupts enabled. Slow: each byte is
+//! an exit to the virtual machine monitor, with interrupts masked by the kernel.
+
+use core::fmt::{self, Write};
+
+use crate::sys;
+
+const STDOUT: i32 = 1;
+/// A line of the log or of metrics with some room; a longer one is passed on in parts.
+const LINE_BYTES: usize = 512;
+
+/// Prints formatted text. Nothing is allocated.
+pub fn print(text: fmt::Arguments<'_>) {
+    let mut line = Line {
+        bytes: [0; LINE_BYTES],
+        length: 0,
+    };
+    let _ = line.write_fmt(text);
+    line.flush();
+}
+
+/// Collects a line on the stack, to pass it to the kernel in one piece.
+struct Line {
+    bytes: [u8; LINE_BYTES],
+    length: usize,
+}
+
+impl Line {
+    fn flush(&mut self) {
+        // SAFETY: the first `length` bytes are initialised and live through the call.
+        unsafe { sys::sys_write(STDOUT, self.bytes.as_ptr(), self.length) };
+        self.length = 0;
+    }
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            if self.length == LINE_BYTES {
+                self.flush();
+            }
+            let taken = rest.len().min(LINE_BYTES - self.length);
+            self.bytes[self.length..][..taken].copy_from_slice(&rest[..taken]);
+            self.length += taken;
+            rest = &rest[taken..];
+        }
+        Ok(())
+    }
+}
+
+/// Prints a line on the console.
+#[macro_export]
+macro_rules! println {
+    () => { $crate::console::print(::core::format_args!("\n")) };
+    ($($argument:tt)*) => {
+        $crate::console::print(::core::format_args!("{}\n", ::core::format_args!($($argument)*)))
+    };
+}
+
+/// Sets the most verbose level of the kernel's own log: 0 off, 1 error, 2 warning (as at boot), 3 information, 4 debug, 5 trace.
+pub fn set_kernel_log_level(level: u8) {
+    sys::sys_set_log_level(level);
+}

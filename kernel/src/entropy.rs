@@ -1,0 +1,41 @@
+//! Random numbers for initial sequence numbers, ports and jitter. **Not for secrets.**
+
+use core::arch::x86_64::{__cpuid, _rdtsc};
+
+use crate::sys;
+
+/// CPUID leaf 1, ECX: the processor has RDRAND (Intel SDM, volume 2A, CPUID).
+const RDRAND: u32 = 1 << 30;
+/// A working generator fails this often with vanishing probability (Intel DRNG Software Implementation Guide, 5.2.1).
+const TRIES: u32 = 10;
+
+/// A number that differs between boots and calls: from RDRAND where the processor has it, else mixed from its clocks.
+pub fn u64() -> u64 {
+    // SAFETY: every x86-64 processor has CPUID with leaf 1, and a time stamp counter.
+    let (features, stamp) = unsafe { (__cpuid(1).ecx, _rdtsc()) };
+    if features & RDRAND != 0 {
+        // SAFETY: the processor has just said that it has the instruction.
+        if let Some(random) = unsafe { rdrand() } {
+            return random;
+        }
+    }
+    mix(stamp ^ mix(sys::sys_unix_micros()))
+}
+
+/// # Safety
+/// The processor must have RDRAND.
+#[target_feature(enable = "rdrand")]
+unsafe fn rdrand() -> Option<u64> {
+    let mut random = 0;
+    (0..TRIES)
+        .any(|_| core::arch::x86_64::_rdrand64_step(&mut random) == 1)
+        .then_some(random)
+}
+
+/// The finaliser of SplitMix64: every bit of the input moves about half of the output's (Steele, Lea, Flood 2014).
+fn mix(mut bits: u64) -> u64 {
+    bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}

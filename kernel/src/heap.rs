@@ -1,0 +1,43 @@
+//! The memory for the application's heap.
+
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::sys;
+
+/// What stays with the kernel: task records, thread-local storage, ACPI tables and the DMA buffers of the network card.
+const KERNEL_BYTES: usize = 1 << 20;
+/// The region is a multiple of this and aligned to it, like the large pages that it is mapped with.
+const GRANULE: usize = 64 << 10;
+
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The region for the application's heap: nearly all memory that the kernel has. `None` after the first call, or if there is
+/// nothing.
+///
+/// Bytes: the machine's memory less the image, 10 % that the kernel reserves for stacks, and 1 MiB; multiples of 64 KiB. The memory
+/// belongs to the caller from then on. Contents are unspecified.
+pub fn region() -> Option<*mut [u8]> {
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return None;
+    }
+    // The kernel has no call that tells how much memory there is, but an allocation answers: the largest one that succeeds, by
+    // bisection over the address space of 2^47 bytes.
+    let (mut fits, mut fails) = (0, (1 << 47) / GRANULE);
+    while fails - fits > 1 {
+        let middle = fits + (fails - fits) / 2;
+        let block = sys::sys_malloc(middle * GRANULE, GRANULE);
+        if block.is_null() {
+            fails = middle;
+        } else {
+            // SAFETY: just allocated with this size and alignment, and not used.
+            unsafe { sys::sys_free(block, middle * GRANULE, GRANULE) };
+            fits = middle;
+        }
+    }
+    let bytes = (fits * GRANULE)
+        .checked_sub(KERNEL_BYTES)
+        .filter(|&bytes| bytes > 0)?;
+    let start = sys::sys_malloc(bytes, GRANULE);
+    (!start.is_null()).then(|| ptr::slice_from_raw_parts_mut(start, bytes))
+}

@@ -1,0 +1,50 @@
+//! The Hermit kernel and what we ask of the machine it runs on.
+//!
+//! The kernel itself is built and patched by `build.rs`; this crate is the safe Rust over its system calls, the boot stub that
+//! makes the image boot by itself, and the network card that monitoring owns.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`boot`] | the stub between `qemu -kernel` and Hermit's `_start` |
+//! | `entry` | from Hermit's entry into the application: [`entry!`], arguments, environment, exit |
+//! | `panic` | message, location and backtrace, then exit with failure |
+//! | [`backtrace`] | walks frame pointers |
+//! | `clock`, `task`, `entropy`, `memory`, `heap` | the machine, one noun each |
+//! | `sync` | a lock that masks interrupts |
+//! | `console` | text to the serial port |
+//! | `virtio` | the network card as a smoltcp `phy::Device`, with the interrupt it waits on |
+//!
+//! On the host only the portable parts are compiled, for their tests.
+#![cfg_attr(not(test), no_std)]
+
+#[cfg(target_os = "hermit")]
+extern crate alloc;
+
+pub mod backtrace;
+pub mod boot;
+
+#[cfg(target_os = "hermit")]
+pub mod clock;
+#[cfg(target_os = "hermit")]
+pub mod console;
+#[cfg(target_os = "hermit")]
+pub mod entropy;
+#[cfg(target_os = "hermit")]
+mod entry;
+#[cfg(target_os = "hermit")]
+pub mod heap;
+#[cfg(target_os = "hermit")]
+pub mod memory;
+#[cfg(target_os = "hermit")]
+mod panic;
+#[cfg(target_os = "hermit")]
+pub mod sync;
+#[cfg(target_os = "hermit")]
+mod sys;
+#[cfg(target_os = "hermit")]
+pub mod task;
+#[cfg(target_os = "hermit")]
+pub mod virtio;
+
+#[cfg(target_os = "hermit")]
+pub use entry::{Exit, args, exit, start, variables};

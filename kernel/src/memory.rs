@@ -1,0 +1,28 @@
+//! Physical addresses, for devices that read and write memory by themselves.
+
+use core::ptr::NonNull;
+
+use crate::sys;
+
+/// Size of the pages that the kernel maps stacks with: contiguous bytes inside one are contiguous in physical memory.
+pub const PAGE_BYTES: usize = 4096;
+
+/// The physical address behind a virtual one, `None` if it is not mapped. Walks the page tables: some 100 ns.
+pub fn physical(address: usize) -> Option<u64> {
+    let physical = sys::sys_virt_to_phys(address as u64);
+    (physical != u64::MAX).then_some(physical)
+}
+
+/// The physical address of a buffer that is contiguous in physical memory, `None` if it is not, or not mapped.
+pub fn contiguous(buffer: NonNull<[u8]>) -> Option<u64> {
+    let start = buffer.cast::<u8>().addr().get();
+    let first = physical(start)?;
+    let mut page = (start + 1).next_multiple_of(PAGE_BYTES);
+    while page < start + buffer.len() {
+        if physical(page)? != first + (page - start) as u64 {
+            return None;
+        }
+        page += PAGE_BYTES;
+    }
+    Some(first)
+}
