@@ -1,25 +1,19 @@
 //! Random numbers for initial sequence numbers, ports and jitter. **Not for secrets.**
 
-use core::arch::x86_64::{__cpuid, _rdtsc};
+use crate::{cpu, sys};
 
-use crate::sys;
-
-/// CPUID leaf 1, ECX: the processor has RDRAND (Intel SDM, volume 2A, CPUID).
-const RDRAND: u32 = 1 << 30;
 /// A working generator fails this often with vanishing probability (Intel DRNG Software Implementation Guide, 5.2.1).
 const TRIES: u32 = 10;
 
 /// A number that differs between boots and calls: from RDRAND where the processor has it, else mixed from its clocks.
 pub fn u64() -> u64 {
-    // SAFETY: every x86-64 processor has CPUID with leaf 1, and a time stamp counter.
-    let (features, stamp) = unsafe { (__cpuid(1).ecx, _rdtsc()) };
-    if features & RDRAND != 0 {
+    if cpu::has_rdrand() {
         // SAFETY: the processor has just said that it has the instruction.
         if let Some(random) = unsafe { rdrand() } {
             return random;
         }
     }
-    mix(stamp ^ mix(sys::sys_unix_micros()))
+    mix(cpu::time_stamp() ^ mix(sys::sys_unix_micros()))
 }
 
 /// # Safety

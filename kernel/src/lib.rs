@@ -28,6 +28,8 @@ pub mod clock;
 #[cfg(target_os = "hermit")]
 pub mod console;
 #[cfg(target_os = "hermit")]
+mod cpu;
+#[cfg(target_os = "hermit")]
 pub mod entropy;
 #[cfg(target_os = "hermit")]
 mod entry;

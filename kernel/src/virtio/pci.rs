@@ -1,7 +1,6 @@
 //! Finds the card on the PCI bus and sets up its interrupt.
 
 use core::arch::asm;
-use core::arch::x86_64::__cpuid;
 use core::ptr::NonNull;
 
 use virtio_drivers::transport::DeviceType;
@@ -13,7 +12,7 @@ use virtio_drivers::transport::pci::{PciTransport, VIRTIO_PCI_CAP_COMMON_CFG, vi
 use super::hal::{self, HermitHal};
 use super::interrupt::{FIRST_LINE_VECTOR, Interrupt, MESSAGE_VECTOR};
 use super::nic::{NicError, RECEIVE_QUEUE, TRANSMIT_QUEUE};
-use crate::sys;
+use crate::{cpu, sys};
 
 const BAR_0: u8 = 0x10;
 const SECONDARY_BUS: u8 = 0x18;
@@ -161,9 +160,13 @@ impl Card {
 
         let control = Ports.read_word(self.function, msi_x.offset);
         Ports.write_word(self.function, msi_x.offset, control | ENABLE | MASK_ALL);
-        // SAFETY: CPUID leaf 1 exists on every x86-64 processor.
-        let apic = unsafe { __cpuid(1) }.ebx >> 24;
-        let message = [0xfee0_0000 | apic << 12, 0, u32::from(MESSAGE_VECTOR), 0];
+        let apic = cpu::local_apic_id();
+        let message = [
+            0xfee0_0000 | u32::from(apic) << 12,
+            0,
+            u32::from(MESSAGE_VECTOR),
+            0,
+        ];
         for (index, word) in message.into_iter().enumerate() {
             // SAFETY: the four words of the table's entry 0, in the card's registers.
             unsafe { entry.add(index).write_volatile(word) };
