@@ -1,0 +1,102 @@
+//! The small heap: the crate `linked_list_allocator` over one region.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::fmt;
+use core::ptr::{self, NonNull};
+
+use linked_list_allocator::Heap;
+use lock_api::{Mutex, RawMutex};
+
+use super::Extent;
+
+/// Bytes that a region must have for its first hole, wherever it begins; the inner heap panics on less.
+const LEAST_REGION: usize = 4 * size_of::<usize>();
+
+/// A first-fit heap: one list of holes, sorted by address. The smallest in code, not the fastest.
+///
+/// The lock is a parameter, as for the default heap; it is held for one operation, but that walks the list of
+/// holes: microseconds on a fragmented heap, during which an image takes no interrupt. There is no growing in
+/// place: a `realloc` always allocates, copies and frees.
+///
+/// Before [`claim`](Self::claim) every allocation fails.
+pub struct LinkedList<R: RawMutex> {
+    inner: Mutex<R, Heap>,
+}
+
+impl<R: RawMutex> LinkedList<R> {
+    /// A heap without memory.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            inner: Mutex::new(Heap::empty()),
+        }
+    }
+
+    /// Gives the heap its memory.
+    ///
+    /// Returns whether it was taken: not if the heap has a region already, or if the region is null or too
+    /// small to hold anything.
+    ///
+    /// # Safety
+    ///
+    /// The region must be valid for reads and writes for the rest of the program, and nobody else may touch
+    /// it from now on.
+    #[expect(unsafe_code, reason = "hands over raw memory")]
+    pub unsafe fn claim(&self, region: *mut [u8]) -> bool {
+        let mut heap = self.inner.lock();
+        if region.is_null() || region.len() < LEAST_REGION || !heap.bottom().is_null() {
+            return false;
+        }
+        // SAFETY: the caller's promise; the heap is empty, and the region holds at least one hole.
+        unsafe { heap.init(region.cast(), region.len()) };
+        true
+    }
+}
+
+impl<R: RawMutex> Default for LinkedList<R> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<R: RawMutex> fmt::Debug for LinkedList<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkedList").finish_non_exhaustive()
+    }
+}
+
+// SAFETY: the inner heap gives out disjoint blocks of the claimed region with the layout asked for, and every
+// access to it is behind the lock. `realloc` and `alloc_zeroed` are the trait's own, which copy and fill
+// without holding the lock. Nothing here unwinds.
+#[expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
+unsafe impl<R: RawMutex> GlobalAlloc for LinkedList<R> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let block = self.inner.lock().allocate_first_fit(layout);
+        block.map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if let Some(block) = NonNull::new(block) {
+            // SAFETY: the caller promises that the block came from this heap with this layout.
+            unsafe { self.inner.lock().deallocate(block, layout) }
+        }
+    }
+}
+
+impl<R: RawMutex> Extent for LinkedList<R> {
+    /// A subtraction under the lock.
+    fn size_bytes(&self) -> u64 {
+        self.inner.lock().size() as u64
+    }
+
+    /// A subtraction under the lock.
+    fn free_bytes(&self) -> u64 {
+        self.inner.lock().free() as u64
+    }
+
+    /// Not known: the list of holes is private to its crate, and every try at an allocation would walk all of
+    /// it with interrupts masked.
+    fn largest_free_bytes(&self) -> Option<u64> {
+        None
+    }
+}

@@ -1,0 +1,148 @@
+//! The default heap: the crate `talc` over one region.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::fmt;
+use core::ptr::{self, NonNull};
+
+use ::talc::{ErrOnOom, Span};
+use lock_api::{Mutex, RawMutex};
+
+use super::Extent;
+
+/// A general-purpose heap with binned free blocks that merges neighbours at once.
+///
+/// The lock is a parameter: in an image one that masks interrupts, because a task of higher priority that
+/// allocated while a lower one held a plain lock would wait for ever. It is held for one operation on the
+/// free lists, never while bytes are copied or zeroed; that operation is bounded by the number of free blocks
+/// in one size class.
+///
+/// Before [`claim`](Self::claim) every allocation fails.
+pub struct Talc<R: RawMutex> {
+    inner: Mutex<R, ::talc::Talc<ErrOnOom>>,
+}
+
+impl<R: RawMutex> Talc<R> {
+    /// A heap without memory.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            inner: Mutex::new(::talc::Talc::new(ErrOnOom)),
+        }
+    }
+
+    /// Gives the heap its memory. About 1 KiB of it goes to the free lists.
+    ///
+    /// Returns whether it was taken: not if the heap has a region already, or if the region is null or too
+    /// small to hold anything.
+    ///
+    /// # Safety
+    ///
+    /// The region must be valid for reads and writes for the rest of the program, and nobody else may touch
+    /// it from now on.
+    #[expect(unsafe_code, reason = "hands over raw memory")]
+    pub unsafe fn claim(&self, region: *mut [u8]) -> bool {
+        let mut heap = self.inner.lock();
+        // `talc` panics on a span that holds the null address.
+        if region.is_null() || heap.get_counters().heap_count != 0 {
+            return false;
+        }
+        // SAFETY: the caller's promise; the region is not null.
+        unsafe { heap.claim(Span::from_base_size(region.cast(), region.len())) }.is_ok()
+    }
+}
+
+impl<R: RawMutex> Default for Talc<R> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<R: RawMutex> fmt::Debug for Talc<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Talc").finish_non_exhaustive()
+    }
+}
+
+// SAFETY: `talc` gives out disjoint blocks of the claimed region with the layout asked for, and every access
+// to it is behind the lock. Nothing here unwinds.
+#[expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
+unsafe impl<R: RawMutex> GlobalAlloc for Talc<R> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller promises that the size is not zero.
+        let block = unsafe { self.inner.lock().malloc(layout) };
+        block.map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if let Some(block) = NonNull::new(block) {
+            // SAFETY: the caller promises that the block came from this heap with this layout.
+            unsafe { self.inner.lock().free(block, layout) }
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let Some(old) = NonNull::new(block) else {
+            return ptr::null_mut();
+        };
+        if new_size <= layout.size() {
+            // SAFETY: the caller's promises: a block of this heap, and a size that is not zero. Shrinking
+            // never moves.
+            unsafe { self.inner.lock().shrink(old, layout, new_size) };
+            return block;
+        }
+        // SAFETY: as above, and the new size is larger.
+        if unsafe { self.inner.lock().grow_in_place(old, layout, new_size) }.is_ok() {
+            return block;
+        }
+        // SAFETY: the caller promises that the new size, rounded up to the alignment, fits an `isize`. A new
+        // block is disjoint from the old one, which is valid for the old, smaller size and is given back only
+        // after the copy. The lock is free while bytes are copied.
+        unsafe {
+            let new = self.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
+            if !new.is_null() {
+                ptr::copy_nonoverlapping(block, new, layout.size());
+                self.dealloc(block, layout);
+            }
+            new
+        }
+    }
+}
+
+/// How exactly the largest free block is found: to this part of the free bytes.
+const PRECISION: usize = 64;
+
+impl<R: RawMutex> Extent for Talc<R> {
+    /// One load under the lock.
+    fn size_bytes(&self) -> u64 {
+        self.inner.lock().get_counters().claimed_bytes as u64
+    }
+
+    /// One load under the lock.
+    fn free_bytes(&self) -> u64 {
+        self.inner.lock().get_counters().available_bytes as u64
+    }
+
+    /// Found by bisection: a block of half the free bytes is allocated and freed at once, and so on, until
+    /// the size is known to 1/64 of the free bytes. That is 6 rounds of one allocation and one free; the lock
+    /// is released between them, and nothing is written into the blocks but the heap's own tags. The result
+    /// is a size that can be had; the true one is at most 1/64 of the free bytes above it.
+    #[expect(unsafe_code, reason = "tries allocations")]
+    fn largest_free_bytes(&self) -> Option<u64> {
+        let free = self.inner.lock().get_counters().available_bytes;
+        let (mut fits, mut fails) = (0, free + 1);
+        while fails - fits > (free / PRECISION).max(align_of::<usize>()) {
+            let middle = fits + (fails - fits) / 2;
+            let layout = Layout::from_size_align(middle, align_of::<usize>()).ok()?;
+            let mut heap = self.inner.lock();
+            // SAFETY: the size is more than `fits`, hence not zero.
+            if let Ok(block) = unsafe { heap.malloc(layout) } {
+                // SAFETY: just allocated with this layout.
+                unsafe { heap.free(block, layout) };
+                fits = middle;
+            } else {
+                fails = middle;
+            }
+        }
+        Some(fits as u64)
+    }
+}

@@ -1,0 +1,142 @@
+//! The shell on Hermit: a network card, a task, two clocks and the log around [`Monitor`].
+//!
+//! ```text
+//!  start ─▶ find the card, take memory ─▶ a HIGH task: turn ─▶ log events ─▶ sleep until a frame or the next deadline
+//!                 │                                      ▲                                 │
+//!                 ▼ none: an error, the application runs on └────────────────────────────┘
+//! ```
+
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+
+use kernel::sync::IrqLock;
+use kernel::task::Priority;
+use kernel::virtio::{Nic, NicError};
+use kernel::{clock, entropy, task};
+
+use crate::config::Config;
+use crate::heap::HeapSource;
+use crate::monitor::{Event, Monitor, Next};
+use crate::net::storage::{OutOfMemory, Storage};
+use crate::time::{Micros, Now, UnixNanos};
+
+/// Stack of the task, in bytes. The monitor and everything that a turn puts on the stack take about 16 KiB; the
+/// rest is for the log, whose sinks are the application's.
+const STACK_BYTES: usize = 64 * 1024;
+
+/// Shortest and longest rest between two turns while work is waiting. As long as a turn took, so that other
+/// tasks get half of the core at least: a yield would give them nothing, for this task has the higher
+/// priority. The kernel's sleep is late by 50 µs and more, so less would be no less.
+const REST_MIN: Duration = Duration::from_micros(50);
+const REST_MAX: Duration = Duration::from_millis(1);
+
+/// Events of one turn that are logged after it: a line on a serial port takes longer than the turn, and frames
+/// should not wait for it. Those beyond are logged at once.
+const EVENTS: usize = 8;
+
+/// Why monitoring did not start. The application can run on without it.
+#[derive(Debug)]
+pub enum StartError {
+    /// There is no network card that can be used.
+    Nic(NicError),
+    /// There is not enough memory.
+    Memory(OutOfMemory),
+    /// It has been started before.
+    Twice,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("monitoring: off, ")?;
+        match self {
+            Self::Nic(error) => error.fmt(f),
+            Self::Memory(error) => error.fmt(f),
+            Self::Twice => f.write_str("it was started before"),
+        }
+    }
+}
+
+impl core::error::Error for StartError {}
+
+/// What the task needs; it is an `fn()`, so it finds them here.
+struct Parts {
+    config: Config,
+    heap: &'static dyn HeapSource,
+    nic: Nic,
+    storage: Storage<'static>,
+}
+
+static HANDOVER: IrqLock<Option<Parts>> = IrqLock::new(None);
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Starts monitoring in a task of its own, above all tasks of the application. Call it once, from any task.
+///
+/// # Errors
+/// [`StartError`]: its text is one line for the log; nothing was started then.
+pub fn start(config: Config, heap: &'static dyn HeapSource) -> Result<(), StartError> {
+    if STARTED.swap(true, Ordering::Relaxed) {
+        return Err(StartError::Twice);
+    }
+    let nic = Nic::find().map_err(StartError::Nic)?;
+    let storage = Storage::take().map_err(StartError::Memory)?;
+    *HANDOVER.lock() = Some(Parts {
+        config,
+        heap,
+        nic,
+        storage,
+    });
+    task::spawn(Priority::High, STACK_BYTES, run);
+    Ok(())
+}
+
+/// The loop. Never ends.
+fn run() {
+    let parts = HANDOVER.lock().take();
+    let Some(Parts {
+        config,
+        heap,
+        mut nic,
+        storage,
+    }) = parts
+    else {
+        return;
+    };
+    log::info!(target: "monitoring", "monitoring: starting, network card: {}", nic.interrupt());
+    let (mac, seed) = (nic.mac(), entropy::u64());
+    let mut monitor = Monitor::new(&config, heap, storage, &mut nic, mac, seed, now());
+    loop {
+        let began = now();
+        let mut events = [None; EVENTS];
+        let mut room = events.iter_mut();
+        let next = monitor.turn(began, &mut nic, &mut |event| match room.next() {
+            Some(place) => *place = Some(event),
+            None => tell(event),
+        });
+        let took = Micros(clock::micros()) - began.mono;
+        monitor.after_turn(took, nic.dropped());
+        nic.flush();
+        events.into_iter().flatten().for_each(tell);
+        match next {
+            Next::Again => task::sleep(took.as_duration().clamp(REST_MIN, REST_MAX)),
+            Next::At(Micros::MAX) => nic.wait(None, monitor.is_active()),
+            Next::At(deadline) => nic.wait(Some(deadline.0), monitor.is_active()),
+        }
+    }
+}
+
+fn now() -> Now {
+    Now {
+        mono: Micros(clock::micros()),
+        unix: UnixNanos(clock::unix_nanos()),
+    }
+}
+
+fn tell(event: Event) {
+    let level = if event.is_warning() {
+        log::Level::Warn
+    } else {
+        log::Level::Info
+    };
+    log::log!(target: "monitoring", level, "{event}");
+}

@@ -1,0 +1,19 @@
+//! Monitoring for Hermit unikernels: what a running image tells about itself.
+#![cfg_attr(not(test), no_std)]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+pub mod config;
+pub mod counter;
+pub mod emit;
+pub mod heap;
+#[cfg(target_os = "hermit")]
+pub mod hermit;
+pub mod levels;
+pub mod line;
+pub mod logging;
+pub mod monitor;
+pub mod net;
+pub mod sources;
+pub mod time;

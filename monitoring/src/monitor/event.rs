@@ -1,0 +1,193 @@
+//! What the loop tells its shell: one event, one line of the log.
+
+use core::fmt;
+
+use crate::config::{Cidr, Target};
+use crate::net::push::{ConnectFailure, Loss};
+use crate::net::stack::By;
+
+/// Something happened that is worth a line in the log. Its `Display` is that line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The interface has an address: services listen, metrics flow.
+    Ready {
+        /// The address.
+        address: Cidr,
+        /// Who gave it.
+        by: By,
+        /// The port of the control service.
+        control_port: Option<u16>,
+        /// Where metrics go.
+        target: Target,
+    },
+    /// The interface's address is gone, and with it all connections.
+    AddressLost {
+        /// The address.
+        address: Cidr,
+    },
+    /// There is no way to the receiver of metrics: another network, and no gateway.
+    NoRoute {
+        /// Where metrics should go.
+        target: Target,
+    },
+    /// The connection to the receiver of metrics is open.
+    Connected {
+        /// Where metrics go.
+        target: Target,
+    },
+    /// It could not be opened. Told for the 1st, 2nd, 4th, 8th … failure in a row.
+    ConnectFailed {
+        /// Where metrics should go.
+        target: Target,
+        /// Why.
+        reason: ConnectFailure,
+        /// Failures in a row.
+        failures: u32,
+    },
+    /// It ended.
+    ConnectionLost {
+        /// Where metrics go.
+        target: Target,
+        /// Why.
+        reason: Loss,
+        /// Lines that are sent again.
+        resent: usize,
+    },
+    /// Lines are being dropped. Told once until all that wait are sent.
+    Losing {
+        /// Lines lost since boot.
+        lost: u64,
+    },
+}
+
+impl Event {
+    /// Whether something is wrong.
+    #[must_use]
+    pub const fn is_warning(&self) -> bool {
+        !matches!(self, Self::Ready { .. } | Self::Connected { .. })
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("monitoring: ")?;
+        match self {
+            Self::Ready {
+                address,
+                by,
+                control_port,
+                target,
+            } => {
+                let by = match by {
+                    By::Dhcp => "by dhcp",
+                    By::Static => "static",
+                };
+                write!(f, "ready, address {address} {by}, control port ")?;
+                match control_port {
+                    Some(port) => write!(f, "{port}")?,
+                    None => f.write_str("off")?,
+                }
+                match target {
+                    Target::Off => f.write_str(", metrics off"),
+                    _ => write!(f, ", metrics to {target}"),
+                }
+            }
+            Self::AddressLost { address } => write!(f, "address {address} lost"),
+            Self::NoRoute { target } => write!(
+                f,
+                "no route to {target}: it is in another network, and there is no gateway"
+            ),
+            Self::Connected { target } => write!(f, "connected to {target}"),
+            Self::ConnectFailed {
+                target,
+                reason,
+                failures,
+            } => {
+                write!(
+                    f,
+                    "cannot connect to {target}: {reason}, {failures} times in a row"
+                )
+            }
+            Self::ConnectionLost {
+                target,
+                reason,
+                resent,
+            } => {
+                write!(
+                    f,
+                    "connection to {target} lost: {reason}, {resent} lines to be sent again"
+                )
+            }
+            Self::Losing { lost } => {
+                write!(
+                    f,
+                    "queue full, dropping the oldest lines, {lost} lost since boot"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn each_event_is_one_line() {
+        let Config { target, .. } = Config::default();
+        let address = crate::config::parse_cidr("10.0.2.15/24").expect("an address");
+        let ready = |by, control_port, target| Event::Ready {
+            address,
+            by,
+            control_port,
+            target,
+        };
+        for (event, line) in [
+            (
+                ready(By::Dhcp, Some(2323), target),
+                "monitoring: ready, address 10.0.2.15/24 by dhcp, control port 2323, metrics to udp://10.0.2.2:8094",
+            ),
+            (
+                ready(By::Static, None, Target::Off),
+                "monitoring: ready, address 10.0.2.15/24 static, control port off, metrics off",
+            ),
+            (
+                Event::AddressLost { address },
+                "monitoring: address 10.0.2.15/24 lost",
+            ),
+            (
+                Event::NoRoute { target },
+                "monitoring: no route to udp://10.0.2.2:8094: it is in another network, and there is no gateway",
+            ),
+            (
+                Event::Connected { target },
+                "monitoring: connected to udp://10.0.2.2:8094",
+            ),
+            (
+                Event::ConnectFailed {
+                    target,
+                    reason: ConnectFailure::Refused,
+                    failures: 4,
+                },
+                "monitoring: cannot connect to udp://10.0.2.2:8094: refused, 4 times in a row",
+            ),
+            (
+                Event::ConnectionLost {
+                    target,
+                    reason: Loss::PeerClosed,
+                    resent: 2,
+                },
+                "monitoring: connection to udp://10.0.2.2:8094 lost: closed by the peer, 2 lines to be sent again",
+            ),
+            (
+                Event::Losing { lost: 7 },
+                "monitoring: queue full, dropping the oldest lines, 7 lost since boot",
+            ),
+        ] {
+            assert_eq!(event.to_string(), line);
+            let fine = matches!(event, Event::Ready { .. } | Event::Connected { .. });
+            assert_eq!(event.is_warning(), !fine, "{line}");
+        }
+    }
+}

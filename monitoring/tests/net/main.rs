@@ -1,0 +1,11 @@
+//! The network side of the library, with fake streams and with real stacks on a fake wire.
+
+mod address;
+mod clients;
+mod control;
+mod datagrams;
+mod fake;
+mod frames;
+mod lan;
+mod push;
+mod receiver;
