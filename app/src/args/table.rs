@@ -1,0 +1,259 @@
+//! Which arguments there are, what each sets, and the text of `--help` made from that.
+
+use core::fmt;
+
+use monitoring::config::{Target, parse_interval, parse_port, parse_rate, parse_vm};
+use monitoring::levels::Levels;
+use monitoring::time::Micros;
+
+use super::{BadValue, Options, VERSION};
+use crate::workload::Kind;
+
+/// One argument that takes a value.
+pub(super) struct Argument {
+    id: Id,
+    /// Without its dashes.
+    pub name: &'static str,
+    pub short: Option<char>,
+    /// What `--help` calls the value.
+    value: &'static str,
+    pub meaning: &'static str,
+    pub default: Option<&'static str>,
+}
+
+#[derive(Clone, Copy)]
+enum Id {
+    Influx,
+    Interval,
+    Vm,
+    ControlPort,
+    MemtracePort,
+    SamplingRate,
+    Ipv4,
+    Gateway,
+    Log,
+    Workload,
+    Seed,
+    Duration,
+}
+
+/// The names of [`Kind`] as a sentence has them.
+pub(super) const WORKLOADS: &str = "mixed, churn, leak, spin, exact or idle";
+
+pub(super) static ARGUMENTS: [Argument; 12] = [
+    Argument {
+        id: Id::Influx,
+        name: "influx",
+        short: None,
+        value: "TARGET",
+        meaning: "where metrics go: udp://IP:PORT, tcp://IP:PORT or off",
+        default: Some("udp://10.0.2.2:8094"),
+    },
+    Argument {
+        id: Id::Interval,
+        name: "interval",
+        short: None,
+        value: "SPAN",
+        meaning: "time between metrics: 250ms, 1s, 1m",
+        default: Some("10s"),
+    },
+    Argument {
+        id: Id::Vm,
+        name: "vm",
+        short: None,
+        value: "NAME",
+        meaning: "value of the tag vm on every line",
+        default: Some("hermit"),
+    },
+    Argument {
+        id: Id::ControlPort,
+        name: "control-port",
+        short: None,
+        value: "PORT",
+        meaning: "TCP port for commands, 0 for off",
+        default: Some("2323"),
+    },
+    Argument {
+        id: Id::MemtracePort,
+        name: "memtrace-port",
+        short: None,
+        value: "PORT",
+        meaning: "TCP port of the heap profiler, 0 for off",
+        default: Some("4242"),
+    },
+    Argument {
+        id: Id::SamplingRate,
+        name: "sampling-rate",
+        short: None,
+        value: "RATE",
+        meaning: "samples per allocated word, above 0 and at most 1",
+        default: Some("1e-4"),
+    },
+    Argument {
+        id: Id::Ipv4,
+        name: "ipv4",
+        short: None,
+        value: "ADDRESS",
+        meaning: "dhcp or A.B.C.D/LEN",
+        default: Some("dhcp"),
+    },
+    Argument {
+        id: Id::Gateway,
+        name: "gateway",
+        short: None,
+        value: "A.B.C.D",
+        meaning: "the way out of the network of --ipv4",
+        default: None,
+    },
+    Argument {
+        id: Id::Log,
+        name: "log",
+        short: Some('l'),
+        value: "LEVELS",
+        meaning: "log levels: LEVEL, *:LEVEL or TARGET:LEVEL, by commas",
+        default: Some("*:info"),
+    },
+    Argument {
+        id: Id::Workload,
+        name: "workload",
+        short: None,
+        value: "NAME",
+        meaning: WORKLOADS,
+        default: Some("mixed"),
+    },
+    Argument {
+        id: Id::Seed,
+        name: "seed",
+        short: None,
+        value: "NUMBER",
+        meaning: "decides all that the workload does",
+        default: Some("1"),
+    },
+    Argument {
+        id: Id::Duration,
+        name: "duration",
+        short: None,
+        value: "SPAN",
+        meaning: "ends the workload and powers off: 500ms, 20s, 5m, 24h",
+        default: None,
+    },
+];
+
+/// Options in the making: what can only be judged together is kept as text until the end.
+pub(super) struct Draft<'a> {
+    pub options: Options<'a>,
+    pub ipv4: &'a str,
+    pub gateway: Option<&'a str>,
+}
+
+impl Default for Draft<'_> {
+    fn default() -> Self {
+        Self {
+            options: Options::default(),
+            ipv4: "dhcp",
+            gateway: None,
+        }
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// Gives `argument` the value `text`.
+    pub fn set(&mut self, argument: &Argument, text: &'a str) -> Result<(), BadValue<'a>> {
+        let Self {
+            options,
+            ipv4,
+            gateway,
+        } = self;
+        let config = &mut options.config;
+        match argument.id {
+            Id::Influx => config.target = Target::parse(text).map_err(BadValue::Target)?,
+            Id::Interval => config.interval = parse_interval(text).map_err(BadValue::Interval)?,
+            Id::Vm => config.vm = parse_vm(text).map_err(BadValue::Vm)?,
+            Id::ControlPort => config.control_port = parse_port(text).map_err(BadValue::Port)?,
+            Id::MemtracePort => config.memtrace_port = parse_port(text).map_err(BadValue::Port)?,
+            Id::SamplingRate => config.sampling_rate = parse_rate(text).map_err(BadValue::Rate)?,
+            Id::Ipv4 => *ipv4 = text,
+            Id::Gateway => *gateway = Some(text),
+            Id::Log => options.log = check_levels(text)?,
+            Id::Workload => options.workload = parse_workload(text)?,
+            Id::Seed => options.seed = parse_seed(text)?,
+            Id::Duration => options.duration = Some(parse_duration(text)?),
+        }
+        Ok(())
+    }
+}
+
+fn check_levels(text: &str) -> Result<&str, BadValue<'_>> {
+    Levels::parse(text).map_err(BadValue::Levels)?;
+    Ok(text)
+}
+
+fn parse_workload(text: &str) -> Result<Kind, BadValue<'_>> {
+    Kind::from_name(text).ok_or(BadValue::Workload(text))
+}
+
+fn parse_seed(text: &str) -> Result<u64, BadValue<'_>> {
+    // `u64::from_str` would take a plus sign.
+    if text.starts_with('+') {
+        Err(BadValue::Seed(text))
+    } else {
+        text.parse().map_err(|_| BadValue::Seed(text))
+    }
+}
+
+/// Longest duration in hours: 1,000 days, and far from where microseconds overflow.
+pub(super) const DURATION_HOURS_MAX: u64 = 24_000;
+
+/// Like an interval, but from 1 ms to [`DURATION_HOURS_MAX`], because a test of endurance takes days.
+pub(super) fn parse_duration(text: &str) -> Result<Micros, BadValue<'_>> {
+    const UNITS: [(&str, u64); 4] = [
+        ("ms", 1_000),
+        ("s", 1_000_000),
+        ("m", 60_000_000),
+        ("h", 3_600_000_000),
+    ];
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit = UNITS.iter().find(|(name, _)| *name == unit);
+    let micros = unit.and_then(|(_, micros)| number.parse::<u64>().ok()?.checked_mul(*micros));
+    let in_range =
+        micros.filter(|micros| (1..=DURATION_HOURS_MAX * 3_600_000_000).contains(micros));
+    in_range.map(Micros).ok_or(BadValue::Duration(text))
+}
+
+/// Prints the answer to `--help`: several lines, the last one without a newline.
+pub struct Help;
+
+impl fmt::Display for Help {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Columns of name and value.
+        const WIDTH: usize = 26;
+        writeln!(
+            f,
+            "A Hermit image that runs a workload and monitors itself."
+        )?;
+        writeln!(f, "usage: [--KEY VALUE | --KEY=VALUE]...")?;
+        for Argument {
+            name,
+            short,
+            value,
+            meaning,
+            default,
+            ..
+        } in &ARGUMENTS
+        {
+            let used = match short {
+                Some(letter) => write!(f, "  --{name}, -{letter} ").map(|()| name.len() + 7)?,
+                None => write!(f, "  --{name} ").map(|()| name.len() + 3)?,
+            };
+            let rest = WIDTH - used;
+            write!(f, "{value:rest$}{meaning}")?;
+            match default {
+                Some(default) => writeln!(f, " (default {default})")?,
+                None => writeln!(f)?,
+            }
+        }
+        writeln!(f, "  {:WIDTH$}this text", "--help, -h")?;
+        write!(f, "  {:WIDTH$}{VERSION}", "--version")
+    }
+}

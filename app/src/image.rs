@@ -1,0 +1,75 @@
+//! The image: a heap that counts itself, monitoring, and a workload. This is all that an application needs.
+
+use app::args::{self, Help, Options, Request, VERSION};
+use app::workload::{Pause, Workload};
+use kernel::Exit;
+use kernel::sync::RawIrqLock;
+use monitoring::heap::Profiled;
+use monitoring::time::Micros;
+use monitoring::{hermit, logging};
+
+#[cfg(not(any(feature = "talc", feature = "linked-list")))]
+compile_error!("an image needs a heap: enable the feature `talc` or `linked-list`");
+
+#[cfg(feature = "linked-list")]
+type Heap = monitoring::heap::LinkedList<RawIrqLock>;
+#[cfg(not(feature = "linked-list"))]
+type Heap = monitoring::heap::Talc<RawIrqLock>;
+
+#[global_allocator]
+static HEAP: Profiled<Heap> = Profiled::new(Heap::new());
+
+kernel::entry!(main);
+
+fn main() -> Exit {
+    let claimed = kernel::heap::region().is_some_and(|region| {
+        // SAFETY: the kernel gives its region away once, and nobody else uses it.
+        unsafe { HEAP.inner().claim(region) }
+    });
+    if !claimed {
+        return print_and_end(format_args!("app: no memory for a heap"), Exit::Failure);
+    }
+    let options = match args::parse(kernel::args()) {
+        Ok(Request::Run(options)) => options,
+        Ok(Request::Help) => return print_and_end(format_args!("{Help}"), Exit::Success),
+        Ok(Request::Version) => return print_and_end(format_args!("{VERSION}"), Exit::Success),
+        Err(error) => return print_and_end(format_args!("app: {error}"), Exit::Failure),
+    };
+    if let Err(error) = logging::init(kernel::console::print, now, options.log) {
+        return print_and_end(format_args!("app: argument --log: {error}"), Exit::Failure);
+    }
+    if let Err(error) = hermit::start(options.config, &HEAP) {
+        log::warn!("{error}");
+    }
+    run(&options);
+    Exit::Success
+}
+
+/// Works and pauses in turns until the time is up.
+fn run(options: &Options<'_>) {
+    log::info!("app: workload {}, seed {}", options.workload, options.seed);
+    let end = options
+        .duration
+        .map_or(Micros::MAX, |duration| now() + duration);
+    let mut workload = Workload::new(options.workload, options.seed);
+    while now() < end {
+        workload.step(false);
+        match workload.pause() {
+            Pause::None => {}
+            Pause::Yield => kernel::task::yield_now(),
+            Pause::Sleep(span) => kernel::task::sleep(span.min((end - now()).as_duration())),
+        }
+    }
+    if let Some(line) = workload.last_line() {
+        kernel::println!("{line}");
+    }
+}
+
+fn now() -> Micros {
+    Micros(kernel::clock::micros())
+}
+
+fn print_and_end(text: core::fmt::Arguments<'_>, exit: Exit) -> Exit {
+    kernel::println!("{text}");
+    exit
+}

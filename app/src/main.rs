@@ -1,0 +1,13 @@
+//! The image, when built for Hermit: see `image.rs`. Built for the host it only says so, because the host has no kernel of ours.
+#![cfg_attr(target_os = "hermit", no_std, no_main)]
+
+#[cfg(target_os = "hermit")]
+mod image;
+
+#[cfg(not(target_os = "hermit"))]
+fn main() -> std::process::ExitCode {
+    eprintln!(
+        "app: this is the image of a Hermit guest and does not run on the host: build it with scripts/build.sh"
+    );
+    std::process::ExitCode::FAILURE
+}
