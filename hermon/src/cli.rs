@@ -1,0 +1,199 @@
+//! The command line and the exit codes.
+
+use core::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::qemu::{Machine, Memory};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all went well: the guest ended with success, or the watch was ended
+  1    the guest ended with failure
+  2    bad arguments
+  3    something on this machine is missing or in the way; one line on standard error says what to do
+  130  `run` was ended by Ctrl-C, and the guest with it";
+
+/// How the tool ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All went well.
+    Success,
+    /// The guest ended with failure.
+    Guest,
+    /// Something on this machine is missing or in the way.
+    Machine,
+    /// By Ctrl-C (128 + SIGINT, as shells count).
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        // clap ends with 2 for bad arguments.
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Guest => 1,
+            Exit::Machine => 3,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// The host's side of Hermit monitoring.
+#[derive(Debug, Parser)]
+#[command(name = "hermon", version, about, after_help = EXIT_CODES, subcommand_required = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Task,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Show the metrics that arrive, in line protocol over UDP and TCP
+    #[command(after_help = EXIT_CODES)]
+    Watch(WatchOptions),
+    /// Boot an image under QEMU; show its console and the metrics that it sends
+    #[command(after_help = EXIT_CODES)]
+    Run(RunOptions),
+}
+
+/// Options of `hermon watch`.
+#[derive(Debug, Args)]
+pub struct WatchOptions {
+    /// Where to listen, for UDP and TCP; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8094")]
+    pub listen: SocketAddr,
+    /// No colours, also on a terminal
+    #[arg(long)]
+    pub plain: bool,
+    /// End after so many points
+    #[arg(long, value_name = "N")]
+    pub points: Option<u64>,
+}
+
+/// Which accelerator to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AccelChoice {
+    /// KVM if a probe boot of the image works with it, else TCG
+    Auto,
+    /// KVM
+    Kvm,
+    /// QEMU's translator
+    Tcg,
+}
+
+/// The heap that the demo image is built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Heap {
+    /// talc
+    Talc,
+    /// linked_list_allocator
+    LinkedList,
+}
+
+/// Options of `hermon run`.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// The machine type
+    #[arg(long, value_enum, default_value = "q35")]
+    pub machine: Machine,
+    /// The guest's memory, such as 24M or 8G
+    #[arg(long, value_name = "SIZE", default_value = "64M")]
+    pub memory: Memory,
+    /// QEMU's processor model; the most capable one if not given
+    #[arg(long, value_name = "MODEL")]
+    pub cpu: Option<String>,
+    /// Who executes the guest's instructions
+    #[arg(long, value_enum, default_value = "auto")]
+    pub accel: AccelChoice,
+    /// Port on 127.0.0.1 that leads to the guest's control port; 0: none
+    #[arg(long, value_name = "PORT", default_value_t = crate::application::CONTROL_PORT)]
+    pub control_port: u16,
+    /// Port on 127.0.0.1 that leads to the guest's port for traces; 0: none
+    #[arg(long, value_name = "PORT", default_value_t = crate::application::MEMTRACE_PORT)]
+    pub memtrace_port: u16,
+    /// Port on 127.0.0.1 where metrics are received; 0: any free one
+    #[arg(long, value_name = "PORT", default_value_t = 8094)]
+    pub influx_port: u16,
+    /// The guest sends its metrics by UDP (the default)
+    #[arg(long, conflicts_with = "tcp")]
+    pub udp: bool,
+    /// The guest sends its metrics by TCP
+    #[arg(long)]
+    pub tcp: bool,
+    /// The heap to build the image with
+    #[arg(long, value_enum, default_value = "talc", conflicts_with = "image")]
+    pub heap: Heap,
+    /// No colours, also on a terminal
+    #[arg(long)]
+    pub plain: bool,
+    /// The image to boot, as it is
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// The program that builds the image when none is given: gets `--heap NAME`, prints the image's path last
+    #[arg(long, value_name = "PROGRAM", default_value = "scripts/build.sh")]
+    pub build: PathBuf,
+    /// The QEMU to run
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        default_value = "qemu-system-x86_64",
+        env = "QEMU"
+    )]
+    pub qemu: PathBuf,
+    /// Arguments of the application
+    #[arg(last = true, value_name = "APPLICATION ARGUMENTS")]
+    pub arguments: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn run_options(line: &str) -> Result<RunOptions, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| match cli.command {
+            Task::Run(options) => options,
+            Task::Watch(_) => panic!("{line} is not run"),
+        })
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn all_after_two_dashes_is_the_applications() {
+        let options = run_options("hermon run --memory 24M -- --vm=a --memory 1 -h").unwrap();
+        assert_eq!(options.arguments, ["--vm=a", "--memory", "1", "-h"]);
+        assert_eq!(Some(options.memory), Memory::mib(24));
+    }
+
+    #[test]
+    fn transports_exclude_each_other_and_so_do_image_and_heap() {
+        assert!(run_options("hermon run --udp --tcp").is_err());
+        assert!(run_options("hermon run --image a --heap talc").is_err());
+    }
+
+    #[test]
+    fn a_bad_value_is_named() {
+        let error = run_options("hermon run --memory 1T")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("\"1T\" is not an amount of memory"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn help_lists_the_exit_codes() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.contains("130  `run` was ended by Ctrl-C"), "{help}");
+    }
+}

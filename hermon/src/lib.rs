@@ -1,0 +1,33 @@
+//! The host's side of Hermit monitoring: the tool `hermon`, and what its boot tests share with it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`qemu`] | a virtual machine described, and its QEMU command line: a pure function |
+//! | [`append`] | the guest's kernel command line: quoting and its limit |
+//! | [`guest`] | a QEMU process: its console line by line, how it ended, killed when dropped |
+//! | [`tsc`] | the frequency of the time stamp counter, which a guest under TCG needs to be told |
+//! | [`probe`] | does KVM run this image here, found out by booting it |
+//! | [`application`] | what the tool must know of the application's arguments |
+//! | [`split`] | bytes into lines, in bounded memory |
+//! | [`judge`] | is a line the Influx line protocol |
+//! | [`receive`] | line protocol over UDP and TCP from one port |
+//! | [`tally`] | what has arrived and what was lost |
+//! | [`show`] | how it looks in a terminal |
+//! | [`watch`], [`run`] | the subcommands |
+//! | [`cli`] | their command line and exit codes |
+#![deny(unsafe_code)]
+
+pub mod append;
+pub mod application;
+pub mod cli;
+pub mod guest;
+pub mod judge;
+pub mod probe;
+pub mod qemu;
+pub mod receive;
+pub mod run;
+pub mod show;
+pub mod split;
+pub mod tally;
+pub mod tsc;
+pub mod watch;

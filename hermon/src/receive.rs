@@ -1,0 +1,366 @@
+//! Receives line protocol over UDP and TCP from one port, both at once, in bounded memory.
+//!
+//! One thread reads datagrams, one accepts connections, one more reads each connection. All hand single lines to one
+//! channel of the caller's. When the caller is behind, a connection waits (TCP then slows its sender down), but a
+//! datagram cannot wait: its lines are left out and counted.
+
+use core::fmt;
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::time::Duration;
+use std::io::{self, Read};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::thread;
+
+use thiserror::Error;
+
+use crate::split::{Piece, Splitter};
+
+/// Connections at a time. A network of unikernels has one each; the threads' memory is the bound's reason.
+pub const MAX_CONNECTIONS: usize = 64;
+
+/// Lines that wait to be shown. With [`crate::split::MAX_LINE`] each that is 16 MiB at worst.
+pub const MAX_WAITING: usize = 256;
+
+/// How many ports to try when the system chose one for TCP that is taken for UDP.
+const TRIES: usize = 16;
+
+/// How long to rest when the system has no more file descriptors: `accept` fails at once and would spin.
+const REST: Duration = Duration::from_millis(100);
+
+/// The transport a line came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram.
+    Udp,
+    /// A connection.
+    Tcp,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        })
+    }
+}
+
+/// Something that came from a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// By which way.
+    pub transport: Transport,
+    /// From whom.
+    pub peer: SocketAddr,
+    /// What.
+    pub what: What,
+}
+
+/// What came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A whole line, without its end.
+    Line(Vec<u8>),
+    /// A line of so many bytes was left out because it is longer than [`crate::split::MAX_LINE`].
+    TooLong(u64),
+    /// The connection ended within this line.
+    Cut(Vec<u8>),
+    /// The connection was closed at once: there are [`MAX_CONNECTIONS`] already.
+    Refused,
+}
+
+/// Why nothing can be received.
+#[derive(Debug, Error)]
+#[error("cannot listen on {transport} port {address}: {source}")]
+pub struct BindError {
+    /// For UDP or TCP.
+    pub transport: Transport,
+    /// The address asked for.
+    pub address: SocketAddr,
+    /// The system's word.
+    pub source: io::Error,
+}
+
+/// A port that is open for both transports and not yet read from.
+#[derive(Debug)]
+pub struct Port {
+    udp: UdpSocket,
+    tcp: TcpListener,
+    address: SocketAddr,
+}
+
+impl Port {
+    /// Opens a port; port 0 is any that is free for both transports.
+    ///
+    /// # Errors
+    /// [`BindError`] for the first transport that cannot be had.
+    pub fn open(address: SocketAddr) -> Result<Self, BindError> {
+        let mut tries = 1..=TRIES;
+        loop {
+            let tcp = TcpListener::bind(address).map_err(|source| BindError {
+                transport: Transport::Tcp,
+                address,
+                source,
+            })?;
+            let bound = tcp.local_addr().map_err(|source| BindError {
+                transport: Transport::Tcp,
+                address,
+                source,
+            })?;
+            tries.next();
+            match UdpSocket::bind(bound) {
+                Ok(udp) => {
+                    return Ok(Self {
+                        udp,
+                        tcp,
+                        address: bound,
+                    });
+                }
+                Err(_) if address.port() == 0 && !tries.is_empty() => {}
+                Err(source) => {
+                    return Err(BindError {
+                        transport: Transport::Udp,
+                        address: bound,
+                        source,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The address, with the port that it really has.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Begins to receive, until `to` is closed or the process ends. Gives the count of lines lost over UDP.
+    pub fn start<E: From<Arrival> + Send + 'static>(self, to: SyncSender<E>) -> Arc<AtomicU64> {
+        let lost = Arc::new(AtomicU64::new(0));
+        let (udp, tcp) = (self.udp, self.tcp);
+        thread::spawn({
+            let (to, lost) = (to.clone(), Arc::clone(&lost));
+            move || read_datagrams(&udp, &to, &lost)
+        });
+        thread::spawn(move || accept(&tcp, &to));
+        lost
+    }
+}
+
+/// The caller no longer wants anything.
+struct Closed;
+
+fn read_datagrams<E: From<Arrival>>(udp: &UdpSocket, to: &SyncSender<E>, lost: &AtomicU64) {
+    // No datagram is longer: the length in its header has 16 bits.
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let (length, peer) = match udp.recv_from(&mut buffer) {
+            Ok(received) => received,
+            // An ICMP error or a signal concerns one call only.
+            Err(_) => continue,
+        };
+        for line in buffer[..length]
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            let what = What::Line(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+            match to.try_send(
+                Arrival {
+                    transport: Transport::Udp,
+                    peer,
+                    what,
+                }
+                .into(),
+            ) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => {
+                    lost.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(TrySendError::Disconnected(_)) => return,
+            }
+        }
+    }
+}
+
+fn accept<E: From<Arrival> + Send + 'static>(tcp: &TcpListener, to: &SyncSender<E>) {
+    let open = Arc::new(AtomicUsize::new(0));
+    loop {
+        let (stream, peer) = match tcp.accept() {
+            Ok(accepted) => accepted,
+            Err(_) => {
+                thread::sleep(REST);
+                continue;
+            }
+        };
+        // Only this thread adds, so the limit holds.
+        if open.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
+            drop(stream);
+            let refused = Arrival {
+                transport: Transport::Tcp,
+                peer,
+                what: What::Refused,
+            };
+            if to.send(refused.into()).is_err() {
+                return;
+            }
+            continue;
+        }
+        open.fetch_add(1, Ordering::Relaxed);
+        let (to, open) = (to.clone(), Arc::clone(&open));
+        thread::spawn(move || {
+            // That nobody listens any more ends this connection, and the accepting thread at the next one.
+            let _: Result<(), Closed> = read_connection(stream, peer, &to);
+            open.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
+
+fn read_connection<E: From<Arrival>>(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    to: &SyncSender<E>,
+) -> Result<(), Closed> {
+    let give = |what| {
+        to.send(
+            Arrival {
+                transport: Transport::Tcp,
+                peer,
+                what,
+            }
+            .into(),
+        )
+        .map_err(|_| Closed)
+    };
+    let mut splitter = Splitter::default();
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let length = match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // A reset ends the connection as a close does; what it cut is told below.
+            Err(_) => break,
+        };
+        let mut given = Ok(());
+        splitter.feed(&buffer[..length], |piece| {
+            if given.is_ok() {
+                given = give(match piece {
+                    Piece::Line(line) => What::Line(line.to_vec()),
+                    Piece::TooLong(bytes) => What::TooLong(bytes),
+                });
+            }
+        });
+        given?;
+    }
+    if splitter.is_cut() {
+        give(What::Cut(splitter.rest().to_vec()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+    use std::io::Write;
+    use std::sync::mpsc::{Receiver, sync_channel};
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    fn port() -> Port {
+        Port::open((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port")
+    }
+
+    fn lines(from: &Receiver<Arrival>, count: usize) -> Vec<What> {
+        (0..count)
+            .map(|_| from.recv_timeout(DEADLINE).expect("an arrival").what)
+            .collect()
+    }
+
+    fn line(text: &str) -> What {
+        What::Line(text.into())
+    }
+
+    #[test]
+    fn both_transports_arrive_from_one_port() {
+        let (port, (to, from)) = (port(), sync_channel::<Arrival>(8));
+        let address = port.address();
+        port.start(to);
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.send_to(b"a v=1\nb v=2\r\n", address).unwrap();
+        assert_eq!(lines(&from, 2), [line("a v=1"), line("b v=2")]);
+        let mut tcp = TcpStream::connect(address).unwrap();
+        tcp.write_all(b"c v=3\nd v").unwrap();
+        let first = from.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(
+            (first.transport, first.peer),
+            (Transport::Tcp, tcp.local_addr().unwrap())
+        );
+        drop(tcp);
+        assert_eq!(lines(&from, 1), [What::Cut(b"d v".to_vec())]);
+    }
+
+    #[test]
+    fn datagrams_that_nobody_waits_for_are_counted_and_connections_wait() {
+        let (port, (to, from)) = (port(), sync_channel::<Arrival>(1));
+        let address = port.address();
+        let lost = port.start(to);
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.send_to(b"a v=1\nb v=2\nc v=3\n", address).unwrap();
+        while lost.load(Ordering::Relaxed) < 2 {
+            thread::yield_now();
+        }
+        let mut tcp = TcpStream::connect(address).unwrap();
+        tcp.write_all(b"d v=4\ne v=5\n").unwrap();
+        drop(tcp);
+        assert_eq!(
+            lines(&from, 3),
+            [line("a v=1"), line("d v=4"), line("e v=5")]
+        );
+        assert_eq!(lost.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn connections_over_the_limit_are_refused_and_room_is_made_when_one_ends() {
+        let (port, (to, from)) = (port(), sync_channel::<Arrival>(8));
+        let address = port.address();
+        port.start(to);
+        let mut open: Vec<TcpStream> = Vec::new();
+        for n in 0..MAX_CONNECTIONS {
+            let mut tcp = TcpStream::connect(address).unwrap();
+            writeln!(tcp, "m v={n}").unwrap();
+            assert_eq!(lines(&from, 1), [line(&format!("m v={n}"))]);
+            open.push(tcp);
+        }
+        let over = TcpStream::connect(address).unwrap();
+        assert_eq!(lines(&from, 1), [What::Refused]);
+        drop(over);
+        write!(open[0], "cut").unwrap();
+        drop(open.remove(0));
+        assert_eq!(lines(&from, 1), [What::Cut(b"cut".to_vec())]);
+        // Its thread is about to leave; until it has, a connection may still be refused.
+        loop {
+            let mut tcp = TcpStream::connect(address).unwrap();
+            drop(tcp.write_all(b"in\n"));
+            match from.recv_timeout(DEADLINE).unwrap().what {
+                What::Refused => continue,
+                what => break assert_eq!(what, line("in")),
+            }
+        }
+    }
+
+    #[test]
+    fn a_taken_port_is_an_error_that_names_it() {
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = Port::open(address).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("cannot listen on udp port {address}: ")),
+            "{error}"
+        );
+    }
+}

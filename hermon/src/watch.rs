@@ -1,0 +1,75 @@
+//! `hermon watch`: shows the metrics that arrive.
+
+use core::sync::atomic::Ordering;
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::sync_channel;
+
+use thiserror::Error;
+
+use crate::cli::{Exit, WatchOptions};
+use crate::receive::{Arrival, BindError, MAX_WAITING, Port};
+use crate::show::{Origin, Show};
+use crate::tally::Tally;
+
+/// Why nothing can be watched.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    /// The port cannot be had.
+    #[error("{0}: choose another with --listen ADDRESS:PORT")]
+    Port(#[from] BindError),
+    /// Ctrl-C cannot be caught.
+    #[error("cannot catch signals: {0}")]
+    Signals(#[from] ctrlc::Error),
+    /// The output cannot be written.
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
+}
+
+enum Event {
+    Arrival(Arrival),
+    Interrupted,
+}
+
+impl From<Arrival> for Event {
+    fn from(arrival: Arrival) -> Self {
+        Self::Arrival(arrival)
+    }
+}
+
+/// Shows what arrives until Ctrl-C, or until as many points as asked for have come; then what arrived and what was lost.
+///
+/// # Errors
+/// [`WatchError`].
+pub fn watch(options: &WatchOptions) -> Result<Exit, WatchError> {
+    let port = Port::open(options.listen)?;
+    let (to, from) = sync_channel(MAX_WAITING);
+    ctrlc::set_handler({
+        let to = to.clone();
+        // Nobody waits any more only when the end has begun.
+        move || drop(to.send(Event::Interrupted))
+    })?;
+    let mut show = Show::new(io::stdout(), colour(options.plain));
+    show.line(
+        Origin::Hermon,
+        format_args!("listening on {} for udp and tcp", port.address()),
+    )?;
+    let lost = port.start(to);
+
+    let mut tally = Tally::default();
+    while options.points.is_none_or(|points| tally.points < points) {
+        match from.recv() {
+            Ok(Event::Arrival(arrival)) => show.arrival(&arrival, &mut tally)?,
+            Ok(Event::Interrupted) | Err(_) => break,
+        }
+    }
+    tally.lost = lost.load(Ordering::Relaxed);
+    show.line(Origin::Hermon, tally)?;
+    Ok(Exit::Success)
+}
+
+/// Whether to colour: on a terminal, unless `--plain` or the variable `NO_COLOR` says otherwise (no-color.org).
+pub(crate) fn colour(plain: bool) -> bool {
+    !plain
+        && io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,91 @@
+//! The tool as a process, as a person runs it.
+
+use core::time::Duration;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Longer than any of these tests needs on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Held while a program is written and while one is started: a process that is being started holds this one's open
+/// files for a moment, and a program that is open for writing cannot be executed (ETXTBSY).
+pub static STARTING: Mutex<()> = Mutex::new(());
+
+pub struct Tool {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Tool {
+    pub fn start(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hermon"))
+            .args(arguments)
+            .env_remove("QEMU")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the tool starts");
+        drop(starting);
+        let (to, lines) = channel();
+        for output in [
+            Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>,
+            Box::new(child.stderr.take().unwrap()),
+        ] {
+            let to = to.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    drop(to.send(line));
+                }
+            });
+        }
+        Self { child, lines }
+    }
+
+    /// The next line, without its time of day.
+    pub fn line(&self) -> String {
+        let line = self.lines.recv_timeout(DEADLINE).expect("a line");
+        match line.split_at_checked("hh:mm:ss.mmm ".len()) {
+            Some((time, text)) if time.bytes().filter(|&byte| byte == b':').count() == 2 => {
+                text.to_owned()
+            }
+            _ => line,
+        }
+    }
+
+    pub fn line_with(&self, part: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    pub fn interrupt(&self) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-INT", &pid])
+                .status()
+                .expect("kill")
+                .success()
+        );
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("the tool ends")
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
