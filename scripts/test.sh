@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# All tests: on the host, then with the images booted under QEMU. Fails if any fails.
+# usage: scripts/test.sh [FILTER]...     (the arguments of a cargo test: tests whose names contain FILTER)
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 3
+
+summary=()
+failed=0
+step() {
+    local name=$1
+    shift
+    printf '+ %s\n' "$*" >&2
+    if "$@"; then
+        summary+=("ok       $name")
+    else
+        summary+=("FAILED   $name")
+        failed=1
+    fi
+}
+skip() { summary+=("SKIPPED  $1: $2"); }
+
+step "setup" scripts/setup.sh
+step "host tests" cargo test "$@"
+for features in talc linked-list; do
+    step "monitoring with $features" cargo test -p monitoring --features "$features" "$@"
+done
+step "monitoring with all features" cargo test -p monitoring --all-features "$@"
+if cargo fmt --version >/dev/null 2>&1; then
+    step "format" cargo fmt --all --check
+else
+    skip "format" "cargo fmt is not installed"
+fi
+if cargo clippy --version >/dev/null 2>&1; then
+    step "clippy" cargo clippy --workspace --all-targets -- -D warnings
+else
+    skip "clippy" "cargo clippy is not installed"
+fi
+step "image with linked-list" scripts/build.sh --heap linked-list
+step "image with talc" scripts/build.sh --heap talc
+# Two guests at a time: each takes a core under TCG.
+step "boot tests" cargo test -p tests "$@" -- --test-threads=2
+
+printf '\n'
+printf '%s\n' "${summary[@]}"
+exit "$failed"
