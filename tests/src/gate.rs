@@ -1,0 +1,73 @@
+//! How many guests run at a time, whatever the number of test threads.
+//!
+//! Under TCG a guest takes a core. A measurement wants the machine for itself.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// What the machines that run these tests have at least.
+const CORES: usize = 2;
+
+static FREE: Mutex<usize> = Mutex::new(CORES);
+static CHANGED: Condvar = Condvar::new();
+
+/// The right to run a guest; given back when dropped.
+#[derive(Debug)]
+pub struct Turn(usize);
+
+impl Turn {
+    /// Waits until another guest may run.
+    pub fn shared() -> Self {
+        Self::wait_for(1)
+    }
+
+    /// Waits until no other guest runs, and keeps others waiting.
+    pub fn alone() -> Self {
+        Self::wait_for(CORES)
+    }
+
+    fn wait_for(cores: usize) -> Self {
+        // A test that panicked has given its turn back; the number is right.
+        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = CHANGED
+            .wait_while(free, |free| *free < cores)
+            .unwrap_or_else(PoisonError::into_inner);
+        *free -= cores;
+        Self(cores)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *FREE.lock().unwrap_or_else(PoisonError::into_inner) += self.0;
+        CHANGED.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    #[test]
+    fn never_more_than_the_cores_and_nothing_beside_a_measurement() {
+        static RUNNING: AtomicUsize = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for n in 0..64 {
+                scope.spawn(move || {
+                    let (turn, cores) = if n % 8 == 0 {
+                        (Turn::alone(), CORES)
+                    } else {
+                        (Turn::shared(), 1)
+                    };
+                    let running = RUNNING.fetch_add(cores, Ordering::SeqCst) + cores;
+                    assert!(running <= CORES, "{running}");
+                    thread::yield_now();
+                    RUNNING.fetch_sub(cores, Ordering::SeqCst);
+                    drop(turn);
+                });
+            }
+        });
+        assert_eq!(RUNNING.load(Ordering::SeqCst), 0);
+    }
+}

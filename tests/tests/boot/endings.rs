@@ -1,0 +1,102 @@
+//! How an image ends: well, out of memory, by the kernel's own panic.
+
+use core::time::Duration;
+
+use hermon::guest::Ended;
+use hermon::qemu::{Machine, Nic};
+use tests::boot::{Boot, Running};
+use tests::symbols;
+
+#[test]
+fn a_clean_end_is_a_power_off() {
+    for machine in [Machine::Q35, Machine::Pc, Machine::Microvm] {
+        let boot = Boot::new(machine)
+            .without_debug_exit()
+            .arguments("--duration 1s");
+        assert_eq!(boot.start().end(), Ended::Off, "{machine:?}");
+    }
+}
+
+#[test]
+fn a_clean_end_is_reported_as_success_where_the_machine_can_tell() {
+    for machine in [Machine::Q35, Machine::Microvm] {
+        let boot = Boot::new(machine).arguments("--duration 1s");
+        assert_eq!(boot.start().end(), Ended::Success, "{machine:?}");
+    }
+}
+
+#[test]
+fn the_exact_workload_ends_with_sums_that_agree() {
+    let mut guest = Boot::new(Machine::Q35)
+        .arguments("--workload exact --duration 2s")
+        .start();
+    let line = guest.wait_for("workload: exact ");
+    assert_eq!(guest.end(), Ended::Success);
+    assert_eq!(
+        guest.lines().last(),
+        Some(line.as_str()),
+        "it is the last line"
+    );
+
+    let json = line
+        .strip_prefix("workload: exact ")
+        .expect("the line begins so");
+    let json: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    let sites = json["sites"].as_array().expect("sites");
+    assert!(sites.len() > 1);
+    for part in ["total", "while_traced"] {
+        for count in ["allocs", "frees", "bytes", "words"] {
+            let whole = json[part][count].as_u64().expect(count);
+            let sum: u64 = sites
+                .iter()
+                .map(|site| site[part][count].as_u64().expect(count))
+                .sum();
+            assert_eq!(whole, sum, "{part} {count}");
+        }
+    }
+    assert!(json["total"]["allocs"].as_u64() > Some(1000));
+    assert_eq!(json["while_traced"]["allocs"], 0, "nothing was traced");
+    let mut names: Vec<&str> = sites
+        .iter()
+        .map(|site| site["site"].as_str().expect("a name"))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), sites.len(), "each site once");
+}
+
+/// The functions of the backtrace that follows.
+fn backtrace(guest: &mut Running) -> Vec<String> {
+    let line = guest.wait_for("backtrace:");
+    let addresses = symbols::addresses(&line);
+    assert!(addresses.len() >= 3, "{line}");
+    symbols::frames(guest.image(), &addresses)
+}
+
+#[test]
+fn out_of_memory_names_the_size_that_failed_and_who_asked_for_it() {
+    let mut guest = Boot::new(Machine::Q35)
+        .memory(24)
+        .nic(Nic::None)
+        .arguments("--workload leak")
+        .start();
+    // 9 MB of heap at 400 KiB a second, and less where the host is busy.
+    let (_, line) = guest.wait_for_at("memory allocation of ", Duration::from_secs(240));
+    let size = line
+        .split("memory allocation of ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let size: u64 = size
+        .and_then(|size| size.parse().ok())
+        .unwrap_or_else(|| panic!("{line}"));
+    assert!(size > 0);
+    let frames = backtrace(&mut guest);
+    // From the one who asked to the image's beginning, by way of the application.
+    for part in ["app/src/workload/", "app/src/image.rs", "runtime_entry at "] {
+        assert!(
+            frames.iter().any(|frame| frame.contains(part)),
+            "no {part} in {frames:#?}"
+        );
+    }
+    assert_eq!(guest.end(), Ended::Failure);
+}

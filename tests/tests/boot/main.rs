@@ -1,0 +1,11 @@
+//! The images, booted under QEMU and used as a person would. `scripts/build.sh` must have built both heaps' images.
+#![deny(unsafe_code)]
+
+mod arguments;
+mod endings;
+mod image;
+mod machines;
+mod metrics;
+mod network;
+mod script;
+mod speed;

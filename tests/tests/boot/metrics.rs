@@ -1,0 +1,223 @@
+//! Metrics as they arrive: both transports on both kinds of machine, and a receiver that dies.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use hermon::qemu::Machine;
+use tests::boot::{Boot, Running};
+use tests::metrics::{Connection, Point, Receive, Tcp, Udp};
+
+const INTERVAL: Duration = Duration::from_millis(500);
+const ROUNDS: usize = 4;
+
+fn boot(machine: Machine, target: String) -> Running {
+    let mut guest = Boot::new(machine)
+        .arguments("--interval 500ms --vm metrics-test")
+        .argument(target)
+        .start();
+    guest.ready();
+    guest
+}
+
+/// Points until there are so many rounds of both sources.
+fn rounds(receiver: &mut impl Receive) -> Vec<Point> {
+    let mut points: Vec<Point> = Vec::new();
+    let of = |points: &[Point], name: &str| {
+        points
+            .iter()
+            .filter(|point| point.measurement == name)
+            .count()
+    };
+    while of(&points, "memory") < ROUNDS || of(&points, "monitoring") < ROUNDS {
+        points.extend(receiver.receive());
+    }
+    points
+}
+
+/// What holds for any points that arrived.
+fn judge(points: &[Point]) {
+    let mut by_source: BTreeMap<&str, Vec<&Point>> = BTreeMap::new();
+    for point in points {
+        assert_eq!(
+            point.tags.get("vm").map(String::as_str),
+            Some("metrics-test"),
+            "{point:?}"
+        );
+        assert!(!point.fields.is_empty());
+        by_source.entry(&point.measurement).or_default().push(point);
+    }
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_nanos() as i64;
+    for (source, points) in &by_source {
+        for pair in points.windows(2) {
+            let apart = pair[1].timestamp - pair[0].timestamp;
+            // The grid is exact; a sample late on a busy host is late by less than an interval.
+            let interval = INTERVAL.as_nanos() as i64;
+            assert!(
+                (interval / 2..interval * 5).contains(&apart),
+                "{source}: {apart} ns apart"
+            );
+            let fields = |point: &Point| point.fields.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(
+                fields(pair[0]),
+                fields(pair[1]),
+                "{source}: the fields stay the same"
+            );
+        }
+        // The machine's clock has whole seconds, and a busy host is late.
+        let age = now - points[points.len() - 1].timestamp;
+        assert!(
+            (-5_000_000_000..30_000_000_000).contains(&age),
+            "{source}: {age} ns old"
+        );
+    }
+    let memory = &by_source["memory"];
+    for point in memory {
+        let live = point.integer("live_bytes");
+        assert_eq!(
+            live,
+            point.integer("allocated_bytes") - point.integer("freed_bytes")
+        );
+        assert_eq!(
+            point.integer("live_blocks"),
+            point.integer("allocations") - point.integer("frees")
+        );
+        assert!(live > 0 && live <= point.integer("peak_live_bytes"));
+        assert!(point.integer("free_bytes") + live <= point.integer("heap_size_bytes"));
+    }
+    let allocations: Vec<i64> = memory
+        .iter()
+        .map(|point| point.integer("allocations"))
+        .collect();
+    assert!(allocations.is_sorted() && allocations[0] < allocations[allocations.len() - 1]);
+    // One point of each source for one time.
+    for point in memory {
+        assert_eq!(
+            memory
+                .iter()
+                .filter(|other| other.timestamp == point.timestamp)
+                .count(),
+            1
+        );
+    }
+    let times = |source: &str| {
+        by_source[source]
+            .iter()
+            .map(|point| point.timestamp)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        times("memory")[..ROUNDS],
+        times("monitoring")[..ROUNDS],
+        "one time for all points of an interval"
+    );
+}
+
+fn by_udp(machine: Machine) {
+    let mut udp = Udp::open();
+    let _guest = boot(machine, udp.target());
+    judge(&rounds(&mut udp));
+}
+
+fn by_tcp(machine: Machine) {
+    let tcp = Tcp::open();
+    let _guest = boot(machine, tcp.target());
+    judge(&rounds(&mut tcp.accept()));
+}
+
+#[test]
+fn metrics_arrive_by_udp_from_a_q35() {
+    by_udp(Machine::Q35);
+}
+
+#[test]
+fn metrics_arrive_by_tcp_from_a_q35() {
+    by_tcp(Machine::Q35);
+}
+
+#[test]
+fn metrics_arrive_by_udp_from_a_microvm() {
+    by_udp(Machine::Microvm);
+}
+
+#[test]
+fn metrics_arrive_by_tcp_from_a_microvm() {
+    by_tcp(Machine::Microvm);
+}
+
+/// The next point of the source `monitoring`.
+fn own(connection: &mut Connection) -> Point {
+    connection.until(|point| point.measurement == "monitoring")
+}
+
+#[test]
+fn a_receiver_that_returns_has_lines_within_three_intervals_and_the_loss_is_counted() {
+    let interval = Duration::from_secs(1);
+    let tcp = Tcp::open();
+    let port = tcp.port();
+    let mut guest = Boot::new(Machine::Q35)
+        .arguments("--interval 1s")
+        .argument(tcp.target())
+        .start();
+    guest.ready();
+    let mut connection = tcp.accept();
+    let before = own(&mut connection);
+    assert_eq!(before.integer("connections_lost"), 0);
+    drop((connection, tcp));
+
+    guest.wait_for("monitoring: connection to tcp://");
+    guest.wait_for("monitoring: cannot connect to tcp://");
+
+    let back = Instant::now();
+    let tcp = Tcp::open_at(port);
+    let mut connection = tcp.accept();
+    connection.receive();
+    let took = back.elapsed();
+    assert!(
+        took <= 3 * interval,
+        "lines came {took:?} after the receiver's return"
+    );
+
+    let after = connection.until(|point| {
+        point.measurement == "monitoring"
+            && point.timestamp > before.timestamp
+            && point.integer("connections") == 2
+    });
+    assert_eq!(after.integer("connections_lost"), 1);
+    assert!(after.integer("connect_failures") >= 1);
+    // What the dead receiver had been sent without having read it surely.
+    let unsure = after.integer("lines_resent")
+        + after.integer("lines_in_doubt")
+        + after.integer("lines_lost");
+    assert!(unsure >= 1, "{after:?}");
+}
+
+#[test]
+fn lines_that_no_memory_is_left_for_are_counted_as_lost_and_the_newest_arrive() {
+    let tcp = Tcp::open();
+    let port = tcp.port();
+    let mut guest = Boot::new(Machine::Q35)
+        .arguments("--interval 50ms")
+        .argument(tcp.target())
+        .start();
+    guest.ready();
+    let mut connection = tcp.accept();
+    let before = own(&mut connection);
+    assert_eq!(before.integer("lines_lost"), 0);
+    drop((connection, tcp));
+
+    guest.wait_for("monitoring: queue full");
+
+    let tcp = Tcp::open_at(port);
+    let mut connection = tcp.accept();
+    let after = connection
+        .until(|point| point.measurement == "monitoring" && point.integer("connections") == 2);
+    let lost = after.integer("lines_lost");
+    assert!(
+        lost >= 1 && lost == after.integer("lines_lost_queue_full"),
+        "{after:?}"
+    );
+}
