@@ -105,7 +105,7 @@ impl fmt::Display for Event {
             } => {
                 write!(
                     f,
-                    "cannot connect to {target}: {reason}, {failures} times in a row"
+                    "cannot connect to {target}: {reason}, failure {failures} in a row"
                 )
             }
             Self::ConnectionLost {
@@ -170,7 +170,7 @@ mod tests {
                     reason: ConnectFailure::Refused,
                     failures: 4,
                 },
-                "monitoring: cannot connect to udp://10.0.2.2:8094: refused, 4 times in a row",
+                "monitoring: cannot connect to udp://10.0.2.2:8094: refused, failure 4 in a row",
             ),
             (
                 Event::ConnectionLost {
