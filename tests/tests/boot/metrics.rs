@@ -4,8 +4,9 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use hermon::qemu::Machine;
+use hermon::qemu::{Machine, Nic};
 use tests::boot::{Boot, Running};
+use tests::control::Port;
 use tests::metrics::{Connection, Point, Receive, Tcp, Udp};
 
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -220,4 +221,28 @@ fn lines_that_no_memory_is_left_for_are_counted_as_lost_and_the_newest_arrive() 
         lost >= 1 && lost == after.integer("lines_lost_queue_full"),
         "{after:?}"
     );
+}
+
+#[test]
+fn the_loop_allocates_nothing() {
+    let mut udp = Udp::open();
+    let port = Port::free();
+    let mut guest = Boot::new(Machine::Q35)
+        .nic(Nic::Default(port.network()))
+        .arguments("--interval 100ms --workload idle")
+        .argument(udp.target())
+        .start();
+    guest.ready();
+    let allocations = |point: &Point| point.integer("allocations");
+    let is_memory = |point: &Point| point.measurement == "memory";
+    // The application has logged that it works: whatever it allocates at the start is done.
+    guest.wait_for("app: workload idle");
+    let before = udp.until(is_memory);
+    let mut control = port.connect();
+    for _ in 0..20 {
+        control.ask("s");
+        udp.until(is_memory);
+    }
+    let after = udp.until(is_memory);
+    assert_eq!(allocations(&before), allocations(&after));
 }
