@@ -112,11 +112,26 @@ fn apply(patch: &Path, tree: &Path) -> Result<(), String> {
 /// Builds the static library of the graph in `graph`.
 fn compile(graph: &Path) -> Result<PathBuf, String> {
     let target = graph.join("target");
+    // A panic in the kernel names the source file: without the paths of the machine that built it.
+    let sources = graph.parent().unwrap_or(graph);
+    let flags = [
+        "-Cforce-frame-pointers=yes".to_owned(),
+        format!("--remap-path-prefix={}/=", sources.display()),
+    ];
     let mut cargo = Command::new(variable("CARGO")?);
     // The outer cargo speaks to its build scripts through these; the inner one must not take them for its own.
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
-        if (name.starts_with("CARGO_") && name != "CARGO_HOME") || name == "RUSTFLAGS" {
+        let is_ours = [
+            "CARGO_CFG_",
+            "CARGO_FEATURE_",
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BUILD_",
+        ]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+        if is_ours || ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"].contains(&&*name) {
             cargo.env_remove(&*name);
         }
     }
@@ -131,7 +146,7 @@ fn compile(graph: &Path) -> Result<PathBuf, String> {
         .arg(&target)
         .env("RUSTC", variable("RUSTC")?)
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", "-Cforce-frame-pointers=yes")
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("HERMIT_LOG_LEVEL_FILTER", BOOT_LOG_LEVEL)
         .env("NO_COLOR", "1");
     run(&mut cargo)?;

@@ -22,11 +22,7 @@ static HEAP: Profiled<Heap> = Profiled::new(Heap::new());
 kernel::entry!(main);
 
 fn main() -> Exit {
-    let claimed = kernel::heap::region().is_some_and(|region| {
-        // SAFETY: the kernel gives its region away once, and nobody else uses it.
-        unsafe { HEAP.inner().claim(region) }
-    });
-    if !claimed {
+    if !kernel::heap::region().is_some_and(|region| HEAP.inner().claim(region)) {
         return print_and_end(format_args!("app: no memory for a heap"), Exit::Failure);
     }
     let options = match args::parse(kernel::args()) {

@@ -38,7 +38,9 @@ pub fn idle_micros() -> u64 {
     sys::sys_idle_ticks() / u64::from(frequency_mhz()).max(1)
 }
 
-/// A time of [`micros`] as the kernel's functions take it.
+/// A time of [`micros`] as the kernel's functions take it; a time further away than 35 years is brought that near, because the
+/// kernel multiplies it by the counter's frequency.
 pub(crate) fn deadline(micros: u64) -> u64 {
-    START.load(Ordering::Relaxed).saturating_add(micros)
+    const FURTHEST: u64 = 1 << 50;
+    START.load(Ordering::Relaxed).saturating_add(micros).min(FURTHEST)
 }

@@ -39,16 +39,20 @@ pub fn exit(exit: Exit) -> ! {
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
-        #[unsafe(no_mangle)]
-        extern "C" fn runtime_entry(
-            argc: i32,
-            argv: *const *const u8,
-            environment: *const *const u8,
-        ) -> ! {
-            const MAIN: fn() -> $crate::Exit = $main;
-            // SAFETY: the kernel calls this once, with its own argument and environment lists.
-            unsafe { $crate::start(argc, argv, environment, MAIN) }
-        }
+        const _: () = {
+            /// # Safety
+            /// For the kernel, which calls it once with its own argument and environment lists.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn runtime_entry(
+                argc: i32,
+                argv: *const *const u8,
+                environment: *const *const u8,
+            ) -> ! {
+                const MAIN: fn() -> $crate::Exit = $main;
+                // SAFETY: the caller's duty.
+                unsafe { $crate::start(argc, argv, environment, MAIN) }
+            }
+        };
     };
 }
 
@@ -56,7 +60,8 @@ static ARGUMENTS: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mut(
 static ARGUMENT_COUNT: AtomicUsize = AtomicUsize::new(0);
 static ENVIRONMENT: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Runs `main` and ends the machine. For [`entry!`].
+/// Runs `main` and ends the machine. For `entry!`.
+#[doc(hidden)]
 ///
 /// # Safety
 /// `argv` must hold `argc` C strings and `environment` must be null or a list of C strings that ends with a null pointer, all of

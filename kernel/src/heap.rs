@@ -1,6 +1,7 @@
 //! The memory for the application's heap.
 
-use core::ptr;
+use core::mem::MaybeUninit;
+use core::slice;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::sys;
@@ -16,8 +17,8 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// nothing.
 ///
 /// Bytes: the machine's memory less the image, 10 % that the kernel reserves for stacks, and 1 MiB; multiples of 64 KiB. The memory
-/// belongs to the caller from then on. Contents are unspecified.
-pub fn region() -> Option<*mut [u8]> {
+/// belongs to the caller from then on.
+pub fn region() -> Option<&'static mut [MaybeUninit<u8>]> {
     if TAKEN.swap(true, Ordering::Relaxed) {
         return None;
     }
@@ -39,5 +40,6 @@ pub fn region() -> Option<*mut [u8]> {
         .checked_sub(KERNEL_BYTES)
         .filter(|&bytes| bytes > 0)?;
     let start = sys::sys_malloc(bytes, GRANULE);
-    (!start.is_null()).then(|| ptr::slice_from_raw_parts_mut(start, bytes))
+    // SAFETY: just allocated with this size, never freed, and given away once.
+    (!start.is_null()).then(|| unsafe { slice::from_raw_parts_mut(start.cast(), bytes) })
 }

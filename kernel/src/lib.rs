@@ -6,10 +6,10 @@
 //! | module | what |
 //! |---|---|
 //! | [`boot`] | the stub between `qemu -kernel` and Hermit's `_start` |
-//! | `entry` | from Hermit's entry into the application: [`entry!`], arguments, environment, exit |
+//! | `entry` | from Hermit's entry into the application: `entry!`, arguments, environment, exit |
 //! | `panic` | message, location and backtrace, then exit with failure |
 //! | [`backtrace`] | walks frame pointers |
-//! | `clock`, `task`, `entropy`, `memory`, `heap` | the machine, one noun each |
+//! | `clock`, `task`, `entropy`, `heap` | the machine, one noun each |
 //! | `sync` | a lock that masks interrupts |
 //! | `console` | text to the serial port |
 //! | `virtio` | the network card as a smoltcp `phy::Device`, with the interrupt it waits on |
@@ -17,36 +17,30 @@
 //! On the host only the portable parts are compiled, for their tests.
 #![cfg_attr(not(test), no_std)]
 
-#[cfg(target_os = "hermit")]
-extern crate alloc;
-
 pub mod backtrace;
 pub mod boot;
-
-#[cfg(target_os = "hermit")]
-pub mod clock;
+// Outside of `on_hermit`, because they export macros.
 #[cfg(target_os = "hermit")]
 pub mod console;
 #[cfg(target_os = "hermit")]
-mod cpu;
-#[cfg(target_os = "hermit")]
-pub mod entropy;
-#[cfg(target_os = "hermit")]
 mod entry;
-#[cfg(target_os = "hermit")]
-pub mod heap;
-#[cfg(target_os = "hermit")]
-pub mod memory;
-#[cfg(target_os = "hermit")]
-mod panic;
-#[cfg(target_os = "hermit")]
-pub mod sync;
-#[cfg(target_os = "hermit")]
-mod sys;
-#[cfg(target_os = "hermit")]
-pub mod task;
-#[cfg(target_os = "hermit")]
 pub mod virtio;
 
-#[cfg(target_os = "hermit")]
-pub use entry::{Exit, args, exit, start, variables};
+/// Declares what needs the kernel underneath.
+macro_rules! on_hermit {
+    ($($item:item)*) => { $(#[cfg(target_os = "hermit")] $item)* };
+}
+
+on_hermit! {
+    pub mod clock;
+    mod cpu;
+    pub mod entropy;
+    pub mod heap;
+    mod memory;
+    mod panic;
+    pub mod sync;
+    mod sys;
+    pub mod task;
+
+    pub use entry::{Exit, args, exit, start, variables};
+}

@@ -12,16 +12,18 @@ use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Exit, backtrace, exit, memory, sys};
+use crate::{backtrace, memory, sync, sys};
 
 static PANICKING: AtomicBool = AtomicBool::new(false);
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    // Nobody runs any more: neither a task that waits for a lock that the panicking one holds, nor one that prints in between.
+    sync::mask();
     // A panic inside this handler, in a `Display` of the message say, must not start over.
     if PANICKING.swap(true, Ordering::Relaxed) {
         let _ = Emergency.write_str("\npanic: while panicking\n");
-        exit(Exit::Failure);
+        sys::sys_panic_exit();
     }
     let _ = match info.location() {
         Some(location) => writeln!(Emergency, "panic: {location}: {}", info.message()),
@@ -35,7 +37,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         let _ = write!(Emergency, " {address:#x}");
     }
     let _ = Emergency.write_str("\n");
-    exit(Exit::Failure)
+    sys::sys_panic_exit()
 }
 
 /// The console without its lock, which the panicking code may hold.

@@ -5,78 +5,84 @@
 //! interrupts, and every system call of the kernel does (see `kernel/src/sys.rs`).
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lock_api::{GuardNoSend, RawMutex};
 use spin::mutex::SpinMutex;
 
-/// A mutex that masks interrupts while it is held, for `lock_api`.
+/// A mutex that masks interrupts while it is held, for `lock_api`. Several may be held at a time and released in any order:
+/// interrupts come back with the last one.
 ///
-/// The spin lock inside is never contended on one core; it makes the lock right on several.
-pub struct RawIrqLock {
-    lock: SpinMutex<()>,
-    /// Whether interrupts were enabled when the lock was taken. Accessed by the holder only.
-    enabled: AtomicBool,
-}
+/// The spin lock inside is never contended on one core. On several it would exclude the others, but the nesting below is counted
+/// for one core only.
+pub struct RawIrqLock(SpinMutex<()>);
 
 /// A value behind a [`RawIrqLock`].
 pub type IrqLock<T> = lock_api::Mutex<RawIrqLock, T>;
 
-// SAFETY: `lock` is exclusive (spin's is), and `unlock` is called by the holder.
+/// How many of these locks this core holds, and whether interrupts were enabled before the first. Accessed with interrupts masked.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static ENABLED_BEFORE: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: the lock inside is exclusive, and `unlock` is called by the holder.
 unsafe impl RawMutex for RawIrqLock {
     #[expect(
         clippy::declare_interior_mutable_const,
         reason = "lock_api's way to make a lock in a const"
     )]
-    const INIT: Self = Self {
-        lock: SpinMutex::new(()),
-        enabled: AtomicBool::new(false),
-    };
+    const INIT: Self = Self(SpinMutex::new(()));
     /// The interrupt flag belongs to the core.
     type GuardMarker = GuardNoSend;
 
     fn lock(&self) {
-        let enabled = mask();
-        core::mem::forget(self.lock.lock());
-        self.enabled.store(enabled, Ordering::Relaxed);
+        enter();
+        core::mem::forget(self.0.lock());
     }
 
     fn try_lock(&self) -> bool {
-        let enabled = mask();
-        let taken = self.lock.try_lock().map(core::mem::forget).is_some();
-        if taken {
-            self.enabled.store(enabled, Ordering::Relaxed);
-        } else {
-            restore(enabled);
+        enter();
+        let taken = self.0.try_lock().map(core::mem::forget).is_some();
+        if !taken {
+            leave();
         }
         taken
     }
 
     unsafe fn unlock(&self) {
-        let enabled = self.enabled.load(Ordering::Relaxed);
         // SAFETY: the caller holds the lock; its guard was forgotten in `lock` or `try_lock`.
-        unsafe { self.lock.force_unlock() };
-        restore(enabled);
+        unsafe { self.0.force_unlock() };
+        leave();
     }
 
     fn is_locked(&self) -> bool {
-        self.lock.is_locked()
+        self.0.is_locked()
+    }
+}
+
+fn enter() {
+    let enabled = mask();
+    let held = HELD.load(Ordering::Relaxed);
+    if held == 0 {
+        ENABLED_BEFORE.store(enabled, Ordering::Relaxed);
+    }
+    HELD.store(held + 1, Ordering::Relaxed);
+}
+
+fn leave() {
+    let held = HELD.load(Ordering::Relaxed) - 1;
+    HELD.store(held, Ordering::Relaxed);
+    if held == 0 && ENABLED_BEFORE.load(Ordering::Relaxed) {
+        // SAFETY: interrupts were enabled before the first lock was taken, and none is held now.
+        unsafe { asm!("sti", options(nostack)) };
     }
 }
 
 /// Masks interrupts and tells whether they were enabled.
-fn mask() -> bool {
+pub(crate) fn mask() -> bool {
     /// RFLAGS.IF.
     const INTERRUPTS: u64 = 1 << 9;
     let flags: u64;
     // SAFETY: the kernel runs applications in ring 0, where the flag may be changed. No `nomem`: what follows must not move before.
     unsafe { asm!("pushfq", "pop {}", "cli", out(reg) flags) };
     flags & INTERRUPTS != 0
-}
-
-fn restore(enabled: bool) {
-    if enabled {
-        // SAFETY: as in `mask`; the caller had them enabled before.
-        unsafe { asm!("sti", options(nostack)) };
-    }
 }

@@ -1,5 +1,5 @@
 //! The kernel's functions that this crate calls, as they are exported by the kernel's object (`kernel/hermit/src/lib.rs` and
-//! `hermit-kernel`, `src/syscalls/`). Everything else in this crate is safe to call.
+//! `hermit-kernel`, `src/syscalls/`). The crate's own functions are safe to call, but where they say otherwise.
 
 unsafe extern "C" {
     // Ours, in kernel/hermit/src/lib.rs: they run on the caller's stack and leave the interrupt flag alone.
@@ -11,10 +11,11 @@ unsafe extern "C" {
     pub safe fn sys_unix_micros() -> u64;
     pub safe fn sys_idle_ticks() -> u64;
     pub safe fn sys_virt_to_phys(address: u64) -> u64;
-    pub safe fn sys_map_device(physical: u64, bytes: usize) -> u64;
+    pub fn sys_map_device(physical: u64, bytes: usize) -> u64;
     pub safe fn sys_set_log_level(level: u8);
     pub fn sys_virtio_mmio(index: usize, text: *mut *const u8) -> usize;
     pub fn sys_panic_print(text: *const u8, length: usize);
+    pub safe fn sys_panic_exit() -> !;
 
     // The kernel's: they switch to the kernel stack and enable interrupts. Never with interrupts masked.
     pub safe fn sys_yield();

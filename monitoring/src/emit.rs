@@ -82,11 +82,11 @@ pub struct EncodeCounts {
     pub values_left_out: u64,
 }
 
-/// Writes one line per source into the outbox. Cost: one reading and one encoding per source.
+/// Writes one line per source into the outbox, all with the same timestamp or all without. Cost: one reading and one encoding per source.
 pub fn emit(
     sources: &[&dyn Source],
     vm: &str,
-    timestamp: UnixNanos,
+    timestamp: Option<UnixNanos>,
     outbox: &mut Outbox<'_>,
     counts: &mut EncodeCounts,
 ) {
@@ -97,7 +97,7 @@ pub fn emit(
             measurement: source.name(),
             tags: &[("vm", vm)],
             fields: fields.as_slice(),
-            timestamp: Some(timestamp),
+            timestamp,
         };
         let mut buffer = [0; LINE_MAX];
         match line::encode(&point, &mut buffer) {

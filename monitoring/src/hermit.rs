@@ -1,9 +1,10 @@
 //! The shell on Hermit: a network card, a task, two clocks and the log around [`Monitor`].
 //!
 //! ```text
-//!  start ─▶ find the card, take memory ─▶ a HIGH task: turn ─▶ log events ─▶ sleep until a frame or the next deadline
-//!                 │                                      ▲                                 │
-//!                 ▼ none: an error, the application runs on └────────────────────────────┘
+//!  start ─▶ take memory, find the card ──▶ a HIGH task: turn ─▶ log events ─▶ sleep until a frame or a deadline
+//!                        │                                ▲                              │
+//!                        ▼                                └──────────────────────────────┘
+//!           none: an error, the application runs on
 //! ```
 
 use core::fmt;
@@ -78,8 +79,7 @@ pub fn start(config: Config, heap: &'static dyn HeapSource) -> Result<(), StartE
     if STARTED.swap(true, Ordering::Relaxed) {
         return Err(StartError::Twice);
     }
-    let nic = Nic::find().map_err(StartError::Nic)?;
-    let storage = Storage::take().map_err(StartError::Memory)?;
+    let (storage, nic) = parts().inspect_err(|_| STARTED.store(false, Ordering::Relaxed))?;
     *HANDOVER.lock() = Some(Parts {
         config,
         heap,
@@ -88,6 +88,13 @@ pub fn start(config: Config, heap: &'static dyn HeapSource) -> Result<(), StartE
     });
     task::spawn(Priority::High, STACK_BYTES, run);
     Ok(())
+}
+
+/// Memory first: a card that is found takes the kernel's memory for ever.
+fn parts() -> Result<(Storage<'static>, Nic), StartError> {
+    let storage = Storage::take().map_err(StartError::Memory)?;
+    let nic = Nic::find().map_err(StartError::Nic)?;
+    Ok((storage, nic))
 }
 
 /// The loop. Never ends.
@@ -117,6 +124,9 @@ fn run() {
         monitor.after_turn(took, nic.dropped());
         nic.flush();
         events.into_iter().flatten().for_each(tell);
+        if let Some(news) = nic.news() {
+            log::warn!(target: "monitoring", "monitoring: {news}");
+        }
         match next {
             Next::Again => task::sleep(took.as_duration().clamp(REST_MIN, REST_MAX)),
             Next::At(Micros::MAX) => nic.wait(None, monitor.is_active()),

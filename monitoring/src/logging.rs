@@ -78,10 +78,13 @@ impl core::error::Error for LogError<'_> {}
 /// ```
 pub fn init(sink: Sink, clock: Clock, levels: &str) -> Result<(), LogError<'_>> {
     let levels = Levels::parse(levels).map_err(LogError::Parse)?;
+    if LOGGER.shell.is_completed() {
+        return Err(LogError::Taken);
+    }
     LOGGER.levels.apply(&levels).map_err(LogError::Apply)?;
     LOGGER.shell.call_once(|| Shell { sink, clock });
     log::set_logger(&LOGGER).map_err(|_| LogError::Taken)?;
-    log::set_max_level(LOGGER.levels.max().filter());
+    follow_max_level();
     Ok(())
 }
 
@@ -93,8 +96,20 @@ pub fn init(sink: Sink, clock: Clock, levels: &str) -> Result<(), LogError<'_>> 
 pub fn set_levels(text: &str) -> Result<(), LogError<'_>> {
     let levels = Levels::parse(text).map_err(LogError::Parse)?;
     LOGGER.levels.apply(&levels).map_err(LogError::Apply)?;
-    log::set_max_level(LOGGER.levels.max().filter());
+    follow_max_level();
     Ok(())
+}
+
+/// Sets what `log` looks at first. A task that changes the levels between our look and our store has set the new
+/// maximum already, so we look again.
+fn follow_max_level() {
+    loop {
+        let max = LOGGER.levels.max();
+        log::set_max_level(max.filter());
+        if LOGGER.levels.max() == max {
+            return;
+        }
+    }
 }
 
 /// The levels as they are.

@@ -19,7 +19,7 @@ pub use event::Event;
 use crate::config::{Config, Target, VmName};
 use crate::emit::{EncodeCounts, Schedule, emit};
 use crate::heap::HeapSource;
-use crate::net::bounds::{DEVICE_FULL_PAUSE, FRAMES_PER_ROUND, ROUNDS_PER_TURN};
+use crate::net::bounds::{DEVICE_FULL_PAUSE, DHCP_PATIENCE, FRAMES_PER_ROUND, ROUNDS_PER_TURN};
 use crate::net::command::Status;
 use crate::net::control::Control;
 use crate::net::datagram::DatagramPush;
@@ -28,7 +28,11 @@ use crate::net::push::{PushEvent, StreamPush};
 use crate::net::stack::{AddressEvent, Stack, Way};
 use crate::net::storage::Storage;
 use crate::sources::{Memory, Own};
-use crate::time::{Micros, Now};
+use crate::time::{Micros, Now, UnixNanos};
+
+/// A wall clock before 2020 was never set: a machine without an RTC begins in 1970. Its points carry no timestamp, and
+/// the receiver takes the time of their arrival.
+const CLOCK_IS_SET: UnixNanos = UnixNanos(1_577_836_800_000_000_000);
 
 /// When to call [`Monitor::turn`] again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,9 @@ pub struct Monitor<'a> {
     encoded: EncodeCounts,
     losing: bool,
     lost_before: u64,
+    too_long_before: u64,
+    /// Since when there is no address; `None` while there is one, or once it was told.
+    no_address_since: Option<Micros>,
     turns: u64,
     turn_last: Micros,
     turn_max: Micros,
@@ -108,7 +115,7 @@ impl<'a> Monitor<'a> {
     /// sequence numbers and the pauses between attempts follow from it.
     ///
     /// # Panics
-    /// If `mac` is not a unicast address or the device is not Ethernet.
+    /// If the device is not Ethernet, or the memory is smaller than [`Storage`] says.
     #[must_use]
     pub fn new<D: Device + ?Sized>(
         config: &Config,
@@ -133,6 +140,8 @@ impl<'a> Monitor<'a> {
             encoded: EncodeCounts::default(),
             losing: false,
             lost_before: 0,
+            too_long_before: 0,
+            no_address_since: Some(now.mono),
             turns: 0,
             turn_last: Micros::ZERO,
             turn_max: Micros::ZERO,
@@ -158,7 +167,8 @@ impl<'a> Monitor<'a> {
             let push = self.push(now.mono, events);
             self.follow_losses(events);
             let control = self.serve_control(now.mono);
-            let deadline = push.into_iter().chain(control).min();
+            let patience = self.follow_patience(now.mono, events);
+            let deadline = [push, control, patience].into_iter().flatten().min();
             let sent = self.stack.egress(now.mono, device);
             if received == 0 && !sent {
                 return self.rest(now.mono, deadline);
@@ -182,6 +192,17 @@ impl<'a> Monitor<'a> {
         self.stack.control_counts().open > 0
             || self.datagram == DatagramPush::HandedOver
             || self.stream.is_active()
+    }
+
+    /// When a missing address has to be told, and tells it.
+    fn follow_patience(&mut self, now: Micros, events: &mut dyn FnMut(Event)) -> Option<Micros> {
+        let until = self.no_address_since? + DHCP_PATIENCE;
+        if now < until {
+            return Some(until);
+        }
+        self.no_address_since = None;
+        events(Event::NoAddress);
+        None
     }
 
     /// The time to come back when nothing moves any more.
@@ -208,8 +229,17 @@ impl<'a> Monitor<'a> {
     fn follow_address(&mut self, now: Now, events: &mut dyn FnMut(Event)) {
         while let Some(event) = self.stack.address_event() {
             match event {
-                AddressEvent::Lost { cidr } => events(Event::AddressLost { address: cidr }),
+                AddressEvent::Lost { cidr } => {
+                    self.no_address_since = Some(now.mono);
+                    events(Event::AddressLost { address: cidr });
+                }
+                AddressEvent::Refused { server, refused } => {
+                    if refused.is_power_of_two() {
+                        events(Event::LeaseRefused { server, refused });
+                    }
+                }
                 AddressEvent::Gained { cidr, by, .. } => {
+                    self.no_address_since = None;
                     self.schedule.start(now.mono);
                     let Self {
                         control_port,
@@ -250,10 +280,11 @@ impl<'a> Monitor<'a> {
             control: *self.control.counts(),
             uptime: now.mono,
         };
+        self.turn_max = Micros::ZERO;
         emit(
             &[&memory, &own],
             self.vm.as_str(),
-            now.unix,
+            (now.unix >= CLOCK_IS_SET).then_some(now.unix),
             &mut self.outbox,
             &mut self.encoded,
         );
@@ -291,12 +322,17 @@ impl<'a> Monitor<'a> {
     }
 
     fn follow_losses(&mut self, events: &mut dyn FnMut(Event)) {
-        let lost = self.outbox.counts().lines_lost();
+        let lost = self.outbox.counts().lost_queue_full;
         if lost > self.lost_before && !self.losing {
             self.losing = true;
             events(Event::Losing { lost });
         }
         self.lost_before = lost;
+        let too_long = self.outbox.counts().lost_too_long;
+        if too_long > self.too_long_before && too_long.is_power_of_two() {
+            events(Event::LineTooLong { lost: too_long });
+        }
+        self.too_long_before = too_long;
         self.losing &= self.outbox.lines_waiting() > 0;
     }
 

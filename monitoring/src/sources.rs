@@ -138,7 +138,7 @@ pub struct Own {
     pub turns: u64,
     /// How long the last turn took.
     pub turn_last: Micros,
-    /// How long the longest turn took.
+    /// How long the longest turn since the last emission took.
     pub turn_max: Micros,
     /// Frames and addresses.
     pub frames: FrameCounts,
@@ -185,6 +185,7 @@ impl Source for Own {
             ("frames_dropped", self.nic_dropped),
             ("addresses_lost", self.frames.addresses_lost),
             ("leases_refused", self.frames.leases_refused),
+            ("dhcp_dropped", self.frames.dhcp_dropped),
             ("control_open", self.connections.open),
             ("control_accepted", self.connections.accepted),
             ("control_refused", self.connections.refused),
@@ -248,6 +249,7 @@ mod tests {
                 frames_received: MAX,
                 addresses_lost: MAX,
                 leases_refused: MAX,
+                dhcp_dropped: MAX,
             },
             nic_dropped: MAX,
             connections: ListenCounts {
@@ -276,7 +278,7 @@ mod tests {
         emit(
             &[&memory, &own],
             name.as_str(),
-            UnixNanos(2_000_000_000_000_000_000),
+            Some(UnixNanos(2_000_000_000_000_000_000)),
             &mut outbox,
             &mut counts,
         );

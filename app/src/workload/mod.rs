@@ -81,8 +81,7 @@ pub enum Pause {
     Sleep(Duration),
 }
 
-/// Between the steps of a service: it is busy for a part of the time, as services are. Not shorter, because the kernel
-/// busy-waits for sleeps below 10 ms.
+/// Between the steps of a service: it is busy for a part of the time, as services are.
 const SERVICE_PAUSE: Duration = Duration::from_millis(10);
 /// Between the steps of `idle`, which has nothing to do at any of them: rare enough to cost nothing.
 const IDLE_PAUSE: Duration = Duration::from_secs(10);

@@ -69,8 +69,11 @@ pub extern "C" fn sys_virt_to_phys(address: u64) -> u64 {
 
 /// Maps `bytes` of device registers at a physical address, uncached, for ever; returns the virtual address. Both are multiples of
 /// 4096. Panics if there is no memory for page tables.
+///
+/// # Safety
+/// The registers must be a device's that the caller drives, not memory, and the address must be below 2^52.
 #[unsafe(no_mangle)]
-pub extern "C" fn sys_map_device(physical: u64, bytes: usize) -> u64 {
+pub unsafe extern "C" fn sys_map_device(physical: u64, bytes: usize) -> u64 {
     let (writable, no_execution, no_cache) = (true, true, true);
     hermit::mm::map(PhysAddr::new(physical), bytes, writable, no_execution, no_cache).as_u64()
 }
@@ -114,4 +117,12 @@ pub unsafe extern "C" fn sys_panic_print(text: *const u8, length: usize) {
     for chunk in bytes.utf8_chunks() {
         hermit::console::_panic_print(format_args!("{}", chunk.valid()));
     }
+}
+
+/// Ends the machine with failure, without touching the interrupt flag: `sys_exit` would enable interrupts, and a task that spins
+/// on a lock of the panicking one would run for ever.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_panic_exit() -> ! {
+    const FAILURE: i32 = 1;
+    hermit::scheduler::shutdown(FAILURE)
 }

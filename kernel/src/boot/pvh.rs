@@ -24,6 +24,10 @@ const TLS_ALIGN: u64 = 64;
 const TABLES: usize = 7;
 const FIRST_2_MIB: usize = 6;
 
+const PAGE_BYTES: usize = 4096;
+/// The ACPI root pointer, revision 2 (ACPI 6.5, 5.2.5.3).
+const RSDP_BYTES: usize = 36;
+
 const START_INFO_MAGIC: u32 = 0x336e_c578;
 const MEMORY_RAM: u32 = 1;
 
@@ -92,7 +96,9 @@ unsafe extern "C" fn boot_main(start_info: *const StartInfo) -> ! {
     // SAFETY: the loader's promise (PVH boot ABI): the address of a start info, mapped by entry.s.
     let start = unsafe { &*start_info };
     if start.magic != START_INFO_MAGIC || start.version < 1 {
-        fail("boot: the loader gave no PVH start info with a memory map");
+        fail(
+            "boot: no PVH start info with a memory map: the loader gave none, or a long command line lies over it",
+        );
     }
     // SAFETY: as above; the ABI says where the map and the zero-terminated command line are.
     let (memory_map, command_line) = unsafe {
@@ -120,6 +126,10 @@ unsafe extern "C" fn boot_main(start_info: *const StartInfo) -> ! {
                 .add(FIRST_2_MIB),
         )
     };
+    if core::str::from_utf8(command_line.to_bytes()).is_err() {
+        // The kernel would take none of it, and the image would run on defaults.
+        fail("boot: the command line is not UTF-8");
+    }
     let machine = Machine {
         memory: ram().map(|entry| (entry.start, entry.bytes)),
         bootargs: command_line.to_bytes(),
@@ -157,9 +167,12 @@ unsafe extern "C" fn boot_main(start_info: *const StartInfo) -> ! {
 
     // The kernel maps pages below 2 MiB by itself and panics if they are mapped already, but it reads the ACPI root pointer where
     // it was told it is.
-    let rsdp_page = start.rsdp as usize / 4096;
+    let rsdp_pages = match start.rsdp as usize {
+        0 => 0..0,
+        rsdp => rsdp / PAGE_BYTES..(rsdp + RSDP_BYTES - 1) / PAGE_BYTES + 1,
+    };
     for (index, entry) in page_table.iter_mut().enumerate() {
-        if index != rsdp_page {
+        if !rsdp_pages.contains(&index) {
             *entry = 0;
         }
     }

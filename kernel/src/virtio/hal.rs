@@ -61,87 +61,13 @@ unsafe impl Hal for HermitHal {
         registers(physical, bytes)
     }
 
-    unsafe fn share(buffer: NonNull<[u8]>, direction: BufferDirection) -> PhysAddr {
-        memory::contiguous(buffer).unwrap_or_else(|| {
-            // SAFETY: the caller's duty: the buffer is valid and nobody else touches it now.
-            unsafe { bounce::lend(buffer, direction) }
-        })
+    unsafe fn share(buffer: NonNull<[u8]>, _direction: BufferDirection) -> PhysAddr {
+        // Frames are composed in, and copied out of, buffers that lie in one page each, whatever memory they come from or go to: so
+        // no bounce buffer is ever needed here.
+        memory::contiguous(buffer).expect("the rings' buffers lie in one page each")
     }
 
-    unsafe fn unshare(physical: PhysAddr, buffer: NonNull<[u8]>, direction: BufferDirection) {
-        if memory::contiguous(buffer) != Some(physical) {
-            // SAFETY: the caller's duty, as above, and the device is done with the copy.
-            unsafe { bounce::take_back(physical, buffer, direction) };
-        }
-    }
-}
-
-/// Copies of buffers that cross pages which are not neighbours in physical memory, for the time the device has them. The rings of
-/// this crate hold each of their buffers in one page, so this is for others who put buffers into a virtqueue.
-mod bounce {
-    use super::{BufferDirection, NonNull, PAGE_SIZE, PhysAddr, allocate, free, ptr};
-    use crate::sync::IrqLock;
-
-    struct Lent {
-        physical: PhysAddr,
-        copy: NonNull<[u8]>,
-    }
-
-    // SAFETY: the pointer is to a block that the table owns.
-    unsafe impl Send for Lent {}
-
-    /// A virtqueue of this crate has 64 descriptors, and there are two of them.
-    const MOST: usize = 128;
-    static LENT: IrqLock<[Option<Lent>; MOST]> = IrqLock::new([const { None }; MOST]);
-
-    /// The physical address of a copy of `buffer`.
-    ///
-    /// # Safety
-    /// `buffer` must be valid for reads.
-    pub unsafe fn lend(buffer: NonNull<[u8]>, direction: BufferDirection) -> PhysAddr {
-        let (physical, copy) = allocate(buffer.len().div_ceil(PAGE_SIZE))
-            .expect("virtio: no contiguous memory for a bounce buffer");
-        if direction != BufferDirection::DeviceToDriver {
-            // SAFETY: both are valid for the buffer's length, and the copy is a block of its own.
-            unsafe { copy_bytes(buffer, copy, buffer.len()) };
-        }
-        let mut lent = LENT.lock();
-        let free = lent.iter_mut().find(|slot| slot.is_none());
-        *free.expect("virtio: more bounce buffers than descriptors") =
-            Some(Lent { physical, copy });
-        physical
-    }
-
-    /// Copies back what the device wrote, and frees the copy at `physical`.
-    ///
-    /// # Safety
-    /// `buffer` must be valid for writes and the one that `lend` was given; the device must be done with the copy.
-    pub unsafe fn take_back(physical: PhysAddr, buffer: NonNull<[u8]>, direction: BufferDirection) {
-        let found = LENT
-            .lock()
-            .iter_mut()
-            .find(|slot| slot.as_ref().is_some_and(|lent| lent.physical == physical))
-            .and_then(Option::take);
-        let Some(Lent { copy, .. }) = found else {
-            return;
-        };
-        // SAFETY: both are valid for the buffer's length; the copy came from `allocate` for as many pages and nobody has it now.
-        unsafe {
-            if direction != BufferDirection::DriverToDevice {
-                copy_bytes(copy, buffer, buffer.len());
-            }
-            free(copy.cast(), buffer.len().div_ceil(PAGE_SIZE));
-        }
-    }
-
-    /// # Safety
-    /// Both must be valid for `bytes` and must not overlap.
-    unsafe fn copy_bytes(from: NonNull<[u8]>, to: NonNull<[u8]>, bytes: usize) {
-        // SAFETY: the caller's duty.
-        unsafe {
-            ptr::copy_nonoverlapping(from.cast::<u8>().as_ptr(), to.cast::<u8>().as_ptr(), bytes);
-        }
-    }
+    unsafe fn unshare(_physical: PhysAddr, _buffer: NonNull<[u8]>, _direction: BufferDirection) {}
 }
 
 /// The virtual address of device registers: where the boot stub's identity map has them (below 4 GiB), else a new mapping.
@@ -154,7 +80,9 @@ pub fn registers(physical: PhysAddr, bytes: usize) -> NonNull<u8> {
     } else {
         let page = physical & !(PAGE_SIZE as PhysAddr - 1);
         let offset = (physical - page) as usize;
-        let mapped = sys::sys_map_device(page, (offset + bytes).next_multiple_of(PAGE_SIZE));
+        // SAFETY: callers name registers of a device that they drive: from a BAR, or from a description that was checked.
+        let mapped =
+            unsafe { sys::sys_map_device(page, (offset + bytes).next_multiple_of(PAGE_SIZE)) };
         mapped as usize + offset
     };
     NonNull::new(ptr::with_exposed_provenance_mut(start))

@@ -1,8 +1,7 @@
 //! Finds the card among virtio-mmio devices.
 //!
-//! They are described on the kernel's command line in Linux's form, `virtio_mmio.device=SIZE@ADDRESS:IRQ` (Linux,
-//! Documentation/admin-guide/kernel-parameters.txt). Virtual machine monitors append that, so it may come after the `--` that
-//! ends the kernel's own arguments. QEMU's microvm leaves it out with `auto-kernel-cmdline=off`: then its window is searched.
+//! They are described on the kernel's command line ([`description`]). Virtual machine monitors append that, so it may come after the
+//! `--` that ends the kernel's own arguments. QEMU's microvm leaves it out with `auto-kernel-cmdline=off`: then its window is searched.
 
 use core::ptr::{self, NonNull};
 use core::slice;
@@ -11,33 +10,27 @@ use core::str;
 use virtio_drivers::transport::mmio::{MmioTransport, VirtIOHeader};
 use virtio_drivers::transport::{DeviceType, Transport};
 
+use super::description::{self, Place};
 use super::hal;
 use super::interrupt::{FIRST_LINE_VECTOR, Interrupt};
 use crate::entry;
 use crate::sys;
-
-/// Where a device is.
-#[derive(Clone, Copy)]
-struct Place {
-    address: u64,
-    bytes: usize,
-    gsi: u8,
-}
 
 /// QEMU's microvm: eight devices (24 with a second IOAPIC, which Hermit cannot use) of 512 bytes each (hw/i386/microvm.c).
 const MICROVM_WINDOW: u64 = 0xfeb0_0000;
 const MICROVM_DEVICES: u8 = 8;
 const MICROVM_BYTES: usize = 512;
 const MICROVM_FIRST_GSI: u8 = 16;
-/// The kernel's IOAPIC has this many lines.
+/// The kernel's IOAPIC has this many lines, of which the kernel leaves two closed (`init_ioapic`).
 const LINES: u8 = 24;
+const CLOSED_LINES: [u8; 2] = [0, 2];
 
 /// The first virtio network card and its interrupt. `search` says whether to look where nobody said that devices are.
 pub fn find(search: bool) -> Option<(MmioTransport<'static>, Interrupt)> {
     let named = (0..)
         .map_while(described)
         .chain(entry::mmio_arguments())
-        .filter_map(parse);
+        .filter_map(description::parse);
     let window = (0..MICROVM_DEVICES).filter(|_| search).map(|slot| Place {
         address: MICROVM_WINDOW + u64::from(slot) * MICROVM_BYTES as u64,
         bytes: MICROVM_BYTES,
@@ -45,7 +38,7 @@ pub fn find(search: bool) -> Option<(MmioTransport<'static>, Interrupt)> {
     });
     named.chain(window).find_map(|place| {
         let transport = open(place)?;
-        let interrupt = if place.gsi < LINES {
+        let interrupt = if place.gsi < LINES && !CLOSED_LINES.contains(&place.gsi) {
             sys::sys_irq_claim(FIRST_LINE_VECTOR + place.gsi);
             Interrupt::Line { gsi: place.gsi }
         } else {
@@ -65,34 +58,7 @@ fn described(index: usize) -> Option<&'static str> {
     }
 }
 
-/// `512@0xfeb00e00:12`, with sizes like `4K` too.
-fn parse(text: &str) -> Option<Place> {
-    let (size, rest) = text.split_once('@')?;
-    let mut parts = rest.split(':');
-    let (digits, shift) = match size.as_bytes().last()? {
-        b'k' | b'K' => (&size[..size.len() - 1], 10),
-        b'm' | b'M' => (&size[..size.len() - 1], 20),
-        _ => (size, 0),
-    };
-    Some(Place {
-        bytes: usize::try_from(number(digits)?).ok()?.checked_shl(shift)?,
-        address: number(parts.next()?)?,
-        gsi: parts.next()?.parse().ok()?,
-    })
-}
-
-fn number(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
 fn open(place: Place) -> Option<MmioTransport<'static>> {
-    const HEADER_BYTES: usize = 0x100;
-    if place.bytes < HEADER_BYTES {
-        return None;
-    }
     let header: NonNull<VirtIOHeader> = hal::registers(place.address, place.bytes).cast();
     // SAFETY: a mapping of registers that the command line or the machine's layout says are a virtio-mmio device's; the transport
     // checks their magic number. The mapping stays for ever.

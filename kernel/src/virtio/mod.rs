@@ -2,18 +2,29 @@
 //!
 //! ```text
 //!  Nic::find ── pci  ── modern and transitional PCI, MSI-X or INTx
-//!            └─ mmio ── virtio-mmio (microvm, Firecracker)
+//!            └─ mmio ── virtio-mmio (QEMU's microvm)
 //!  Nic ── ring  ── a virtqueue with its buffers
 //!      └─ hal   ── DMA memory, device registers
 //! ```
 //! Source of all layouts: Virtual I/O Device (VIRTIO) Version 1.2, OASIS.
 
+#[cfg(any(test, target_os = "hermit"))]
+mod description;
+#[cfg(target_os = "hermit")]
 mod hal;
+#[cfg(target_os = "hermit")]
 mod interrupt;
+#[cfg(target_os = "hermit")]
 mod mmio;
+#[cfg(target_os = "hermit")]
 mod nic;
+#[cfg(target_os = "hermit")]
 mod pci;
+#[cfg(target_os = "hermit")]
 mod ring;
 
-pub use interrupt::Interrupt;
-pub use nic::{Nic, NicError};
+#[cfg(target_os = "hermit")]
+pub use self::{
+    interrupt::Interrupt,
+    nic::{Nic, NicError},
+};

@@ -19,8 +19,13 @@ use crate::{clock, sys, task};
 pub(super) const RECEIVE_QUEUE: u16 = 0;
 pub(super) const TRANSMIT_QUEUE: u16 = 1;
 
+/// Fields of the card's configuration (VIRTIO 1.2, 5.1.4), and the bit of the status that says that the link is up.
+const CONFIG_MAC: usize = 0;
+const CONFIG_STATUS: usize = 6;
+const STATUS_LINK_UP: u16 = 1;
 /// Feature bits (VIRTIO 1.2, 5.1.3 and 6). No others: each one less is a way less to go wrong, and none helps at our rates.
 const FEATURE_MAC: u64 = 1 << 5;
+const FEATURE_STATUS: u64 = 1 << 16;
 const FEATURE_VERSION_1: u64 = 1 << 32;
 /// The header in front of each frame is all zero: no offload. Without VERSION_1 it lacks its last field.
 const HEADER_BYTES: usize = 12;
@@ -31,8 +36,16 @@ const _: () = assert!(HEADER_BYTES + FRAME_BYTES <= BUFFER_BYTES);
 /// How often a card without an interrupt is polled, and while a connection is active.
 const POLL_IDLE: Duration = Duration::from_millis(10);
 const POLL_ACTIVE: Duration = Duration::from_millis(1);
-/// A full transmit ring is looked at again after this long: the card sends no interrupt for it.
+/// A full transmit ring is looked at again after this long: the card sends no interrupt for it. Frames that have arrived wait as
+/// long, because smoltcp takes none without room for an answer: to look at once would be to spin above everybody else.
 const POLL_FULL: Duration = Duration::from_millis(1);
+/// While the link is down it is looked at this often: nothing can be sent, and not every monitor interrupts when it comes back.
+const POLL_DOWN: Duration = Duration::from_millis(100);
+/// A card that is not reset by then never is.
+const RESET: Duration = Duration::from_millis(100);
+/// So often in a row a frame must have come without its interrupt until the interrupt is not trusted any more. Once or twice it may
+/// just have come while the deadline passed.
+const UNANNOUNCED_MAX: u32 = 5;
 
 /// Why there is no card.
 #[derive(Debug)]
@@ -41,8 +54,12 @@ pub enum NicError {
     NotFound,
     /// The card's PCI registers are not what a modern virtio card has.
     Pci(VirtioPciError),
-    /// The card refused to be set up.
+    /// The card cannot be set up.
     Device(Error),
+    /// The card does not do with what this driver offers: it wants a feature (IOMMU addresses, say), or does not reset.
+    Refused,
+    /// The card's Ethernet address is not one that a card can have.
+    Mac([u8; 6]),
     /// No memory for its rings.
     NoMemory,
 }
@@ -53,10 +70,19 @@ impl fmt::Display for NicError {
             Self::NotFound => formatter.write_str("no virtio network card"),
             Self::Pci(error) => write!(formatter, "virtio network card: {error}"),
             Self::Device(error) => write!(formatter, "virtio network card: {error}"),
+            Self::Refused => formatter.write_str("virtio network card: refused to be set up"),
+            Self::Mac(mac) => {
+                write!(
+                    formatter,
+                    "virtio network card: {mac:02x?} is no address of a card"
+                )
+            }
             Self::NoMemory => formatter.write_str("virtio network card: no memory for its rings"),
         }
     }
 }
+
+impl core::error::Error for NicError {}
 
 impl From<Error> for NicError {
     fn from(error: Error) -> Self {
@@ -73,8 +99,8 @@ impl From<VirtioPciError> for NicError {
 /// A virtio network card.
 ///
 /// Frames that are sent collect in the ring until [`Nic::flush`] or [`Nic::wait`] tells the card: one exit to the virtual machine
-/// monitor for all of them. 64 frames each way; when the transmit ring is full, smoltcp gets no token and tries again later, so
-/// nothing is lost. Nothing is allocated after [`Nic::find`], which takes 256 KiB of the kernel's memory.
+/// monitor for all of them. 64 frames each way; when the transmit ring is full or the link is down, smoltcp gets no token and tries
+/// again later, so nothing is lost here. Nothing is allocated after [`Nic::find`], which takes 256 KiB of the kernel's memory.
 pub struct Nic {
     transport: SomeTransport<'static>,
     receive: Ring,
@@ -84,6 +110,13 @@ pub struct Nic {
     header_bytes: usize,
     /// Frames that the card handed over but that hold no whole header.
     malformed: u64,
+    /// Frames in a row that came without their interrupt.
+    unannounced: u32,
+    is_fault_told: bool,
+    /// The card tells whether its link is up.
+    tells_link: bool,
+    is_link_up: bool,
+    is_link_told: bool,
 }
 
 impl Nic {
@@ -104,12 +137,19 @@ impl Nic {
         mut transport: SomeTransport<'static>,
         interrupt: impl FnOnce() -> Interrupt,
     ) -> Result<Self, NicError> {
-        let features = Features(FEATURE_MAC | FEATURE_VERSION_1);
-        let features = begin(&mut transport, features);
-        let mac = transport.read_consistent(|| transport.read_config_space::<[u8; 6]>(0))?;
+        let features = begin(
+            &mut transport,
+            FEATURE_MAC | FEATURE_STATUS | FEATURE_VERSION_1,
+        )?;
+        let mac =
+            transport.read_consistent(|| transport.read_config_space::<[u8; 6]>(CONFIG_MAC))?;
+        if mac[0] & 1 != 0 || mac == [0; 6] {
+            return Err(NicError::Mac(mac));
+        }
+        // Which interrupt a queue has is said before the queue is enabled (VIRTIO 1.2, 4.1.4.3.2).
+        let interrupt = interrupt();
         let receive = Ring::new(&mut transport, RECEIVE_QUEUE, Direction::Receive)?;
         let transmit = Ring::new(&mut transport, TRANSMIT_QUEUE, Direction::Transmit)?;
-        let interrupt = interrupt();
         transport.finish_init();
         let mut nic = Self {
             transport,
@@ -117,13 +157,19 @@ impl Nic {
             transmit,
             interrupt,
             mac,
-            header_bytes: if features.0 & FEATURE_VERSION_1 != 0 {
+            header_bytes: if features & FEATURE_VERSION_1 != 0 {
                 HEADER_BYTES
             } else {
                 LEGACY_HEADER_BYTES
             },
             malformed: 0,
+            unannounced: 0,
+            is_fault_told: false,
+            tells_link: features & FEATURE_STATUS != 0,
+            is_link_up: true,
+            is_link_told: true,
         };
+        nic.look_at_link();
         nic.receive.set_interrupts(false);
         nic.transmit.set_interrupts(false);
         while let Some(slot) = nic.receive.take_free() {
@@ -149,6 +195,37 @@ impl Nic {
         self.malformed
     }
 
+    /// What happened to the card since the last call, for the log.
+    pub fn news(&mut self) -> Option<&'static str> {
+        if self.is_link_told != self.is_link_up {
+            self.is_link_told = self.is_link_up;
+            return Some(if self.is_link_up {
+                "network card: its link is up"
+            } else {
+                "network card: its link is down, nothing is sent"
+            });
+        }
+        if self.is_fault_told {
+            return None;
+        }
+        let fault = if self.receive.is_broken() || self.transmit.is_broken() {
+            "network card: it names a buffer that it does not have, no more frames"
+        } else if self.unannounced >= UNANNOUNCED_MAX {
+            "network card: frames come without an interrupt, it is polled from now on"
+        } else {
+            return None;
+        };
+        self.is_fault_told = true;
+        Some(fault)
+    }
+
+    fn look_at_link(&mut self) {
+        if self.tells_link {
+            let status = self.transport.read_config_space::<u16>(CONFIG_STATUS);
+            self.is_link_up = status.is_ok_and(|status| status & STATUS_LINK_UP != 0);
+        }
+    }
+
     /// Tells the card of frames to send and of buffers to fill.
     pub fn flush(&mut self) {
         self.transmit.announce(&mut self.transport);
@@ -164,21 +241,42 @@ impl Nic {
         self.receive.set_interrupts(true);
         self.acknowledge();
         fence(Ordering::SeqCst);
-        if !self.receive.has_used() {
-            let full = (self.transmit.free_count() == 0).then_some(POLL_FULL);
+        self.reclaim();
+        let is_full = self.transmit.is_exhausted();
+        let deadline = if self.is_link_up {
+            deadline
+        } else {
+            // What is due now cannot be sent: its deadline would only be a busy wait.
+            Some(clock::micros() + POLL_DOWN.as_micros() as u64)
+        };
+        if is_full || !self.receive.has_used() {
             let poll = match self.interrupt {
+                _ if is_full => Some(POLL_FULL),
                 Interrupt::None if active => Some(POLL_ACTIVE),
                 Interrupt::None => Some(POLL_IDLE),
-                _ => full,
+                _ => None,
             };
             let poll = poll.map(|period| clock::micros() + period.as_micros() as u64);
-            let until = [deadline, poll].into_iter().flatten().min();
-            match self.interrupt {
-                Interrupt::None => task::sleep_until(until.unwrap_or(u64::MAX)),
-                _ => _ = sys::sys_irq_wait(until.map_or(u64::MAX, clock::deadline)),
-            }
+            self.sleep([deadline, poll].into_iter().flatten().min());
         }
         self.receive.set_interrupts(false);
+        self.look_at_link();
+    }
+
+    fn sleep(&mut self, until: Option<u64>) {
+        if self.interrupt == Interrupt::None {
+            return task::sleep_until(until.unwrap_or(u64::MAX));
+        }
+        let had_used = self.receive.has_used();
+        let raised = sys::sys_irq_wait(until.map_or(u64::MAX, clock::deadline));
+        if raised || had_used || !self.receive.has_used() {
+            self.unannounced = 0;
+            return;
+        }
+        self.unannounced += 1;
+        if self.unannounced == UNANNOUNCED_MAX {
+            self.interrupt = Interrupt::None;
+        }
     }
 
     /// Makes the card take its interrupt back. Pins and lines stay asserted without, and a line that is asserted already raises no
@@ -189,10 +287,9 @@ impl Nic {
         }
     }
 
-    /// Buffers that the card has sent become free again.
+    /// Buffers that the card has sent become free again. Those of a ring that the card broke never do.
     fn reclaim(&mut self) {
-        // virtio_drivers wants the bytes again to unshare them; shared in place they are not looked at, any length will do.
-        while let Some((slot, _)) = self.transmit.take_used(BUFFER_BYTES) {
+        while let Ok(Some((slot, _))) = self.transmit.take_used() {
             self.transmit.put_back(slot);
         }
     }
@@ -204,11 +301,11 @@ impl phy::Device for Nic {
 
     fn receive(&mut self, _now: Instant) -> Option<(RxToken<'_>, TxToken<'_>)> {
         self.reclaim();
-        if self.transmit.free_count() == 0 {
+        if self.transmit.is_exhausted() {
             return None;
         }
         let (slot, length) = loop {
-            let (slot, length) = self.receive.take_used(BUFFER_BYTES)?;
+            let (slot, length) = self.receive.take_used().ok()??;
             if (self.header_bytes..=BUFFER_BYTES).contains(&length) {
                 break (slot, length);
             }
@@ -231,7 +328,7 @@ impl phy::Device for Nic {
 
     fn transmit(&mut self, _now: Instant) -> Option<TxToken<'_>> {
         self.reclaim();
-        (self.transmit.free_count() > 0).then_some(TxToken {
+        (self.is_link_up && !self.transmit.is_exhausted()).then_some(TxToken {
             ring: &mut self.transmit,
             header_bytes: self.header_bytes,
         })
@@ -255,12 +352,9 @@ pub struct RxToken<'a> {
 }
 
 impl phy::RxToken for RxToken<'_> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(mut self, f: F) -> R {
         let frame = self.frame.clone();
-        match &self.slot {
-            Some(slot) => f(&self.ring.bytes(slot)[frame]),
-            None => f(&[]),
-        }
+        f(self.slot.as_mut().map_or(&[], |slot| &slot.bytes()[frame]))
     }
 }
 
@@ -280,12 +374,12 @@ pub struct TxToken<'a> {
 
 impl phy::TxToken for TxToken<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
-        let slot = self
+        let mut slot = self
             .ring
             .take_free()
             .expect("a token is made only while a buffer is free");
         let frame = self.header_bytes..self.header_bytes + length;
-        let bytes = self.ring.bytes(&slot);
+        let bytes = slot.bytes();
         bytes[..self.header_bytes].fill(0);
         let result = f(&mut bytes[frame.clone()]);
         self.ring.give(slot, frame.end);
@@ -293,23 +387,28 @@ impl phy::TxToken for TxToken<'_> {
     }
 }
 
-/// Feature bits in the form that `virtio-drivers` negotiates them.
-#[derive(Clone, Copy)]
-struct Features(u64);
-
-/// Resets the device and agrees on features (VIRTIO 1.2, 3.1.1, steps 1–6).
-fn begin(transport: &mut SomeTransport<'static>, supported: Features) -> Features {
+/// Resets the device and agrees on features (VIRTIO 1.2, 3.1.1, steps 1-6).
+fn begin(transport: &mut SomeTransport<'static>, supported: u64) -> Result<u64, NicError> {
     use virtio_drivers::transport::DeviceStatus;
 
+    let started = clock::micros();
     transport.set_status(DeviceStatus::empty());
     while transport.get_status() != DeviceStatus::empty() {
+        if clock::micros() - started > RESET.as_micros() as u64 {
+            return Err(NicError::Refused);
+        }
         core::hint::spin_loop();
     }
-    transport.set_status(DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER);
-    let features = Features(transport.read_device_features() & supported.0);
-    transport.write_driver_features(features.0);
-    transport
-        .set_status(DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER | DeviceStatus::FEATURES_OK);
+    let driver = DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER;
+    transport.set_status(driver);
+    let features = transport.read_device_features() & supported;
+    transport.write_driver_features(features);
+    transport.set_status(driver | DeviceStatus::FEATURES_OK);
+    // Devices before virtio 1 know no such bit.
+    let knows_features_ok = features & FEATURE_VERSION_1 != 0;
+    if knows_features_ok && !transport.get_status().contains(DeviceStatus::FEATURES_OK) {
+        return Err(NicError::Refused);
+    }
     transport.set_guest_page_size(virtio_drivers::PAGE_SIZE as u32);
-    features
+    Ok(features)
 }

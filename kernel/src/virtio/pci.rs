@@ -14,7 +14,6 @@ use super::interrupt::{FIRST_LINE_VECTOR, Interrupt, MESSAGE_VECTOR};
 use super::nic::{NicError, RECEIVE_QUEUE, TRANSMIT_QUEUE};
 use crate::{cpu, sys};
 
-const BAR_0: u8 = 0x10;
 const SECONDARY_BUS: u8 = 0x18;
 const INTERRUPT_LINE: u8 = 0x3c;
 const CAPABILITY_VENDOR: u8 = 0x09;
@@ -127,14 +126,18 @@ impl Card {
         const LINES: u8 = 24;
         self.root
             .set_command(self.function, command & !Command::INTERRUPT_DISABLE);
-        let line = Ports.read_word(self.function, INTERRUPT_LINE) as u8;
+        let word = Ports.read_word(self.function, INTERRUPT_LINE);
+        let (line, pin) = (word as u8, (word >> 8) as u8);
+        if pin == 0 {
+            return Interrupt::None;
+        }
         for gsi in PIN_LINES.chain((line < LINES).then_some(line)) {
             sys::sys_irq_claim(FIRST_LINE_VECTOR + gsi);
         }
         Interrupt::Pin
     }
 
-    /// Sends the receive queue's interrupts to [`MESSAGE_VECTOR`] on this core as MSI-X entry 0, and no others (VIRTIO 1.2, 4.1.4.3
+    /// Sends the receive queue's interrupts and those of the configuration to [`MESSAGE_VECTOR`] on this core as MSI-X entry 0, and no others (VIRTIO 1.2, 4.1.4.3
     /// and 4.1.5.1.2; PCI Local Bus Specification 3.0, 6.8.2). `None` if the card cannot.
     fn route_message(&mut self) -> Option<()> {
         const ENABLE: u32 = 1 << 31;
@@ -176,7 +179,8 @@ impl Card {
         // SAFETY: 16-bit fields of the common configuration, in the card's registers; the card is being set up by this task alone.
         let refused = unsafe {
             let field = |offset: usize| common.add(offset).cast::<u16>();
-            field(MSIX_CONFIG).write_volatile(NO_VECTOR);
+            // A change of the link is an interrupt of the configuration.
+            field(MSIX_CONFIG).write_volatile(ENTRY);
             field(QUEUE_SELECT).write_volatile(TRANSMIT_QUEUE);
             field(QUEUE_MSIX_VECTOR).write_volatile(NO_VECTOR);
             field(QUEUE_SELECT).write_volatile(RECEIVE_QUEUE);
@@ -201,9 +205,8 @@ impl Card {
         if bar > LAST_BAR {
             return None;
         }
-        let low = Ports.read_word(self.function, BAR_0 + 4 * bar);
         match self.root.bar_info(self.function, bar).ok()?? {
-            BarInfo::Memory { address, .. } if low != 0 => {
+            BarInfo::Memory { address, .. } if address != 0 => {
                 Some(hal::registers(address + u64::from(offset), COMMON_BYTES))
             }
             _ => None,

@@ -27,89 +27,91 @@ pub enum Direction {
     Transmit,
 }
 
-/// A buffer that is ours at the moment. Made only by the ring, and only while the device does not have the buffer.
-pub struct Slot {
-    buffer: usize,
+/// A buffer that is ours. The device does not have it, and nobody else names it.
+pub struct Slot(NonNull<[u8; BUFFER_BYTES]>);
+
+// SAFETY: a slot is the only name of memory that is never freed.
+unsafe impl Send for Slot {}
+
+impl Slot {
+    /// The buffer.
+    pub fn bytes(&mut self) -> &mut [u8; BUFFER_BYTES] {
+        // SAFETY: made by `Ring::new` from memory of its own, one slot a buffer; while the device has the buffer the slot lies in
+        // `Ring::lent`, out of reach.
+        unsafe { self.0.as_mut() }
+    }
 }
+
+/// The device did something that its specification forbids: the ring cannot be used any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken;
 
 /// A virtqueue and its buffers.
 pub struct Ring {
     queue: VirtQueue<HermitHal, FRAMES>,
     index: u16,
     direction: Direction,
-    buffers: [NonNull<[u8; BUFFER_BYTES]>; FRAMES],
-    /// Which buffer a descriptor's token stands for, while the device has it.
-    lent: [usize; FRAMES],
-    /// Buffers that are ours: a stack of their numbers.
-    free: [usize; FRAMES],
+    /// The buffers that the device has, by the tokens of their descriptors, with the length they were given with.
+    lent: [Option<(Slot, usize)>; FRAMES],
+    /// The buffers that are unused.
+    free: [Option<Slot>; FRAMES],
     free_count: usize,
     /// Something was given to the device since it was last notified.
     is_unannounced: bool,
+    is_broken: bool,
 }
 
-// SAFETY: the ring owns its buffers; the pointers are to memory that is never freed.
-unsafe impl Send for Ring {}
-
 impl Ring {
-    /// Sets up queue `index` of the device.
+    /// Sets up queue `index` of the device. After an error the pages taken so far stay taken: there is no second try.
     pub fn new<T: Transport>(
         transport: &mut T,
         index: u16,
         direction: Direction,
     ) -> Result<Self, NicError> {
-        let queue = VirtQueue::new(transport, index, false, false)?;
-        let mut buffers = [NonNull::dangling(); FRAMES];
-        for pair in buffers.chunks_mut(BUFFERS_PER_PAGE) {
-            let (_, page) = hal::allocate(1).ok_or(NicError::NoMemory)?;
-            for (half, buffer) in pair.iter_mut().enumerate() {
-                // SAFETY: inside the page just allocated.
-                *buffer = unsafe { page.cast::<[u8; BUFFER_BYTES]>().add(half) };
-            }
-        }
-        Ok(Self {
-            queue,
+        let mut ring = Self {
+            queue: VirtQueue::new(transport, index, false, false)?,
             index,
             direction,
-            buffers,
-            lent: [0; FRAMES],
-            free: core::array::from_fn(|buffer| buffer),
-            free_count: FRAMES,
+            lent: [const { None }; FRAMES],
+            free: [const { None }; FRAMES],
+            free_count: 0,
             is_unannounced: false,
-        })
+            is_broken: false,
+        };
+        for _ in 0..FRAMES / BUFFERS_PER_PAGE {
+            let (_, page) = hal::allocate(1).ok_or(NicError::NoMemory)?;
+            for half in 0..BUFFERS_PER_PAGE {
+                // SAFETY: inside the page just allocated.
+                let buffer = unsafe { page.cast::<[u8; BUFFER_BYTES]>().add(half) };
+                ring.put_back(Slot(buffer));
+            }
+        }
+        Ok(ring)
     }
 
-    /// The bytes of a buffer that is ours.
-    pub fn bytes(&mut self, slot: &Slot) -> &mut [u8; BUFFER_BYTES] {
-        // SAFETY: a slot is handed out for a buffer that the device does not have, and giving it away consumes the slot; `&mut self`
-        // keeps others off.
-        unsafe { self.buffers[slot.buffer].as_mut() }
-    }
-
-    /// Takes a buffer that is ours and unused.
+    /// Takes a buffer that is unused.
     pub fn take_free(&mut self) -> Option<Slot> {
         self.free_count = self.free_count.checked_sub(1)?;
-        Some(Slot {
-            buffer: self.free[self.free_count],
-        })
+        self.free[self.free_count].take()
     }
 
-    /// How many buffers are ours and unused.
-    pub fn free_count(&self) -> usize {
-        self.free_count
+    /// Whether no buffer is unused.
+    pub fn is_exhausted(&self) -> bool {
+        self.free_count == 0
     }
 
     /// Puts a buffer back among the unused ones.
     pub fn put_back(&mut self, slot: Slot) {
-        self.free[self.free_count] = slot.buffer;
+        self.free[self.free_count] = Some(slot);
         self.free_count += 1;
     }
 
     /// Gives the first `length` bytes of a buffer to the device, which is told by [`Ring::announce`]. There are as many descriptors
     /// as buffers, so the queue always has room.
-    pub fn give(&mut self, slot: Slot, length: usize) {
-        // SAFETY: the slot's buffer is ours until here; from here on it is not touched before `take_used` has it back.
+    pub fn give(&mut self, mut slot: Slot, length: usize) {
+        let bytes = &mut slot.bytes()[..length];
+        // SAFETY: from here on the slot lies in `lent`, where nobody touches its buffer before `take_used` has it back.
         let token = unsafe {
-            let bytes = &mut self.buffers[slot.buffer].as_mut()[..length];
             match self.direction {
                 Direction::Receive => self.queue.add(&[], &mut [bytes]),
                 Direction::Transmit => self.queue.add(&[bytes], &mut []),
@@ -117,33 +119,54 @@ impl Ring {
         };
         match token {
             Ok(token) => {
-                self.lent[usize::from(token)] = slot.buffer;
+                self.lent[usize::from(token)] = Some((slot, length));
                 self.is_unannounced = true;
             }
             Err(_) => self.put_back(slot),
         }
     }
 
-    /// Takes back the next buffer that the device is done with, and how many bytes it wrote. `length` is what it was given with:
-    /// the same for all buffers of a ring that receives, and of no consequence for one that transmits.
-    pub fn take_used(&mut self, length: usize) -> Option<(Slot, usize)> {
-        let token = self.queue.peek_used()?;
-        // The device may write what it likes into the ring; a token that is none of ours is not followed.
-        let buffer = *self.lent.get(usize::from(token))?;
-        // SAFETY: the same buffer, direction and length as when it was given; `lent` remembers which.
+    /// Takes back the next buffer that the device is done with, and how many bytes it wrote.
+    ///
+    /// # Errors
+    /// [`Broken`] if the device names a buffer that it does not have, now or ever before.
+    pub fn take_used(&mut self) -> Result<Option<(Slot, usize)>, Broken> {
+        if self.is_broken {
+            return Err(Broken);
+        }
+        let Some(token) = self.queue.peek_used() else {
+            return Ok(None);
+        };
+        let lent = self.lent.get_mut(usize::from(token)).and_then(Option::take);
+        let Some((mut slot, length)) = lent else {
+            self.is_broken = true;
+            return Err(Broken);
+        };
+        let bytes = &mut slot.bytes()[..length];
+        // SAFETY: the same buffer, direction and length as when it was given; `lent` remembers them.
         let written = unsafe {
-            let bytes = &mut self.buffers[buffer].as_mut()[..length];
             match self.direction {
                 Direction::Receive => self.queue.pop_used(token, &[], &mut [bytes]),
                 Direction::Transmit => self.queue.pop_used(token, &[bytes], &mut []),
             }
         };
-        Some((Slot { buffer }, written.ok()? as usize))
+        match written {
+            Ok(written) => Ok(Some((slot, written as usize))),
+            Err(_) => {
+                self.is_broken = true;
+                Err(Broken)
+            }
+        }
+    }
+
+    /// Whether the device broke the ring.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// Whether the device is done with a buffer.
     pub fn has_used(&self) -> bool {
-        self.queue.can_pop()
+        !self.is_broken && self.queue.can_pop()
     }
 
     /// Asks the device to interrupt when it is done with a buffer, or not to. A wish: it may interrupt all the same.

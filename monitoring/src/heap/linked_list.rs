@@ -2,6 +2,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;
+use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
 use linked_list_allocator::Heap;
@@ -34,21 +35,14 @@ impl<R: RawMutex> LinkedList<R> {
 
     /// Gives the heap its memory.
     ///
-    /// Returns whether it was taken: not if the heap has a region already, or if the region is null or too
-    /// small to hold anything.
-    ///
-    /// # Safety
-    ///
-    /// The region must be valid for reads and writes for the rest of the program, and nobody else may touch
-    /// it from now on.
-    #[expect(unsafe_code, reason = "hands over raw memory")]
-    pub unsafe fn claim(&self, region: *mut [u8]) -> bool {
+    /// Returns whether it was taken: not if the heap has a region already, or if the region is too small to hold
+    /// anything.
+    pub fn claim(&self, region: &'static mut [MaybeUninit<u8>]) -> bool {
         let mut heap = self.inner.lock();
-        if region.is_null() || region.len() < LEAST_REGION || !heap.bottom().is_null() {
+        if region.len() < LEAST_REGION || !heap.bottom().is_null() {
             return false;
         }
-        // SAFETY: the caller's promise; the heap is empty, and the region holds at least one hole.
-        unsafe { heap.init(region.cast(), region.len()) };
+        heap.init_from_slice(region);
         true
     }
 }

@@ -2,6 +2,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;
+use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
 use ::talc::{ErrOnOom, Span};
@@ -32,22 +33,17 @@ impl<R: RawMutex> Talc<R> {
 
     /// Gives the heap its memory. About 1 KiB of it goes to the free lists.
     ///
-    /// Returns whether it was taken: not if the heap has a region already, or if the region is null or too
-    /// small to hold anything.
-    ///
-    /// # Safety
-    ///
-    /// The region must be valid for reads and writes for the rest of the program, and nobody else may touch
-    /// it from now on.
-    #[expect(unsafe_code, reason = "hands over raw memory")]
-    pub unsafe fn claim(&self, region: *mut [u8]) -> bool {
+    /// Returns whether it was taken: not if the heap has a region already, or if the region is too small to hold
+    /// anything.
+    pub fn claim(&self, region: &'static mut [MaybeUninit<u8>]) -> bool {
         let mut heap = self.inner.lock();
-        // `talc` panics on a span that holds the null address.
-        if region.is_null() || heap.get_counters().heap_count != 0 {
+        if heap.get_counters().heap_count != 0 {
             return false;
         }
-        // SAFETY: the caller's promise; the region is not null.
-        unsafe { heap.claim(Span::from_base_size(region.cast(), region.len())) }.is_ok()
+        let span = Span::from_base_size(region.as_mut_ptr().cast(), region.len());
+        // SAFETY: the region was given away for ever, and nobody else has it.
+        #[expect(unsafe_code, reason = "hands over raw memory")]
+        unsafe { heap.claim(span) }.is_ok()
     }
 }
 

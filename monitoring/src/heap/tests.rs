@@ -3,6 +3,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::RefCell;
+use core::mem::MaybeUninit;
 use core::ptr;
 
 use super::*;
@@ -12,25 +13,24 @@ type ProfiledTalc = Profiled<Talc<SpinLock>>;
 type ProfiledList = Profiled<LinkedList<SpinLock>>;
 
 /// Memory for one heap, never given back.
-fn region(bytes: usize) -> *mut [u8] {
+fn region(bytes: usize) -> &'static mut [MaybeUninit<u8>] {
     let layout = Layout::from_size_align(bytes, 4096).unwrap();
     // SAFETY: the size is not zero.
     let start = unsafe { std::alloc::alloc(layout) };
     assert!(!start.is_null());
-    ptr::slice_from_raw_parts_mut(start, bytes)
+    // SAFETY: just allocated, and leaked.
+    unsafe { core::slice::from_raw_parts_mut(start.cast(), bytes) }
 }
 
 fn talc(bytes: usize) -> ProfiledTalc {
     let heap = Profiled::new(Talc::new());
-    // SAFETY: the region is leaked to this heap.
-    assert!(unsafe { heap.inner().claim(region(bytes)) });
+    assert!(heap.inner().claim(region(bytes)));
     heap
 }
 
 fn linked_list(bytes: usize) -> ProfiledList {
     let heap = Profiled::new(LinkedList::new());
-    // SAFETY: the region is leaked to this heap.
-    assert!(unsafe { heap.inner().claim(region(bytes)) });
+    assert!(heap.inner().claim(region(bytes)));
     heap
 }
 
@@ -259,22 +259,18 @@ fn before_the_claim_every_allocation_fails_and_is_counted() {
 
 #[test]
 fn a_region_is_taken_once_and_only_if_it_is_of_use() {
-    let null = ptr::slice_from_raw_parts_mut(ptr::null_mut(), 1 << 20);
-    // SAFETY: the regions are leaked to these heaps, and the null one is not touched.
-    unsafe {
-        let heap = Talc::<SpinLock>::new();
-        assert!(!heap.claim(null));
-        assert!(!heap.claim(region(64)));
-        assert!(heap.claim(region(1 << 16)));
-        assert!(!heap.claim(region(1 << 16)));
-        assert_eq!(heap.size_bytes(), 1 << 16);
-        let heap = LinkedList::<SpinLock>::new();
-        assert!(!heap.claim(null));
-        assert!(!heap.claim(region(16)));
-        assert!(heap.claim(region(1 << 16)));
-        assert!(!heap.claim(region(1 << 16)));
-        assert_eq!(heap.size_bytes(), 1 << 16);
-    }
+    let heap = Talc::<SpinLock>::new();
+    assert!(!heap.claim(&mut []));
+    assert!(!heap.claim(region(64)));
+    assert!(heap.claim(region(1 << 16)));
+    assert!(!heap.claim(region(1 << 16)));
+    assert_eq!(heap.size_bytes(), 1 << 16);
+    let heap = LinkedList::<SpinLock>::new();
+    assert!(!heap.claim(&mut []));
+    assert!(!heap.claim(region(16)));
+    assert!(heap.claim(region(1 << 16)));
+    assert!(!heap.claim(region(1 << 16)));
+    assert_eq!(heap.size_bytes(), 1 << 16);
 }
 
 #[test]

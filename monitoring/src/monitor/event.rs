@@ -1,6 +1,7 @@
 //! What the loop tells its shell: one event, one line of the log.
 
 use core::fmt;
+use core::net::Ipv4Addr;
 
 use crate::config::{Cidr, Target};
 use crate::net::push::{ConnectFailure, Loss};
@@ -24,6 +25,15 @@ pub enum Event {
     AddressLost {
         /// The address.
         address: Cidr,
+    },
+    /// DHCP has given no address for [`DHCP_PATIENCE`](crate::net::bounds::DHCP_PATIENCE).
+    NoAddress,
+    /// A DHCP server offered what no host can use. Told for the 1st, 2nd, 4th, 8th … time.
+    LeaseRefused {
+        /// The server.
+        server: Ipv4Addr,
+        /// How often since boot.
+        refused: u64,
     },
     /// There is no way to the receiver of metrics: another network, and no gateway.
     NoRoute {
@@ -53,9 +63,14 @@ pub enum Event {
         /// Lines that are sent again.
         resent: usize,
     },
-    /// Lines are being dropped. Told once until all that wait are sent.
+    /// The queue is full, and lines are being dropped. Told once until all that wait are sent.
     Losing {
-        /// Lines lost since boot.
+        /// Lines lost that way since boot.
+        lost: u64,
+    },
+    /// A line was dropped because it is longer than any can be. Told for the 1st, 2nd, 4th, 8th … line.
+    LineTooLong {
+        /// Lines lost that way since boot.
         lost: u64,
     },
 }
@@ -93,6 +108,13 @@ impl fmt::Display for Event {
                 }
             }
             Self::AddressLost { address } => write!(f, "address {address} lost"),
+            Self::NoAddress => f.write_str("no address yet, no DHCP server has given one"),
+            Self::LeaseRefused { server, refused } => {
+                write!(
+                    f,
+                    "the lease of DHCP server {server} is unusable, refusal {refused}"
+                )
+            }
             Self::NoRoute { target } => write!(
                 f,
                 "no route to {target}: it is in another network, and there is no gateway"
@@ -116,6 +138,12 @@ impl fmt::Display for Event {
                 write!(
                     f,
                     "connection to {target} lost: {reason}, {resent} lines to be sent again"
+                )
+            }
+            Self::LineTooLong { lost } => {
+                write!(
+                    f,
+                    "a line is too long to be sent, {lost} lost that way since boot"
                 )
             }
             Self::Losing { lost } => {
@@ -179,6 +207,21 @@ mod tests {
                     resent: 2,
                 },
                 "monitoring: connection to udp://10.0.2.2:8094 lost: closed by the peer, 2 lines to be sent again",
+            ),
+            (
+                Event::NoAddress,
+                "monitoring: no address yet, no DHCP server has given one",
+            ),
+            (
+                Event::LeaseRefused {
+                    server: Ipv4Addr::new(10, 0, 2, 2),
+                    refused: 2,
+                },
+                "monitoring: the lease of DHCP server 10.0.2.2 is unusable, refusal 2",
+            ),
+            (
+                Event::LineTooLong { lost: 1 },
+                "monitoring: a line is too long to be sent, 1 lost that way since boot",
             ),
             (
                 Event::Losing { lost: 7 },

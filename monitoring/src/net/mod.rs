@@ -89,6 +89,14 @@ pub mod bounds {
     pub const CONNECT_MIN: Micros = Micros::from_millis(1_500);
     /// Longest time for a connection attempt: three retransmissions of the SYN (after 1, 2 and 4 s).
     pub const CONNECT_MAX: Micros = Micros::from_secs(8);
+    /// DHCP messages that are taken at once. A lease takes two, an offer and an acknowledgement; a few servers may
+    /// answer.
+    pub const DHCP_BURST: u32 = 8;
+    /// Time after which one more is taken. smoltcp answers each refusal with a new question at once, so a server
+    /// that refuses everything would otherwise be asked thousands of times a second, above all other work.
+    pub const DHCP_EVERY: Micros = Micros::from_secs(1);
+    /// Without an address for so long, DHCP is said to fail. Twice the first exchange's retries.
+    pub const DHCP_PATIENCE: Micros = Micros::from_secs(10);
     /// First pause after a failed attempt.
     pub const BACK_OFF_MIN: Micros = Micros::from_millis(100);
     /// Longest pause. The pause also never exceeds the interval: one attempt per interval is no more traffic

@@ -24,7 +24,7 @@ use smoltcp::socket::{dhcpv4, udp};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
 
-use self::filter::Filter;
+use self::filter::{DhcpRate, Filter};
 use super::bounds::{CONTROL_SOCKETS, DATAGRAM_MAX};
 use super::tcp::{Client, ClientLink, DYNAMIC_PORTS, ListenCounts, Listener};
 use super::{Closed, Datagrams, Service};
@@ -92,6 +92,13 @@ pub enum AddressEvent {
         /// The address and its network.
         cidr: Cidr,
     },
+    /// A DHCP server offers what no host can use.
+    Refused {
+        /// The server.
+        server: Ipv4Addr,
+        /// Leases refused since boot, this one included.
+        refused: u64,
+    },
 }
 
 /// The interface and its sockets. Never allocates.
@@ -99,6 +106,7 @@ pub struct Stack<'a> {
     interface: Interface,
     sockets: SocketSet<'a>,
     dhcp: Option<SocketHandle>,
+    dhcp_rate: DhcpRate,
     current: Option<Lease>,
     wanted: Option<Lease>,
     emitter: Emitter,
@@ -115,6 +123,8 @@ pub struct FrameCounts {
     pub addresses_lost: u64,
     /// Answers of a DHCP server that name an address no host can have, or a server that has none.
     pub leases_refused: u64,
+    /// DHCP messages beyond the rate at which they are taken ([`DHCP_EVERY`](super::bounds::DHCP_EVERY)).
+    pub dhcp_dropped: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +158,7 @@ impl<'a> Stack<'a> {
     /// transaction numbers its own.
     ///
     /// # Panics
-    /// If `mac` is not a unicast address, the device is not Ethernet, or the memory is smaller than
+    /// If the device is not Ethernet, or the memory is smaller than
     /// [`StackMemory`] says.
     #[must_use]
     pub fn new<D: Device + ?Sized>(
@@ -204,6 +214,7 @@ impl<'a> Stack<'a> {
             interface,
             sockets,
             dhcp,
+            dhcp_rate: DhcpRate::new(now),
             current: None,
             wanted,
             emitter,
@@ -224,7 +235,9 @@ impl<'a> Stack<'a> {
             Emitter::Tcp(client) => Some(client.port()),
             Emitter::Off | Emitter::Udp { .. } => None,
         };
-        let mut device = Filter { device, port };
+        self.dhcp_rate.follow(now);
+        let dhcp = &self.dhcp_rate;
+        let mut device = Filter { device, port, dhcp };
         let mut frames = 0;
         while frames < budget {
             if let Some(listener) = &mut self.listener
@@ -248,6 +261,7 @@ impl<'a> Stack<'a> {
             }
         }
         self.counts.frames_received += frames as u64;
+        self.counts.dhcp_dropped = self.dhcp_rate.dropped();
         self.note(Closed::Reset);
         frames
     }
@@ -264,7 +278,9 @@ impl<'a> Stack<'a> {
     /// Follows the address: to be called between [`Stack::ingress`] and [`Stack::egress`] until it returns
     /// `None`.
     pub fn address_event(&mut self) -> Option<AddressEvent> {
-        self.poll_dhcp();
+        if let Some(refused) = self.poll_dhcp() {
+            return Some(refused);
+        }
         if self.current == self.wanted {
             return None;
         }
@@ -367,13 +383,12 @@ impl<'a> Stack<'a> {
         }
     }
 
-    fn poll_dhcp(&mut self) {
-        let Some(handle) = self.dhcp else { return };
-        let socket = self.sockets.get_mut::<dhcpv4::Socket<'_>>(handle);
-        match socket.poll() {
-            None => {}
-            Some(dhcpv4::Event::Deconfigured) => self.wanted = None,
-            Some(dhcpv4::Event::Configured(lease)) => {
+    /// Follows the DHCP socket; returns the event of a refusal.
+    fn poll_dhcp(&mut self) -> Option<AddressEvent> {
+        let socket = self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp?);
+        match socket.poll()? {
+            dhcpv4::Event::Deconfigured => self.wanted = None,
+            dhcpv4::Event::Configured(lease) => {
                 let cidr = Cidr::new(lease.address.address(), lease.address.prefix_len());
                 // A renewal goes to this address.
                 let server = lease.server.address;
@@ -388,10 +403,13 @@ impl<'a> Stack<'a> {
                         self.counts.leases_refused += 1;
                         self.wanted = None;
                         socket.reset();
+                        let refused = self.counts.leases_refused;
+                        return Some(AddressEvent::Refused { server, refused });
                     }
                 }
             }
         }
+        None
     }
 }
 

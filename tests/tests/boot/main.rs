@@ -7,5 +7,6 @@ mod image;
 mod machines;
 mod metrics;
 mod network;
+mod odd;
 mod script;
 mod speed;
