@@ -166,6 +166,16 @@ impl Wire {
     }
 }
 
+/// An ARP request from the peer for the guest's address, and an echo request that it answers once it knows the peer: for
+/// cables that are not a [`Wire`].
+pub fn greeting_and_echo(peer: Ipv4Addr, mac: [u8; 6], guest: Ipv4Addr) -> [Vec<u8>; 2] {
+    let data = [0x5a; 1400];
+    [
+        arp(ARP_REQUEST, BROADCAST, [0; 6], peer, guest),
+        echo(ECHO_REQUEST, mac, peer, guest, 1, &data),
+    ]
+}
+
 fn arp(
     operation: u8,
     destination: [u8; 6],

@@ -1,14 +1,18 @@
 //! Machines that are not as they should be: each gets one clear line, and none hangs.
 
+use core::net::Ipv4Addr;
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 
+use hermon::qemu::GUEST_MAC;
 use tests::DEADLINE;
 use tests::image::{Heap, path};
+use tests::wire::greeting_and_echo;
 
 /// Boots with just these options of QEMU's, waits for the end, and gives the exit code and the console.
 fn boot(options: &str, append: &[u8]) -> (Option<i32>, String) {
@@ -118,4 +122,42 @@ fn a_description_of_a_device_that_cannot_be_is_passed_over() {
     let (code, text) = boot("-M q35", append);
     assert_eq!(code, SUCCESS, "{text}");
     assert!(text.contains("no virtio network card"), "{text}");
+}
+
+#[test]
+fn a_peer_that_never_reads_does_not_stop_the_application() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    // Each frame has its length in front of it (QEMU, -netdev stream). What the guest answers is never read: first the
+    // buffers on the way fill up, then its transmit ring, while frames still arrive.
+    let peer = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("QEMU connects");
+        let guest = Ipv4Addr::new(10, 0, 2, 15);
+        let [greeting, echo] = greeting_and_echo(Ipv4Addr::new(10, 0, 2, 1), GUEST_MAC, guest);
+        let mut send = |frame: &[u8]| {
+            let length = u32::try_from(frame.len())
+                .expect("a short frame")
+                .to_be_bytes();
+            stream
+                .write_all(&length)
+                .and_then(|()| stream.write_all(frame))
+        };
+        let mut sent = 0;
+        while send(&greeting).is_ok() && (0..100).all(|_| send(&echo).is_ok()) {
+            sent += 100;
+        }
+        sent
+    });
+    let options = format!(
+        "-M q35 -netdev stream,id=n,server=off,addr.type=inet,addr.host=127.0.0.1,addr.port={port} \
+         -device virtio-net-pci,netdev=n,romfile=,mac=52:54:00:12:34:56"
+    );
+    let append =
+        b"app -freq 2596 -- --influx off --ipv4 10.0.2.15/24 --workload exact --duration 4s";
+    // The end comes only if the application gets to run: the peer does not begin to read.
+    let (code, text) = boot(&options, append);
+    assert_eq!(code, SUCCESS, "{text}");
+    assert!(text.contains("workload: exact "), "{text}");
+    let sent = peer.join().expect("the peer ends with QEMU");
+    assert!(sent >= 100, "only {sent} frames were sent");
 }
