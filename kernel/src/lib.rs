@@ -10,6 +10,7 @@
 //! | `panic` | message, location and backtrace, then exit with failure |
 //! | [`backtrace`] | walks frame pointers |
 //! | `clock`, `task`, `entropy`, `heap` | the machine, one noun each |
+//! | `stack` | how deep a stack was ever used |
 //! | `sync` | a lock that masks interrupts |
 //! | `console` | text to the serial port |
 //! | `virtio` | the network card as a smoltcp `phy::Device`, with the interrupt it waits on |
@@ -19,6 +20,8 @@
 
 pub mod backtrace;
 pub mod boot;
+#[cfg(any(target_os = "hermit", test))]
+mod stack;
 // Outside of `on_hermit`, because they export macros.
 #[cfg(target_os = "hermit")]
 pub mod console;

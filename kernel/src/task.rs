@@ -5,7 +5,9 @@
 
 use core::time::Duration;
 
-use crate::{clock, sys};
+use crate::{clock, stack, sys};
+
+pub use crate::stack::{MAX_STACKS, StackUse, WatchError};
 
 /// How urgent a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +30,8 @@ pub fn spawn(priority: Priority, stack_bytes: usize, entry: fn()) {
         // SAFETY: `spawn` passes a `fn()` and nothing else.
         let entry = unsafe { core::mem::transmute::<usize, fn()>(entry) };
         entry();
+        // The kernel unmaps the stack of a task that has ended.
+        stack::forget_own();
     }
     const ANY_CORE: isize = -1;
     // SAFETY: `trampoline` takes what is passed to it here, and a `fn()` may run on any task.
@@ -57,4 +61,21 @@ pub fn sleep(duration: Duration) {
 /// Sleeps until the clock says `micros` ([`clock::micros`]); never spins.
 pub fn sleep_until(micros: u64) {
     sys::sys_sleep_until(clock::deadline(micros));
+}
+
+/// From now on [`stacks`] tells how much of the calling task's stack was ever used, under this name, until the task ends.
+///
+/// # Errors
+/// If the task's stack or the name is watched already, or if there are [`MAX_STACKS`].
+pub fn watch_stack(name: &'static str) -> Result<(), WatchError> {
+    stack::watch_own(name)
+}
+
+/// How much of each watched stack was ever used.
+///
+/// Each item reads at most 64 KiB of the part of a stack that seemed unused so far: about 50 µs under QEMU's TCG, with interrupts masked
+/// for 4 KiB at a time. A larger stack is read in several calls, and what was used in the meantime is known after one more pass. May be
+/// called from any task; allocates nothing.
+pub fn stacks() -> impl Iterator<Item = StackUse> {
+    stack::watched()
 }
