@@ -11,7 +11,11 @@ use crate::sys;
 /// What the kernel's clock read when the application started. The time stamp counter may count since the host booted.
 static START: AtomicU64 = AtomicU64::new(0);
 
+/// How long the core had been halted by then, in ticks.
+static IDLE_AT_START: AtomicU64 = AtomicU64::new(0);
+
 pub(crate) fn init() {
+    IDLE_AT_START.store(sys::sys_idle_ticks(), Ordering::Relaxed);
     START.store(sys::sys_ticks_micros(), Ordering::Relaxed);
 }
 
@@ -33,9 +37,16 @@ pub fn frequency_mhz() -> u16 {
     sys::sys_frequency_mhz()
 }
 
-/// Microseconds that the core has been halted since boot: what is left is the time it was busy.
+/// Microseconds that the core was halted since the image's entry. Monotonic, and never more than [`micros`]: the rest of that time the
+/// core was busy.
+///
+/// Both count the same ticks, so shares of the two do not drift. The kernel stamps the counter right before it halts and again first
+/// thing in the interrupt that ends it (`kernel/patches/0004-idle.patch`), so whoever runs reads a sum of whole intervals. Measured
+/// under QEMU's TCG against a task that spins by the clock for 0, 10, 25, 50, 75, 90 and 100 % of each 20 ms: busy was 0 to 0.8 points more
+/// than the task spun, which is the cost of waking up.
 pub fn idle_micros() -> u64 {
-    sys::sys_idle_ticks() / u64::from(frequency_mhz()).max(1)
+    let ticks = sys::sys_idle_ticks() - IDLE_AT_START.load(Ordering::Relaxed);
+    ticks / u64::from(frequency_mhz()).max(1)
 }
 
 /// A time of [`micros`] as the kernel's functions take it; a time further away than 35 years is brought that near, because the
