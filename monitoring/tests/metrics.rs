@@ -228,6 +228,29 @@ fn a_point_of_another_type_is_refused() {
 }
 
 #[test]
+fn a_point_is_not_made_while_its_source_is_off() {
+    static LAZY: Points<1, 1> = Points::new(
+        "lazy",
+        "a test",
+        &["a"],
+        [FieldDef::u64("n", "", "a number")],
+    );
+    let mut made = 0;
+    let mut push = |n| {
+        LAZY.push_with(|| {
+            made += 1;
+            (["x"], [Value::U64(n)])
+        });
+    };
+    push(1);
+    metrics::registry().disable("lazy").expect("it is known");
+    push(2);
+    metrics::registry().enable("lazy").expect("it is known");
+    push(3);
+    assert_eq!(made, 2);
+}
+
+#[test]
 fn counters_are_exact_whichever_threads_use_keys() {
     static SHARED: KeyedCounter = KeyedCounter::new("shared", "a test");
     std::thread::scope(|scope| {

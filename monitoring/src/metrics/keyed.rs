@@ -99,10 +99,16 @@ impl KeyedCounter {
 
     /// Counts `n` more of `key` while the source is on. Cost: at most [`KEYS_MAX`] comparisons, with interrupts
     /// masked.
+    #[inline(always)]
     pub fn add(&'static self, key: &str, n: u64) {
-        if !self.source.is_active(self) {
-            return;
+        if self.source.is_active(self) {
+            self.count(key, n);
         }
+    }
+
+    /// Out of line, so that a source that is off costs no more than the look.
+    #[inline(never)]
+    fn count(&self, key: &str, n: u64) {
         let mut table = self.table.lock();
         table.total = table.total.wrapping_add(n);
         match table.place(key) {

@@ -47,16 +47,48 @@ impl<const LABELS: usize, const FIELDS: usize> Points<LABELS, FIELDS> {
     /// Replaces the last point of the series with these tag values, while the source is on. A point whose
     /// values have other types than declared, or whose series finds no room, is refused and counted. Cost: one
     /// hash of the tag values, at most 16 comparisons and one copy with interrupts masked.
+    #[inline(always)]
     pub fn push(&'static self, labels: [&str; LABELS], values: [Value<'static>; FIELDS]) {
-        if !self.source.is_active(self) {
-            return;
+        if self.source.is_active(self) {
+            self.keep(&labels, &values);
         }
+    }
+
+    /// The same for a point that is worth not making while the source is off: then `point` is not called, and
+    /// the cost is one load.
+    ///
+    /// ```
+    /// use monitoring::line::Value;
+    /// use monitoring::metrics::{FieldDef, Points};
+    /// static QUEUES: Points<1, 1> = Points::new(
+    ///     "queues",
+    ///     "lengths of queues",
+    ///     &["queue"],
+    ///     [FieldDef::u64("jobs", "jobs", "jobs that wait")],
+    /// );
+    /// # let queue = [1, 2, 3];
+    /// QUEUES.push_with(|| (["mail"], [Value::U64(queue.iter().sum())]));
+    /// ```
+    #[inline(always)]
+    pub fn push_with<'t>(
+        &'static self,
+        point: impl FnOnce() -> ([&'t str; LABELS], [Value<'static>; FIELDS]),
+    ) {
+        if self.source.is_active(self) {
+            let (labels, values) = point();
+            self.keep(&labels, &values);
+        }
+    }
+
+    /// Out of line, so that a source that is off costs no more than the look.
+    #[inline(never)]
+    fn keep(&'static self, labels: &[&str; LABELS], values: &[Value<'static>; FIELDS]) {
         let Some(registry) = self.source.home() else {
             return;
         };
-        let typed = self.fields.iter().zip(&values);
+        let typed = self.fields.iter().zip(values);
         if typed.clone().all(|(field, value)| field.kind.takes(value)) {
-            registry.series().push(self, &labels, &values);
+            registry.series().push(self, labels, values);
         } else {
             debug_assert!(
                 false,
