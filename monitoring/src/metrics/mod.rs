@@ -59,7 +59,8 @@ pub use self::series::{
 pub use self::source::{Metric, Origin, Source};
 pub use self::timer::Timer;
 
-static REGISTRY: Registry = Registry::new();
+static SERIES: SeriesCache = SeriesCache::new();
+static REGISTRY: Registry = Registry::new(&SERIES);
 
 /// The registry of the image. What is switched by name, by tag, or all is switched here.
 #[must_use]

@@ -147,6 +147,7 @@ struct Inner {
     /// Places that were ever taken.
     high: u16,
     interval: u32,
+    /// Less [`EXPIRY_DEFAULT`], wrapping around: all of a new cache is zeros.
     expiry: u32,
     counts: SeriesCounts,
 }
@@ -216,7 +217,7 @@ impl SeriesCache {
                 free: 0,
                 high: 0,
                 interval: 0,
-                expiry: EXPIRY_DEFAULT,
+                expiry: 0,
                 counts: SeriesCounts {
                     series: 0,
                     refused: 0,
@@ -228,7 +229,7 @@ impl SeriesCache {
 
     /// For how many intervals a series that is not updated is still sent, at least 1.
     pub fn set_expiry(&self, intervals: u32) {
-        self.inner.lock().expiry = intervals.max(1);
+        self.inner.lock().expiry = intervals.max(1).wrapping_sub(EXPIRY_DEFAULT);
     }
 
     /// What became of series.
@@ -273,7 +274,7 @@ impl SeriesCache {
                 continue;
             };
             let age = inner.interval.wrapping_sub(series.updated);
-            if age > inner.expiry || !metric.source().is_on() {
+            if age > inner.expiry.wrapping_add(EXPIRY_DEFAULT) || !metric.source().is_on() {
                 inner.remove(at);
                 continue;
             }

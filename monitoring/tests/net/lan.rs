@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use monitoring::config::{Addressing, Config, parse_cidr, parse_interval};
 use monitoring::heap::{HeapSource, HeapStats};
-use monitoring::metrics::Registry;
+use monitoring::metrics::{Registry, SeriesCache};
 use monitoring::monitor::{Event, Monitor, Next, Subject};
 use monitoring::net::storage::Storage;
 use monitoring::sources::Image;
@@ -254,7 +254,11 @@ pub struct Lan {
 /// has too little of.
 fn registry() -> &'static Registry {
     let thread = std::thread::Builder::new().stack_size(16 << 20);
-    let made = thread.spawn(|| &*Box::leak(Box::new(Registry::new())));
+    let made = thread.spawn(|| {
+        &*Box::leak(Box::new(Registry::new(Box::leak(Box::new(
+            SeriesCache::new(),
+        )))))
+    });
     made.expect("a thread").join().expect("a registry")
 }
 
