@@ -13,6 +13,7 @@ pub mod hermit;
 pub mod levels;
 pub mod line;
 pub mod logging;
+pub mod metrics;
 pub mod monitor;
 pub mod net;
 pub mod sources;

@@ -17,22 +17,20 @@ use smoltcp::phy::Device;
 pub use event::Event;
 
 use crate::config::{Config, Target, VmName};
-use crate::emit::{EncodeCounts, Schedule, emit};
+use crate::emit::{Emission, EncodeCounts, Schedule, Sink};
 use crate::heap::HeapSource;
+use crate::logging;
+use crate::metrics::{self, Registry, Spread};
 use crate::net::bounds::{DEVICE_FULL_PAUSE, DHCP_PATIENCE, FRAMES_PER_ROUND, ROUNDS_PER_TURN};
 use crate::net::command::Status;
 use crate::net::control::Control;
 use crate::net::datagram::DatagramPush;
 use crate::net::outbox::Outbox;
-use crate::net::push::{PushEvent, StreamPush};
+use crate::net::push::{Loss, PushEvent, StreamPush};
 use crate::net::stack::{AddressEvent, Stack, Way};
 use crate::net::storage::Storage;
-use crate::sources::{Memory, Own};
+use crate::sources::{BuiltIn, Image, Own, Readings};
 use crate::time::{Micros, Now, UnixNanos};
-
-/// A wall clock before 2020 was never set: a machine without an RTC begins in 1970. Its points carry no timestamp, and
-/// the receiver takes the time of their arrival.
-const CLOCK_IS_SET: UnixNanos = UnixNanos(1_577_836_800_000_000_000);
 
 /// When to call [`Monitor::turn`] again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +41,35 @@ pub enum Next {
     At(Micros),
 }
 
+/// What a monitor tells about.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The application's heap.
+    pub heap: &'a dyn HeapSource,
+    /// Its sources; the built-in ones are added.
+    pub registry: &'static Registry,
+    /// What was built.
+    pub image: Image,
+}
+
+impl<'a> Subject<'a> {
+    /// This heap, the sources of the image, and nothing known about the build.
+    #[must_use]
+    pub fn new(heap: &'a dyn HeapSource) -> Self {
+        Self {
+            heap,
+            registry: metrics::registry(),
+            image: Image::default(),
+        }
+    }
+}
+
 /// The monitoring of one image: a network interface, its services and the emitter. Allocates nothing.
 ///
 /// ```
 /// use monitoring::config::Config;
 /// use monitoring::heap::{HeapSource, HeapStats};
-/// use monitoring::monitor::{Monitor, Next};
+/// use monitoring::monitor::{Monitor, Next, Subject};
 /// use monitoring::net::storage::Storage;
 /// use monitoring::time::Now;
 /// # use smoltcp::{phy, time::Instant};
@@ -80,7 +101,8 @@ pub enum Next {
 /// let mac = [2, 0, 0, 0, 0, 1];
 /// let now = Now::default();
 /// let storage = Storage::take()?;
-/// let mut monitor = Monitor::new(&Config::default(), &NoHeap, storage, &mut device, mac, 7, now);
+/// let subject = Subject::new(&NoHeap);
+/// let mut monitor = Monitor::new(&Config::default(), subject, storage, &mut device, mac, 7, now);
 /// match monitor.turn(now, &mut device, &mut |event| println!("{event}")) {
 ///     Next::Again => {}
 ///     Next::At(time) => println!("nothing to do until {time}"),
@@ -91,13 +113,19 @@ pub struct Monitor<'a> {
     target: Target,
     control_port: Option<u16>,
     vm: VmName,
-    heap: &'a dyn HeapSource,
+    subject: Subject<'a>,
     stack: Stack<'a>,
     outbox: Outbox<'a>,
     datagram: DatagramPush,
     stream: StreamPush,
     control: Control<'a>,
     schedule: Schedule,
+    emission: Emission,
+    /// Of the interval that is being emitted.
+    readings: Readings,
+    boot: Option<UnixNanos>,
+    resets: u64,
+    turn_times: Spread,
     encoded: EncodeCounts,
     losing: bool,
     lost_before: u64,
@@ -119,24 +147,31 @@ impl<'a> Monitor<'a> {
     #[must_use]
     pub fn new<D: Device + ?Sized>(
         config: &Config,
-        heap: &'a dyn HeapSource,
+        subject: Subject<'a>,
         storage: Storage<'a>,
         device: &mut D,
         mac: [u8; 6],
         seed: u64,
         now: Now,
     ) -> Self {
+        // A name that the application has taken is off and counted: its own is as good.
+        let _ = BuiltIn::register_all(subject.registry);
         Self {
             target: config.target,
             control_port: config.control_port,
             vm: config.vm,
-            heap,
+            subject,
             stack: Stack::new(config, storage.stack, device, mac, seed, now.mono),
             outbox: Outbox::new(storage.waiting, storage.on_the_way),
             datagram: DatagramPush::default(),
             stream: StreamPush::new(config.interval, seed),
             control: Control::new(storage.control),
             schedule: Schedule::new(config.interval),
+            emission: Emission::new(),
+            readings: Readings::default(),
+            boot: None,
+            resets: 0,
+            turn_times: Spread::new(),
             encoded: EncodeCounts::default(),
             losing: false,
             lost_before: 0,
@@ -161,16 +196,14 @@ impl<'a> Monitor<'a> {
         for _ in 0..ROUNDS_PER_TURN {
             let received = self.stack.ingress(now.mono, device, FRAMES_PER_ROUND);
             self.follow_address(now, events);
-            if self.target != Target::Off && self.schedule.due(now.mono) {
-                self.emit(now);
-            }
+            self.emit(now);
             let push = self.push(now.mono, events);
             self.follow_losses(events);
             let control = self.serve_control(now.mono);
             let patience = self.follow_patience(now.mono, events);
             let deadline = [push, control, patience].into_iter().flatten().min();
             let sent = self.stack.egress(now.mono, device);
-            if received == 0 && !sent {
+            if received == 0 && !sent && !self.emission.can_go_on(&self.outbox) {
                 return self.rest(now.mono, deadline);
             }
         }
@@ -181,6 +214,7 @@ impl<'a> Monitor<'a> {
     /// dropped since boot. Both become fields of the source `monitoring`.
     pub fn after_turn(&mut self, took: Micros, nic_dropped: u64) {
         self.turn_last = took;
+        self.turn_times.record(took.0);
         self.turn_max = self.turn_max.max(took);
         self.nic_dropped = nic_dropped;
     }
@@ -262,10 +296,39 @@ impl<'a> Monitor<'a> {
         }
     }
 
+    /// Begins an emission if one is due, and goes on with it.
     fn emit(&mut self, now: Now) {
-        let memory = Memory {
-            stats: self.heap.stats(),
+        if self.target == Target::Off {
+            return;
+        }
+        if self.schedule.due(now.mono) {
+            if self.emission.is_running() {
+                self.schedule.skip();
+                self.emission.follow(&self.outbox);
+            } else {
+                self.readings = self.read(now);
+                let (number, registry) = (self.schedule.number(), self.subject.registry);
+                self.emission
+                    .begin(number, now.unix, registry, &self.outbox);
+            }
+        }
+        let mut sink = Sink {
+            vm: self.vm.as_str(),
+            outbox: &mut self.outbox,
+            counts: &mut self.encoded,
         };
+        self.emission
+            .step(self.subject.registry, &self.readings, &mut sink);
+    }
+
+    fn read(&mut self, now: Now) -> Readings {
+        let Subject {
+            heap,
+            registry,
+            image,
+        } = self.subject;
+        let since_boot = i64::try_from(now.mono.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        let boot = UnixNanos(now.unix.0.saturating_sub(since_boot));
         let own = Own {
             lines: *self.outbox.counts(),
             lines_waiting: self.outbox.lines_waiting(),
@@ -274,25 +337,32 @@ impl<'a> Monitor<'a> {
             turns: self.turns,
             turn_last: self.turn_last,
             turn_max: self.turn_max,
-            frames: *self.stack.frame_counts(),
-            nic_dropped: self.nic_dropped,
+            turn_p99: Micros(self.turn_times.look().p99),
             connections: self.stack.control_counts(),
             control: *self.control.counts(),
-            uptime: now.mono,
+            sources: registry.len(),
+            sources_refused: registry.refused(),
+            series: registry.series().counts(),
         };
         self.turn_max = Micros::ZERO;
-        emit(
-            &[&memory, &own],
-            self.vm.as_str(),
-            (now.unix >= CLOCK_IS_SET).then_some(now.unix),
-            &mut self.outbox,
-            &mut self.encoded,
-        );
+        Readings {
+            heap: heap.stats(),
+            log: logging::lines(),
+            frames: *self.stack.frame_counts(),
+            nic_dropped: self.nic_dropped,
+            sockets: self.stack.socket_counts(),
+            resets: self.resets,
+            own,
+            uptime: now.mono,
+            boot: *self.boot.get_or_insert(boot),
+            image,
+        }
     }
 
     fn push(&mut self, now: Micros, events: &mut dyn FnMut(Event)) -> Option<Micros> {
         let up = self.stack.address().is_some();
         let target = self.target;
+        let resets = &mut self.resets;
         match self.stack.way() {
             Way::Off => None,
             Way::Udp(mut socket) => {
@@ -301,6 +371,10 @@ impl<'a> Monitor<'a> {
             }
             Way::Tcp(mut link) => {
                 let mut tell = |event| {
+                    let reset = Loss::Reset;
+                    *resets += u64::from(
+                        matches!(event, PushEvent::Lost { reason, .. } if reason == reset),
+                    );
                     events(match event {
                         PushEvent::Connected => Event::Connected { target },
                         PushEvent::ConnectFailed { reason, failures } => Event::ConnectFailed {
@@ -337,7 +411,7 @@ impl<'a> Monitor<'a> {
     }
 
     fn serve_control(&mut self, now: Micros) -> Option<Micros> {
-        let (address, target, heap) = (self.stack.address(), self.target, self.heap);
+        let (address, target, heap) = (self.stack.address(), self.target, self.subject.heap);
         let counts = *self.outbox.counts();
         let lines_waiting = self.outbox.lines_waiting();
         let intervals_missed = self.schedule.missed();

@@ -30,6 +30,12 @@ pub mod bounds {
     pub const DATAGRAM_MAX: usize = 1_432;
     /// Longest line, in bytes, its line feed included: it must fit a datagram, for lines are never cut.
     pub const LINE_MAX: usize = DATAGRAM_MAX;
+    /// Lines that one source may need when its fields do not fit one, see [`emit`](crate::emit): as many as
+    /// that, of full length, the outbox has room for before a source is encoded.
+    pub const LINES_PER_SOURCE: usize = 4;
+    /// Lines written in one round while the outbox has room: about what one datagram takes away. The encoding
+    /// of a line takes 0.1 µs to 20 µs (under TCG), and a turn has eight rounds.
+    pub const LINES_PER_ROUND: usize = 8;
     /// Memory for lines that wait, in bytes. At about 500 bytes a line and ten lines an interval, two minutes
     /// of a receiver's absence.
     pub const QUEUE_BYTES: usize = 64 * 1024;

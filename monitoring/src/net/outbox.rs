@@ -15,7 +15,7 @@
 //!
 //! A line on the way is never dropped to make room, because its first half may have been sent.
 
-use super::bounds::{LINE_MAX, ON_THE_WAY_BYTES, QUEUE_BYTES, QUEUE_LINES};
+use super::bounds::{LINE_MAX, LINES_PER_SOURCE, ON_THE_WAY_BYTES, QUEUE_BYTES, QUEUE_LINES};
 use super::ring::LineRing;
 
 /// What became of lines, since boot. No counter is ever reset.
@@ -90,6 +90,13 @@ impl<'a> Outbox<'a> {
             }
             self.counts.lost_queue_full += 1;
         }
+    }
+
+    /// Whether some lines fit without pushing others out: what one source may need, see [`LINES_PER_SOURCE`].
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.waiting.room() >= LINES_PER_SOURCE * LINE_MAX
+            && self.waiting.lines() + LINES_PER_SOURCE <= QUEUE_LINES
     }
 
     /// Counts a line that the encoder could not write because it is longer than [`LINE_MAX`].

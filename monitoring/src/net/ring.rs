@@ -56,6 +56,12 @@ impl<'a> LineRing<'a> {
         self.len == 0
     }
 
+    /// Bytes that are free.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.storage.len() - self.len
+    }
+
     /// Adds one line at the end. Cost: one copy.
     ///
     /// # Errors

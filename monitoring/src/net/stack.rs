@@ -13,17 +13,20 @@
 //!   deadlines of `tcp.rs`);
 //! * a packet larger than the MTU is dropped without a word: [`Datagrams::limit`] follows the device.
 
+mod counted;
 mod filter;
 
+use core::cell::Cell;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use smoltcp::iface::{Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult};
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::phy::Device;
-use smoltcp::socket::{dhcpv4, udp};
+use smoltcp::socket::{AnySocket as _, dhcpv4, tcp, udp};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
 
+use self::counted::{Counted, Traffic};
 use self::filter::{DhcpRate, Filter};
 use super::bounds::{CONTROL_SOCKETS, DATAGRAM_MAX};
 use super::tcp::{Client, ClientLink, DYNAMIC_PORTS, ListenCounts, Listener};
@@ -119,12 +122,33 @@ pub struct Stack<'a> {
 pub struct FrameCounts {
     /// Frames taken from the device.
     pub frames_received: u64,
+    /// Bytes of those frames, headers included.
+    pub bytes_received: u64,
+    /// Frames given to the device.
+    pub frames_sent: u64,
+    /// Bytes of those frames, headers included.
+    pub bytes_sent: u64,
     /// Times that an address was lost.
     pub addresses_lost: u64,
     /// Answers of a DHCP server that name an address no host can have, or a server that has none.
     pub leases_refused: u64,
     /// DHCP messages beyond the rate at which they are taken ([`DHCP_EVERY`](super::bounds::DHCP_EVERY)).
     pub dhcp_dropped: u64,
+}
+
+/// TCP sockets by their state now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketCounts {
+    /// Waiting for a connection.
+    pub listening: u64,
+    /// In the handshake (SYN-SENT, SYN-RECEIVED).
+    pub opening: u64,
+    /// Open on both sides.
+    pub established: u64,
+    /// One side has closed (FIN-WAIT-1 and -2, CLOSE-WAIT, CLOSING, LAST-ACK).
+    pub closing: u64,
+    /// Both sides have closed (TIME-WAIT).
+    pub time_wait: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,7 +261,11 @@ impl<'a> Stack<'a> {
         };
         self.dhcp_rate.follow(now);
         let dhcp = &self.dhcp_rate;
-        let mut device = Filter { device, port, dhcp };
+        let traffic = Cell::new(Traffic::default());
+        let mut device = Counted {
+            device: &mut Filter { device, port, dhcp },
+            traffic: &traffic,
+        };
         let mut frames = 0;
         while frames < budget {
             if let Some(listener) = &mut self.listener
@@ -262,15 +290,22 @@ impl<'a> Stack<'a> {
         }
         self.counts.frames_received += frames as u64;
         self.counts.dhcp_dropped = self.dhcp_rate.dropped();
+        self.count(traffic.get());
         self.note(Closed::Reset);
         frames
     }
 
     /// Sends what is due, at most one frame per socket; returns whether any was sent.
     pub fn egress<D: Device + ?Sized>(&mut self, now: Micros, device: &mut D) -> bool {
+        let traffic = Cell::new(Traffic::default());
+        let mut device = Counted {
+            device,
+            traffic: &traffic,
+        };
         let result = self
             .interface
-            .poll_egress(instant(now), device, &mut self.sockets);
+            .poll_egress(instant(now), &mut device, &mut self.sockets);
+        self.count(traffic.get());
         self.note(Closed::Silent);
         result == PollResult::SocketStateChanged
     }
@@ -371,10 +406,41 @@ impl<'a> Stack<'a> {
             .unwrap_or_default()
     }
 
+    /// TCP sockets by state. Cost: a look at each.
+    #[must_use]
+    pub fn socket_counts(&self) -> SocketCounts {
+        let mut counts = SocketCounts::default();
+        for (_, socket) in self.sockets.iter() {
+            let Some(socket) = tcp::Socket::downcast(socket) else {
+                continue;
+            };
+            let count = match socket.state() {
+                tcp::State::Closed => continue,
+                tcp::State::Listen => &mut counts.listening,
+                tcp::State::SynSent | tcp::State::SynReceived => &mut counts.opening,
+                tcp::State::Established => &mut counts.established,
+                tcp::State::TimeWait => &mut counts.time_wait,
+                tcp::State::FinWait1
+                | tcp::State::FinWait2
+                | tcp::State::CloseWait
+                | tcp::State::Closing
+                | tcp::State::LastAck => &mut counts.closing,
+            };
+            *count += 1;
+        }
+        counts
+    }
+
     /// Counts of the interface.
     #[must_use]
     pub const fn frame_counts(&self) -> &FrameCounts {
         &self.counts
+    }
+
+    fn count(&mut self, traffic: Traffic) {
+        self.counts.bytes_received += traffic.bytes_received;
+        self.counts.frames_sent += traffic.frames_sent;
+        self.counts.bytes_sent += traffic.bytes_sent;
     }
 
     fn note(&mut self, cause: Closed) {

@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use monitoring::config::{Addressing, Config, parse_cidr, parse_interval};
 use monitoring::heap::{HeapSource, HeapStats};
-use monitoring::monitor::{Event, Monitor, Next};
+use monitoring::metrics::{Registry, SeriesCache};
+use monitoring::monitor::{Event, Monitor, Next, Subject};
 use monitoring::net::storage::Storage;
+use monitoring::sources::Image;
 use monitoring::time::{Micros, Now, UnixNanos};
 use smoltcp::iface::{Config as PeerConfig, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
@@ -232,6 +234,7 @@ pub type Tap = Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>;
 
 /// The image, the wire, the peer.
 pub struct Lan {
+    pub registry: &'static Registry,
     pub monitor: Monitor<'static>,
     pub nic: Nic,
     pub peer: Peer,
@@ -245,6 +248,18 @@ pub struct Lan {
     /// Stands on the wire before the peer.
     pub tap: Option<Tap>,
     random: u64,
+}
+
+/// A registry of the test's own. Unoptimized code moves it over the stack several times, which a test's thread
+/// has too little of.
+fn registry() -> &'static Registry {
+    let thread = std::thread::Builder::new().stack_size(16 << 20);
+    let made = thread.spawn(|| {
+        &*Box::leak(Box::new(Registry::new(Box::leak(Box::new(
+            SeriesCache::new(),
+        )))))
+    });
+    made.expect("a thread").join().expect("a registry")
 }
 
 /// A configuration with a static address.
@@ -271,8 +286,20 @@ impl Lan {
             mono: Micros::ZERO,
             unix: BOOT,
         };
-        let monitor = Monitor::new(config, &Heap, storage, &mut nic, GUEST_MAC, 7, now);
+        let registry = registry();
+        let subject = Subject {
+            heap: &Heap,
+            registry,
+            image: Image::default(),
+        };
+        let monitor = Monitor::new(config, subject, storage, &mut nic, GUEST_MAC, 7, now);
+        // The two that most tests look at. Others switch on what they want.
+        registry.disable_all();
+        for source in ["memory", "monitoring"] {
+            registry.enable(source).expect("a built-in source");
+        }
         Self {
+            registry,
             monitor,
             nic,
             peer: Peer::new(),

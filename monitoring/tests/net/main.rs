@@ -7,5 +7,6 @@ mod datagrams;
 mod fake;
 mod frames;
 mod lan;
+mod metrics;
 mod push;
 mod receiver;

@@ -1,0 +1,78 @@
+//! A number of events.
+
+use super::fields::FieldDef;
+use super::source::{Metric, Source};
+use crate::counter;
+use crate::line::{Field, Tag, Value};
+
+/// Counts events since boot in the field `count`. Never reset by being read.
+///
+/// ```
+/// use monitoring::metrics::Counter;
+/// static HITS: Counter = Counter::new("cache-hits", "lookups that found an entry").unit("lookups");
+/// HITS.add(1);
+/// assert_eq!(HITS.get(), 1);
+/// ```
+#[derive(Debug)]
+pub struct Counter {
+    source: Source,
+    fields: [FieldDef; 1],
+    count: counter::Counter,
+}
+
+impl Counter {
+    /// A counter at 0.
+    #[must_use]
+    pub const fn new(name: &'static str, doc: &'static str) -> Self {
+        Self {
+            source: Source::new(name, doc),
+            fields: [FieldDef::u64("count", "events", "how many since boot")],
+            count: counter::Counter::new(),
+        }
+    }
+
+    /// Names what is counted, in the plural.
+    #[must_use]
+    pub const fn unit(mut self, unit: &'static str) -> Self {
+        self.fields[0].unit = unit;
+        self
+    }
+
+    /// Tags with their values, the same on every line.
+    #[must_use]
+    pub const fn tags(mut self, tags: &'static [Tag<'static>]) -> Self {
+        self.source.tags = tags;
+        self
+    }
+
+    /// Counts `n` more while the source is on. One load and one addition.
+    #[inline]
+    pub fn add(&'static self, n: u64) {
+        if self.source.is_active(self) {
+            self.count.add(n);
+        }
+    }
+
+    /// What has been counted.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.count.get()
+    }
+}
+
+impl Metric for Counter {
+    fn source(&self) -> &Source {
+        &self.source
+    }
+
+    fn fields(&self) -> &[FieldDef] {
+        &self.fields
+    }
+
+    fn sample(&self, line: &mut dyn FnMut(&[Field<'_>])) {
+        line(&[Field {
+            key: self.fields[0].name,
+            value: Value::U64(self.get()),
+        }]);
+    }
+}
