@@ -3,7 +3,7 @@
 # With nothing to do it says nothing. Exit codes: 0 all is there, 3 something is missing; one line says what to do.
 #
 # RUSTUP_AUTO_INSTALL=0  download no toolchain with rustup
-# QEMU=PROGRAM           use this QEMU
+# QEMU=PROGRAM           use this QEMU and install none
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -114,6 +114,15 @@ install_qemu() {
 
 [[ $(uname -m) == x86_64 ]] || die "only x86-64 hosts are supported, this is $(uname -m)"
 
+# A QEMU that the user names is taken as it is or refused, before anything is installed.
+qemu=
+if [[ -n ${QEMU:-} ]]; then
+    qemu=$(type -P "$QEMU" || true)
+    [[ -f $qemu ]] || die "QEMU=$QEMU is no program that can be executed: name another, or unset QEMU"
+    [[ $(timeout 10 "$qemu" --version 2>&1 </dev/null || true) == *QEMU* ]] ||
+        die "QEMU=$QEMU is not QEMU, by what it says to --version: name another, or unset QEMU"
+fi
+
 packages=()
 have ld && have objcopy && have ar || packages+=(binutils)
 have cc || packages+=(gcc libc6-dev)
@@ -136,7 +145,7 @@ guest_cargo=$(dirname "$guest_rustc")/cargo
 [[ -n $guest_cargo ]] || die "needs cargo: install Rust with rustup, see rustup.rs"
 (($(minor "$guest_cargo") >= oldest)) || die "$guest_cargo is older than 1.$oldest or does not run: rustup update stable"
 
-qemu=$(type -P "${QEMU:-qemu-system-x86_64}" || true)
+[[ -n $qemu ]] || qemu=$(type -P qemu-system-x86_64 || true)
 if [[ -z $qemu ]]; then
     debian || die "needs QEMU for x86-64 (qemu-system-x86_64): install it with the package manager of this system"
     install_qemu

@@ -14,7 +14,8 @@ Exit codes:
   1    the guest ended with failure
   2    bad arguments
   3    something on this machine is missing or in the way; one line on standard error says what to do
-  130  `run` was ended by Ctrl-C, and the guest with it";
+  130  `run` was ended by Ctrl-C, SIGTERM or SIGHUP, and the guest with it; or `watch` with lines that its output did
+       not take";
 
 /// How the tool ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,21 +24,30 @@ pub enum Exit {
     Success,
     /// The guest ended with failure.
     Guest,
+    /// Bad arguments that only a look at all of them shows; clap ends with the same code for the others.
+    Arguments,
     /// Something on this machine is missing or in the way.
     Machine,
-    /// By Ctrl-C (128 + SIGINT, as shells count).
+    /// By Ctrl-C (128 + SIGINT, as shells count), or another signal that asks for the end.
     Interrupted,
+}
+
+impl Exit {
+    /// The process's exit code.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Guest => 1,
+            Self::Arguments => 2,
+            Self::Machine => 3,
+            Self::Interrupted => 130,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        // clap ends with 2 for bad arguments.
-        Self::from(match exit {
-            Exit::Success => 0,
-            Exit::Guest => 1,
-            Exit::Machine => 3,
-            Exit::Interrupted => 130,
-        })
+        Self::from(exit.code())
     }
 }
 

@@ -3,20 +3,26 @@
 //! ```text
 //!        start              both outputs closed           wait
 //!  (Vm) ──────▶ running ────────────────────────▶ ended ──────▶ Ended
-//!                  │ drop or kill: by process id     ▲
+//!                  │ drop, Guest::kill, Killer::kill ▲
 //!                  └─────────────────────────────────┘
+//!                      or this process ends, however
 //! ```
 
 use core::fmt;
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use rustix::fs::{Access, access};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use thiserror::Error;
 
 use crate::append::AppendError;
+use crate::offspring;
 use crate::qemu::Vm;
 use crate::split::{Piece, Splitter};
 
@@ -89,14 +95,70 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    fn qemu(program: &Path, source: io::Error) -> Self {
+        Self::Qemu {
+            program: program.display().to_string(),
+            source,
+        }
+    }
+}
+
+/// Can this QEMU be executed? A name without a slash is looked for in `PATH`, as [`Guest::start`] does.
+///
+/// # Errors
+/// [`StartError::Qemu`].
+pub fn find(program: &Path) -> Result<(), StartError> {
+    let executable = |path: &Path| {
+        access(path, Access::EXEC_OK)?;
+        if path.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
+        Ok(())
+    };
+    if program.as_os_str().as_encoded_bytes().contains(&b'/') {
+        return executable(program).map_err(|source| StartError::qemu(program, source));
+    }
+    let path = std::env::var_os("PATH");
+    if std::env::split_paths(path.as_deref().unwrap_or(OsStr::new("/bin:/usr/bin")))
+        .any(|folder| executable(&folder.join(program)).is_ok())
+    {
+        Ok(())
+    } else {
+        let source = io::Error::from(rustix::io::Errno::NOENT);
+        Err(StartError::qemu(program, source))
+    }
+}
+
+/// Ends one QEMU from any thread, at any time: also when another waits for it, or when it has ended long ago.
+#[derive(Debug, Clone)]
+pub struct Killer(Arc<Mutex<Option<Pid>>>);
+
+impl Killer {
+    /// Ends QEMU at once. Harmless when it has ended already; never blocks.
+    pub fn kill(&self) {
+        // The lock is held so that the number cannot be given to another process meanwhile.
+        if let Some(pid) = *self.lock() {
+            // The only error is that it has ended already.
+            kill_process(pid, Signal::KILL).unwrap_or_default();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Pid>> {
+        // Nothing under the lock can leave it half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A running QEMU. Dropping it kills that process, and no other.
 #[derive(Debug)]
 pub struct Guest {
     child: Child,
+    killer: Killer,
 }
 
 impl Guest {
-    /// Starts QEMU. `heard` gets what the guest and QEMU say, from two threads of its own that end with QEMU.
+    /// Starts QEMU, which never outlives this process. `heard` gets what the guest and QEMU say, from two threads of its own that end with QEMU.
     ///
     /// # Errors
     /// [`StartError`]. An image or option that QEMU does not like is no error here: QEMU starts, says so and ends.
@@ -104,16 +166,15 @@ impl Guest {
         vm: &Vm,
         heard: impl Fn(Said) + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
-        let mut child = Command::new(&vm.qemu)
+        let mut command = Command::new(&vm.qemu);
+        command
             .args(vm.command_line()?)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| StartError::Qemu {
-                program: vm.qemu.display().to_string(),
-                source,
-            })?;
+            .stderr(Stdio::piped());
+        let mut child =
+            offspring::spawn(command).map_err(|source| StartError::qemu(&vm.qemu, source))?;
+        let killer = Killer(Arc::new(Mutex::new(Some(Pid::from_child(&child)))));
         let heard = Arc::new(heard);
         let errors = child.stderr.take().map(|stderr| {
             let heard = Arc::clone(&heard);
@@ -129,7 +190,12 @@ impl Guest {
                 heard(Said::End);
             });
         }
-        Ok(Self { child })
+        Ok(Self { child, killer })
+    }
+
+    /// What ends this QEMU from another thread.
+    pub fn killer(&self) -> Killer {
+        self.killer.clone()
     }
 
     /// QEMU's process id.
@@ -142,20 +208,26 @@ impl Guest {
     /// # Errors
     /// The system's, if the process cannot be waited for.
     pub fn wait(&mut self) -> io::Result<Ended> {
+        // First without releasing the process id: a killer may use it until it is taken away under the lock.
+        let pid = *self.killer.lock();
+        if let Some(pid) = pid {
+            let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            rustix::io::retry_on_intr(|| waitid(WaitId::Pid(pid), ended))?;
+            *self.killer.lock() = None;
+        }
         self.child.wait().map(Ended::from)
     }
 
     /// Ends QEMU at once. Harmless when it has ended already.
     pub fn kill(&mut self) {
-        // The only error is that it has ended already.
-        drop(self.child.kill());
+        self.killer.kill();
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
         self.kill();
-        drop(self.child.wait());
+        drop(self.wait());
     }
 }
 
@@ -196,6 +268,20 @@ mod tests {
         assert_eq!(ended(3 << 8), Ended::Success);
         assert_eq!(ended(2 << 8), Ended::Other(2));
         assert_eq!(ended(9), Ended::Signal(9));
+    }
+
+    #[test]
+    fn a_program_is_found_by_path_or_by_name_and_only_if_it_can_be_executed() {
+        for program in ["/bin/sh", "sh"] {
+            assert!(find(Path::new(program)).is_ok(), "{program}");
+        }
+        for program in ["/nowhere/qemu", "no-such-qemu", "/tmp", "/etc/passwd", ""] {
+            let error = find(Path::new(program)).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("cannot run {program:?}: ")),
+                "{error}"
+            );
+        }
     }
 
     #[test]

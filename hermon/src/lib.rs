@@ -5,6 +5,9 @@
 //! | [`qemu`] | a virtual machine described, and its QEMU command line: a pure function |
 //! | [`append`] | the guest's kernel command line: quoting and its limit |
 //! | [`guest`] | a QEMU process: its console line by line, how it ended, killed when dropped |
+//! | [`offspring`] | a child process that never outlives this one |
+//! | [`ending`] | a signal ends the tool and its guest, whatever else goes on |
+//! | [`ports`] | the host's ports of a run: all different, all free |
 //! | [`tsc`] | the frequency of the time stamp counter, which a guest under TCG needs to be told |
 //! | [`probe`] | does KVM run this image here, found out by booting it |
 //! | [`application`] | what the tool must know of the application's arguments |
@@ -20,8 +23,11 @@
 pub mod append;
 pub mod application;
 pub mod cli;
+pub mod ending;
 pub mod guest;
 pub mod judge;
+pub mod offspring;
+pub mod ports;
 pub mod probe;
 pub mod qemu;
 pub mod receive;

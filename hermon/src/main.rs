@@ -9,13 +9,15 @@ use hermon::{run, watch};
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Task::Watch(options) => watch::watch(&options).map_err(|error| error.to_string()),
-        Task::Run(options) => run::run(&options).map_err(|error| error.to_string()),
+        Task::Watch(options) => {
+            watch::watch(&options).map_err(|error| (Exit::Machine, error.to_string()))
+        }
+        Task::Run(options) => run::run(&options).map_err(|error| (error.exit(), error.to_string())),
     };
     result
-        .unwrap_or_else(|message| {
+        .unwrap_or_else(|(exit, message)| {
             eprintln!("hermon: {message}");
-            Exit::Machine
+            exit
         })
         .into()
 }

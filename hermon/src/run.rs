@@ -4,19 +4,21 @@ use core::net::Ipv4Addr;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::io;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 use clap::ValueEnum;
 use thiserror::Error;
 
 use crate::application;
 use crate::cli::{AccelChoice, Exit, Heap, RunOptions};
-use crate::guest::{Ended, Guest, Said, StartError};
-use crate::probe;
-use crate::qemu::{Accel, Net, Nic, Vm};
+use crate::ending::Ending;
+use crate::guest::{self, Ended, Guest, Said, StartError};
+use crate::ports::{self, Named, SamePort, TakenPort};
+use crate::probe::{self, NoKvm};
+use crate::qemu::{Accel, Forward, Net, Nic, Vm};
 use crate::receive::{Arrival, BindError, MAX_WAITING, Port};
 use crate::show::{Origin, Show};
 use crate::tally::Tally;
@@ -27,9 +29,18 @@ use crate::watch::colour;
 /// way through the loopback interface, and so is a Ctrl-C that ended QEMU first.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// How long to wait for that quiet: others may send to the port of the metrics, too.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// QEMU's words that are kept to say why it ran no guest. It needs one line or two.
+const MAX_WORDS: usize = 4;
+
 /// Why no guest could be run.
 #[derive(Debug, Error)]
 pub enum RunError {
+    /// Two ports are the same.
+    #[error(transparent)]
+    SamePort(#[from] SamePort),
     /// The image could not be built.
     #[error("{program} did not build an image ({why}): see what it said above")]
     Build {
@@ -42,29 +53,36 @@ pub enum RunError {
     #[error("there is no image {0}: build one with scripts/build.sh")]
     Image(PathBuf),
     /// A port that should lead into the guest cannot be had.
-    #[error(
-        "cannot listen on tcp port 127.0.0.1:{port}: {source}: choose another with {option} PORT"
-    )]
-    Forward {
-        /// The port.
-        port: u16,
-        /// The option that sets it.
-        option: &'static str,
-        /// The system's word.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Forward(#[from] TakenPort),
     /// The port for metrics cannot be had.
     #[error("{0}: choose another with --influx-port PORT")]
     Influx(#[from] BindError),
     /// QEMU did not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// QEMU ended before the guest ran; its words.
+    #[error("qemu ran no guest: {0}")]
+    Qemu(String),
     /// Ctrl-C cannot be caught.
     #[error("cannot catch signals: {0}")]
-    Signals(#[from] ctrlc::Error),
-    /// The output cannot be written, or QEMU not waited for.
-    #[error("{0}")]
-    System(#[from] io::Error),
+    Signals(io::Error),
+    /// QEMU cannot be waited for.
+    #[error("cannot wait for qemu: {0}")]
+    Wait(io::Error),
+    /// The output cannot be written.
+    #[error("cannot write to standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl RunError {
+    /// How the tool ends.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::SamePort(_) => Exit::Arguments,
+            _ => Exit::Machine,
+        }
+    }
 }
 
 enum Event {
@@ -79,11 +97,35 @@ impl From<Arrival> for Event {
     }
 }
 
-/// Boots the image and shows what it says and sends, until it ends or Ctrl-C ends it.
+/// Boots the image and shows what it says and sends, until it ends or Ctrl-C, SIGTERM or SIGHUP ends it.
 ///
 /// # Errors
 /// [`RunError`], before the guest runs or when the output is closed; the guest is ended then.
 pub fn run(options: &RunOptions) -> Result<Exit, RunError> {
+    let forwards = application::forwards(
+        &options.arguments,
+        options.control_port,
+        options.memtrace_port,
+    );
+    let forwarded: Vec<Named> = [
+        (options.control_port, "--control-port"),
+        (options.memtrace_port, "--memtrace-port"),
+    ]
+    .map(|(port, option)| Named { port, option })
+    .into_iter()
+    .filter(|named| forwards.iter().any(|forward| forward.host == named.port))
+    .collect();
+    // The port for metrics is opened for both transports.
+    let influx = match application::value_of(&options.arguments, "--influx") {
+        Some(_) => None,
+        None => Some(Named {
+            port: options.influx_port,
+            option: "--influx-port",
+        }),
+    };
+    let all: Vec<Named> = forwarded.iter().copied().chain(influx).collect();
+    ports::all_different(&all)?;
+
     let image = match &options.image {
         Some(image) => image.clone(),
         None => build(&options.build, options.heap)?,
@@ -91,31 +133,61 @@ pub fn run(options: &RunOptions) -> Result<Exit, RunError> {
     if !image.is_file() {
         return Err(RunError::Image(image));
     }
-    let forwards = application::forwards(
-        &options.arguments,
-        options.control_port,
-        options.memtrace_port,
-    );
-    for (port, option) in [
-        (options.control_port, "--control-port"),
-        (options.memtrace_port, "--memtrace-port"),
-    ] {
-        if forwards.iter().any(|forward| forward.host == port) {
-            check_free(port, option)?;
-        }
-    }
+    guest::find(&options.qemu)?;
 
-    let mut show = Show::new(io::stdout(), colour(options.plain));
     let (to, from) = sync_channel(MAX_WAITING);
+    // After the build: until then a Ctrl-C ends the builder and this process together, as in any shell.
+    let ending = Ending::on_signals({
+        let to = to.clone();
+        // When the channel is full, nobody needs to be woken.
+        move || drop(to.try_send(Event::Interrupted))
+    })
+    .map_err(RunError::Signals)?;
+    let held = ports::hold(&forwarded)?;
+    let metrics = match influx {
+        Some(influx) => Some(Port::open((Ipv4Addr::LOCALHOST, influx.port).into())?),
+        None => None,
+    };
+    // QEMU opens them again.
+    drop(held);
+
+    let prepared = Prepared {
+        image,
+        forwards,
+        metrics,
+    };
+    match session(options, prepared, to, &from, &ending) {
+        // A terminal that is gone takes no last words.
+        Err(RunError::Output(_)) if ending.cause().is_some() => Ok(Exit::Interrupted),
+        result => result,
+    }
+}
+
+/// What a session starts from.
+struct Prepared {
+    image: PathBuf,
+    forwards: Vec<Forward>,
+    /// `None`: the user sends them elsewhere.
+    metrics: Option<Port>,
+}
+
+/// From the first line shown to the last.
+fn session(
+    options: &RunOptions,
+    prepared: Prepared,
+    to: SyncSender<Event>,
+    from: &Receiver<Event>,
+    ending: &Ending,
+) -> Result<Exit, RunError> {
+    let Prepared {
+        image,
+        forwards,
+        metrics,
+    } = prepared;
+    let mut show = Show::new(io::stdout(), colour(options.plain));
     let mut arguments = options.arguments.clone();
     let mut lost = None;
-    if let Some(target) = application::value_of(&options.arguments, "--influx") {
-        show.line(
-            Origin::Hermon,
-            format_args!("metrics go to {target} as given, they are not shown here"),
-        )?;
-    } else {
-        let port = Port::open((Ipv4Addr::LOCALHOST, options.influx_port).into())?;
+    if let Some(port) = metrics {
         let scheme = if options.tcp { "tcp" } else { "udp" };
         arguments.splice(0..0, application::influx(scheme, port.address().port()));
         show.line(
@@ -123,6 +195,11 @@ pub fn run(options: &RunOptions) -> Result<Exit, RunError> {
             format_args!("metrics arrive at {} by {scheme}", port.address()),
         )?;
         lost = Some(port.start(to.clone()));
+    } else if let Some(target) = application::value_of(&options.arguments, "--influx") {
+        show.line(
+            Origin::Hermon,
+            format_args!("metrics go to {target} as given, they are not shown here"),
+        )?;
     }
     for forward in &forwards {
         show.line(
@@ -146,49 +223,32 @@ pub fn run(options: &RunOptions) -> Result<Exit, RunError> {
         tsc_mhz: tsc::mhz(),
         arguments,
     };
-    let (accel, why) = choose(options.accel, &vm);
+    let (accel, why) = choose(options.accel, &vm, ending)?;
+    if let Some(cause) = ending.cause() {
+        show.line(Origin::Hermon, format_args!("ended by {cause}"))?;
+        return Ok(Exit::Interrupted);
+    }
     vm.accel = accel;
     show.line(
         Origin::Hermon,
         format_args!("{} runs under {accel}: {why}", vm.image.display()),
     )?;
 
-    ctrlc::set_handler({
-        let to = to.clone();
-        // Nobody waits any more only when the end has begun.
-        move || drop(to.send(Event::Interrupted))
-    })?;
     let mut guest = Guest::start(&vm, move |said| drop(to.send(Event::Said(said))))?;
-
+    ending.takes(guest.killer());
     let mut tally = Tally::default();
-    let (mut ended, mut interrupted) = (false, false);
-    loop {
-        let event = if ended {
-            from.recv_timeout(QUIET).ok()
-        } else {
-            from.recv().ok()
-        };
-        match event {
-            Some(Event::Arrival(arrival)) => show.arrival(&arrival, &mut tally)?,
-            Some(Event::Said(Said::Console(line))) => show.line(Origin::Console, line)?,
-            Some(Event::Said(Said::Qemu(line))) => show.line(Origin::Qemu, line)?,
-            Some(Event::Said(Said::End)) => ended = true,
-            Some(Event::Interrupted) => {
-                interrupted = true;
-                // Its outputs close, which ends the loop.
-                guest.kill();
-            }
-            None => break,
-        }
-    }
-    let end = guest.wait()?;
+    let heard = hear(from, ending, &mut show, &mut tally)?;
+    let end = guest.wait().map_err(RunError::Wait)?;
     if let Some(lost) = lost {
         tally.lost = lost.load(Ordering::Relaxed);
         show.line(Origin::Hermon, tally)?;
     }
-    if interrupted {
-        show.line(Origin::Hermon, "ended by Ctrl-C")?;
+    if let Some(cause) = ending.cause() {
+        show.line(Origin::Hermon, format_args!("ended by {cause}"))?;
         return Ok(Exit::Interrupted);
+    }
+    if let Some(words) = heard.why_no_guest_ran(end) {
+        return Err(RunError::Qemu(words));
     }
     show.line(Origin::Hermon, end)?;
     Ok(if end == Ended::Success {
@@ -196,6 +256,68 @@ pub fn run(options: &RunOptions) -> Result<Exit, RunError> {
     } else {
         Exit::Guest
     })
+}
+
+/// What was heard of the guest and of QEMU, as far as it tells whether a guest ran.
+#[derive(Debug, Default)]
+struct Heard {
+    /// The guest has said something.
+    console: bool,
+    /// QEMU's first words that are no mere warnings.
+    qemu: Vec<String>,
+}
+
+impl Heard {
+    /// A status of 1 is the guest's failure, or QEMU's own: it then says why, and the guest says nothing.
+    fn why_no_guest_ran(&self, end: Ended) -> Option<String> {
+        (end == Ended::Failure && !self.console && !self.qemu.is_empty())
+            .then(|| self.qemu.join("; "))
+    }
+
+    fn qemu(&mut self, line: &str) {
+        if self.qemu.len() < MAX_WORDS && !line.contains(": warning: ") {
+            self.qemu.push(line.to_owned());
+        }
+    }
+}
+
+/// Shows what comes until the guest's end, or until the end is asked for.
+fn hear(
+    from: &Receiver<Event>,
+    ending: &Ending,
+    show: &mut Show<impl io::Write>,
+    tally: &mut Tally,
+) -> Result<Heard, RunError> {
+    let mut heard = Heard::default();
+    let mut linger = None;
+    loop {
+        if ending.cause().is_some() {
+            linger.get_or_insert_with(|| Instant::now() + LINGER);
+        }
+        let event = match linger {
+            Some(until) => match until.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => None,
+                left => from.recv_timeout(left.min(QUIET)).ok(),
+            },
+            None => from.recv().ok(),
+        };
+        match event {
+            Some(Event::Arrival(arrival)) => show.arrival(&arrival, tally)?,
+            Some(Event::Said(Said::Console(line))) => {
+                heard.console = true;
+                show.line(Origin::Console, line)?;
+            }
+            Some(Event::Said(Said::Qemu(line))) => {
+                heard.qemu(&line);
+                show.line(Origin::Qemu, line)?;
+            }
+            Some(Event::Said(Said::End)) => {
+                linger.get_or_insert_with(|| Instant::now() + LINGER);
+            }
+            Some(Event::Interrupted) => {}
+            None => return Ok(heard),
+        }
+    }
 }
 
 /// Builds the image; its path is the last line that the program prints.
@@ -223,25 +345,15 @@ fn build(program: &Path, heap: Heap) -> Result<PathBuf, RunError> {
         .ok_or_else(|| failed("it printed no path".to_owned()))
 }
 
-/// QEMU would only say that it could not set up a rule. Another process may still take the port in between; then QEMU
-/// says so.
-fn check_free(port: u16, option: &'static str) -> Result<(), RunError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .map(drop)
-        .map_err(|source| RunError::Forward {
-            port,
-            option,
-            source,
-        })
-}
-
-fn choose(choice: AccelChoice, vm: &Vm) -> (Accel, String) {
-    match choice {
+fn choose(choice: AccelChoice, vm: &Vm, ending: &Ending) -> Result<(Accel, String), StartError> {
+    Ok(match choice {
         AccelChoice::Tcg => (Accel::Tcg, "as given".to_owned()),
         AccelChoice::Kvm => (Accel::Kvm, "as given".to_owned()),
-        AccelChoice::Auto => match probe::kvm(vm) {
+        AccelChoice::Auto => match probe::kvm(vm, |guest| ending.takes(guest)) {
             Ok(()) => (Accel::Kvm, "a probe boot with it worked".to_owned()),
+            // TCG needs the same program.
+            Err(NoKvm::Start(error)) => return Err(error),
             Err(why) => (Accel::Tcg, why.to_string()),
         },
-    }
+    })
 }

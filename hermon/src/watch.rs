@@ -7,6 +7,7 @@ use std::sync::mpsc::sync_channel;
 use thiserror::Error;
 
 use crate::cli::{Exit, WatchOptions};
+use crate::ending::Ending;
 use crate::receive::{Arrival, BindError, MAX_WAITING, Port};
 use crate::show::{Origin, Show};
 use crate::tally::Tally;
@@ -19,9 +20,9 @@ pub enum WatchError {
     Port(#[from] BindError),
     /// Ctrl-C cannot be caught.
     #[error("cannot catch signals: {0}")]
-    Signals(#[from] ctrlc::Error),
+    Signals(io::Error),
     /// The output cannot be written.
-    #[error("cannot write: {0}")]
+    #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
 }
 
@@ -36,18 +37,19 @@ impl From<Arrival> for Event {
     }
 }
 
-/// Shows what arrives until Ctrl-C, or until as many points as asked for have come; then what arrived and what was lost.
+/// Shows what arrives until Ctrl-C, SIGTERM or SIGHUP, or until as many points as asked for have come; then what arrived and what was lost.
 ///
 /// # Errors
 /// [`WatchError`].
 pub fn watch(options: &WatchOptions) -> Result<Exit, WatchError> {
     let port = Port::open(options.listen)?;
     let (to, from) = sync_channel(MAX_WAITING);
-    ctrlc::set_handler({
+    let ending = Ending::on_signals({
         let to = to.clone();
-        // Nobody waits any more only when the end has begun.
-        move || drop(to.send(Event::Interrupted))
-    })?;
+        // When the channel is full, nobody needs to be woken.
+        move || drop(to.try_send(Event::Interrupted))
+    })
+    .map_err(WatchError::Signals)?;
     let mut show = Show::new(io::stdout(), colour(options.plain));
     show.line(
         Origin::Hermon,
@@ -59,7 +61,17 @@ pub fn watch(options: &WatchOptions) -> Result<Exit, WatchError> {
     while options.points.is_none_or(|points| tally.points < points) {
         match from.recv() {
             Ok(Event::Arrival(arrival)) => show.arrival(&arrival, &mut tally)?,
-            Ok(Event::Interrupted) | Err(_) => break,
+            Ok(Event::Interrupted) => {}
+            Err(_) => break,
+        }
+        if ending.cause().is_some() {
+            // What had come before the signal is shown; what keeps coming is not waited for.
+            for event in from.try_iter().take(MAX_WAITING) {
+                if let Event::Arrival(arrival) = event {
+                    show.arrival(&arrival, &mut tally)?;
+                }
+            }
+            break;
         }
     }
     tally.lost = lost.load(Ordering::Relaxed);

@@ -6,9 +6,11 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::PoisonError;
+use std::sync::mpsc::RecvTimeoutError;
 
-use common::{STARTING, Tool};
+use common::{DEADLINE, STARTING, Tool};
 use tempfile::TempDir;
 
 fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
@@ -21,10 +23,23 @@ fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
 
 /// The tool with this body as QEMU, on ports that are free.
 fn run(folder: &TempDir, qemu: &str, options: &[&str]) -> Tool {
+    let fixed = arguments(folder, qemu);
+    let fixed = fixed.iter().map(String::as_str);
+    Tool::start(fixed.chain(options.iter().copied()))
+}
+
+/// The same, to be started in a way of the test's own.
+fn command(folder: &TempDir, qemu: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hermon"));
+    command.args(arguments(folder, qemu)).env_remove("QEMU");
+    command
+}
+
+fn arguments(folder: &TempDir, qemu: &str) -> Vec<String> {
     let image = folder.path().join("app.elf");
     fs::write(&image, "").unwrap();
     let qemu = script(folder.path(), "qemu", qemu);
-    let fixed = [
+    [
         "run",
         "--plain",
         "--accel",
@@ -39,8 +54,9 @@ fn run(folder: &TempDir, qemu: &str, options: &[&str]) -> Tool {
         qemu.to_str().unwrap(),
         "--image",
         image.to_str().unwrap(),
-    ];
-    Tool::start(fixed.iter().chain(options))
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 fn folder() -> TempDir {
@@ -193,10 +209,13 @@ fn the_image_is_built_with_the_heap_that_was_asked_for() {
         "--build",
         build.to_str().unwrap(),
     ]);
-    assert_eq!(tool.line(), "+ building --heap linked-list");
-    let booted = tool.line_with("console booted");
-    assert!(booted.contains(image.to_str().unwrap()), "{booted}");
     assert_eq!(tool.wait().code(), Some(0));
+    // The two outputs are read in any order.
+    let said: Vec<_> = tool.lines.iter().collect();
+    let booted = format!("-kernel {}", image.display());
+    for part in ["+ building --heap linked-list", "console booted", &booted] {
+        assert!(said.iter().any(|line| line.contains(part)), "{said:?}");
+    }
 }
 
 #[test]
@@ -229,10 +248,108 @@ fn a_failed_build_a_missing_image_and_a_missing_qemu_are_one_line_each() {
             .iter()
             .filter(|option| !options.contains(&"--accel") || !option.contains("accel"));
         let mut tool = Tool::start(ports.chain(&options));
-        let line = tool.line_with("hermon: ");
+        let line = tool.line();
         assert!(line.starts_with(&format!("hermon: {told}")), "{line}");
         assert_eq!(tool.wait().code(), Some(3));
+        let more = tool.lines.recv_timeout(DEADLINE);
+        assert_eq!(more, Err(RecvTimeoutError::Disconnected), "more is said");
     }
+}
+
+#[test]
+fn two_ports_that_are_the_same_are_refused_before_anything_starts() {
+    for (ports, first, second) in [
+        (["7", "7", "0"], "--control-port", "--memtrace-port"),
+        (["7", "0", "7"], "--control-port", "--influx-port"),
+        (["0", "7", "7"], "--memtrace-port", "--influx-port"),
+    ] {
+        let mut tool = Tool::start([
+            "run",
+            "--tcp",
+            "--build=/bin/false",
+            "--qemu=/no-qemu",
+            &format!("--control-port={}", ports[0]),
+            &format!("--memtrace-port={}", ports[1]),
+            &format!("--influx-port={}", ports[2]),
+        ]);
+        assert_eq!(
+            tool.line(),
+            format!("hermon: {first} and {second} are both port 7: choose another for one of them")
+        );
+        assert_eq!(tool.wait().code(), Some(2));
+    }
+}
+
+#[test]
+fn a_port_that_leads_nowhere_is_no_conflict() {
+    let folder = folder();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("--control-port={}", taken.local_addr().unwrap().port());
+    let run_image = |more: &[&str]| {
+        let image = folder.path().join("app.elf");
+        fs::write(&image, "").unwrap();
+        let image = format!("--image={}", image.display());
+        let qemu = script(folder.path(), "qemu", "exit 3");
+        let qemu = format!("--qemu={}", qemu.display());
+        let memtrace = port.replace("control", "memtrace");
+        let fixed = ["run", "--accel=tcg", "--influx-port=0", &image, &qemu];
+        Tool::start(
+            fixed
+                .iter()
+                .chain(&[port.as_str(), memtrace.as_str()])
+                .chain(more),
+        )
+    };
+    let mut tool = run_image(&[]);
+    assert!(tool.line().contains("are both port"));
+    assert_eq!(tool.wait().code(), Some(2));
+    let mut tool = run_image(&["--", "--control-port=0", "--memtrace-port=0"]);
+    assert_eq!(tool.wait().code(), Some(0));
+}
+
+#[test]
+fn an_error_of_qemu_itself_is_told_in_its_words_and_is_no_failure_of_the_guest() {
+    let folder = folder();
+    let qemu =
+        "echo 'qemu: warning: odd' >&2; echo \"qemu: unable to find CPU model 'x'\" >&2; exit 1";
+    let mut tool = run(&folder, qemu, &[]);
+    let line = tool.line_with("hermon: ");
+    assert_eq!(
+        line,
+        "hermon: qemu ran no guest: qemu: unable to find CPU model 'x'"
+    );
+    assert_eq!(tool.wait().code(), Some(3));
+}
+
+#[test]
+fn a_guest_that_spoke_and_one_of_which_qemu_only_warned_have_failed_themselves() {
+    for qemu in [
+        "echo hello; echo 'qemu: late' >&2; exit 1",
+        "echo 'qemu: warning: odd' >&2; exit 1",
+    ] {
+        let folder = folder();
+        let mut tool = run(&folder, qemu, &[]);
+        tool.line_with("hermon  the guest ended with failure");
+        assert_eq!(tool.wait().code(), Some(1));
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named() {
+    let folder = folder();
+    let mut command = command(&folder, "exit 3");
+    command.stdout(fs::File::create("/dev/full").unwrap());
+    command.stderr(Stdio::piped());
+    let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let tool = command.spawn().expect("the tool starts");
+    drop(starting);
+    let output = tool.wait_with_output().unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        line.starts_with("hermon: cannot write to standard output: "),
+        "{line}"
+    );
+    assert_eq!(output.status.code(), Some(3));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Longer than any of these tests needs on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Held while a program is written and while one is started: a process that is being started holds this one's open
 /// files for a moment, and a program that is open for writing cannot be executed (ETXTBSY).
@@ -17,7 +17,8 @@ pub static STARTING: Mutex<()> = Mutex::new(());
 
 pub struct Tool {
     child: Child,
-    lines: Receiver<String>,
+    /// What it writes to both outputs, as it is.
+    pub lines: Receiver<String>,
 }
 
 impl Tool {
@@ -68,19 +69,24 @@ impl Tool {
     }
 
     pub fn interrupt(&self) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-INT", &pid])
-                .status()
-                .expect("kill")
-                .success()
-        );
+        self.signal("-INT");
+    }
+
+    pub fn signal(&self, signal: &str) {
+        send(self.child.id(), signal);
     }
 
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("the tool ends")
     }
+}
+
+/// Sends a signal such as `-INT`.
+pub fn send(pid: u32, signal: &str) {
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kill = Command::new("kill");
+    let status = kill.args([signal, &pid.to_string()]).status();
+    assert!(status.expect("kill").success());
 }
 
 impl Drop for Tool {

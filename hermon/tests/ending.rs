@@ -1,0 +1,195 @@
+//! However the tool ends, its guest ends with it, also when nobody reads what the tool writes.
+
+mod common;
+
+use core::time::Duration;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, PipeReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::sync::PoisonError;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Instant;
+
+use common::{DEADLINE, STARTING, Tool, send};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tempfile::TempDir;
+
+/// Both ends of the tool's life in a folder: a program in QEMU's place, and a fifo that this program keeps open as its
+/// file 3, so that its end is an event.
+struct Stage {
+    folder: TempDir,
+    life: Receiver<String>,
+}
+
+/// What the fifo's reader tells after the last line.
+const GONE: &str = "gone";
+
+impl Stage {
+    fn new(qemu: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let fifo = folder.path().join("life");
+        fs::write(folder.path().join("app.elf"), "").unwrap();
+        {
+            let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+            let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo");
+            assert!(made.success());
+            let path = folder.path().join("qemu");
+            let body = format!("#!/bin/sh\nexec 3>{}\n{qemu}\n", fifo.display());
+            fs::write(&path, body).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let (to, life) = channel();
+        thread::spawn(move || {
+            let fifo = BufReader::new(File::open(fifo).unwrap());
+            for line in fifo.lines().map_while(Result::ok) {
+                drop(to.send(line));
+            }
+            drop(to.send(GONE.to_owned()));
+        });
+        Self { folder, life }
+    }
+
+    fn arguments(&self, accel: &str) -> Vec<String> {
+        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        [
+            "run",
+            "--plain",
+            "--influx-port=0",
+            "--control-port=0",
+            "--memtrace-port=0",
+        ]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([
+            format!("--accel={accel}"),
+            format!("--qemu={}", path("qemu")),
+            format!("--image={}", path("app.elf")),
+        ])
+        .collect()
+    }
+
+    fn next(&self) -> String {
+        self.life.recv_timeout(DEADLINE).expect("a sign of life")
+    }
+}
+
+/// A tool whose output is a pipe that is full and stays so, because the guest pours lines.
+struct Blocked {
+    child: std::process::Child,
+    ended: Receiver<()>,
+    _reader: PipeReader,
+}
+
+impl Blocked {
+    fn start(arguments: &[String]) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let full = writer.try_clone().unwrap();
+        let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hermon"))
+            .args(arguments)
+            .env_remove("QEMU")
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the tool starts");
+        drop(starting);
+        // Only the tool itself has this file open, so its end is the tool's.
+        let mut stderr = child.stderr.take().unwrap();
+        let (to, ended) = channel();
+        thread::spawn(move || {
+            drop(stderr.read_to_end(&mut Vec::new()));
+            // The test may have failed meanwhile.
+            to.send(()).unwrap_or_default();
+        });
+        let blocked = Self {
+            child,
+            ended,
+            _reader: reader,
+        };
+        let deadline = Instant::now() + DEADLINE;
+        let pause = Timespec::default();
+        while poll(&mut [PollFd::new(&full, PollFlags::OUT)], Some(&pause)).unwrap() > 0 {
+            assert!(Instant::now() < deadline, "the output is never full");
+            thread::yield_now();
+        }
+        blocked
+    }
+
+    fn code(mut self, within: Duration) -> Option<i32> {
+        self.ended.recv_timeout(within).expect("the tool ends");
+        self.child.wait().unwrap().code()
+    }
+}
+
+const POUR: &str = "echo $$ >&3; while :; do echo a line of the console; done";
+
+#[test]
+fn a_signal_ends_tool_and_guest_though_nobody_reads_the_output() {
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let stage = Stage::new(POUR);
+        let tool = Blocked::start(&stage.arguments("tcg"));
+        assert_ne!(stage.next(), GONE);
+        send(tool.child.id(), signal);
+        assert_eq!(stage.next(), GONE, "{signal}");
+        assert_eq!(tool.code(DEADLINE), Some(130), "{signal}");
+    }
+}
+
+#[test]
+fn a_watch_ends_though_nobody_reads_the_output() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    thread::spawn(move || {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        // Until the test's process ends: losses and refusals before the tool listens are of no interest.
+        loop {
+            drop(socket.send_to(b"m v=1\n", address));
+        }
+    });
+    let tool = Blocked::start(&["watch".to_owned(), format!("--listen={address}")]);
+    send(tool.child.id(), "-INT");
+    assert_eq!(tool.code(DEADLINE), Some(130));
+}
+
+#[test]
+fn a_signal_during_the_probe_or_later_ends_the_guest_and_is_called_by_its_name() {
+    for (signal, name) in [("-TERM", "SIGTERM"), ("-HUP", "SIGHUP"), ("-INT", "Ctrl-C")] {
+        // With KVM's device this is the probe's guest, without it the real one.
+        let stage = Stage::new("echo $$ >&3; exec sleep 600");
+        let mut tool = Tool::start(stage.arguments("auto"));
+        assert_ne!(stage.next(), GONE);
+        tool.signal(signal);
+        assert_eq!(stage.next(), GONE);
+        assert_eq!(
+            tool.line_with("ended by"),
+            format!("hermon  ended by {name}")
+        );
+        assert_eq!(tool.wait().code(), Some(130));
+    }
+}
+
+#[test]
+fn the_guest_is_gone_when_the_tool_was_killed() {
+    for (accel, signal) in [("tcg", "-KILL"), ("auto", "-KILL"), ("tcg", "-QUIT")] {
+        let stage = Stage::new("echo $$ >&3; exec sleep 600");
+        let tool = Tool::start(stage.arguments(accel));
+        assert_ne!(stage.next(), GONE);
+        tool.signal(signal);
+        assert_eq!(stage.next(), GONE, "{accel} {signal}");
+    }
+}
+
+#[test]
+fn a_child_of_the_guest_that_keeps_the_console_open_does_not_delay_the_end() {
+    let stage = Stage::new("sleep 600 3>&- & echo $! >&3; wait");
+    let mut tool = Tool::start(stage.arguments("tcg"));
+    let left_over = stage.next().parse().expect("a process id");
+    tool.interrupt();
+    tool.line_with("hermon  ended by Ctrl-C");
+    assert_eq!(tool.wait().code(), Some(130));
+    send(left_over, "-KILL");
+}
