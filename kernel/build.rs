@@ -78,6 +78,7 @@ fn kernel_source(graph: &Path) -> Result<PathBuf, String> {
         .iter()
         .find(|package| package.name.as_str() == KERNEL)
         .ok_or_else(|| format!("{KERNEL} is not a dependency of {}", graph.display()))?;
+    println!("cargo::rustc-env=HERMIT_VERSION={}", kernel.version);
     let manifest = kernel.manifest_path.as_std_path();
     Ok(manifest.parent().unwrap_or(manifest).to_path_buf())
 }

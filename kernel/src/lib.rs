@@ -45,5 +45,8 @@ on_hermit! {
     mod sys;
     pub mod task;
 
+    /// Version of the Hermit kernel in the image.
+    pub const HERMIT_VERSION: &str = env!("HERMIT_VERSION");
+
     pub use entry::{Exit, args, exit, start, variables};
 }

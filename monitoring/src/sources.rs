@@ -8,6 +8,7 @@
 //! first value. `docs/METRICS.md` is the table of all of them.
 
 mod declared;
+pub mod machine;
 
 pub use self::declared::{BuiltIn, Declared};
 

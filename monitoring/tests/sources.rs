@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use monitoring::heap::HeapStats;
 use monitoring::line::{self, Point};
 use monitoring::logging::Lines;
-use monitoring::metrics::{FieldList, Metric};
+use monitoring::metrics::{FieldDef, FieldList, Metric};
 use monitoring::net::stack::{FrameCounts, SocketCounts};
-use monitoring::sources::{BuiltIn, Image, Own, Readings};
+use monitoring::sources::{BuiltIn, Image, Own, Readings, machine};
 use monitoring::time::{Micros, UnixNanos};
 
 /// Compares with a file, or writes it.
@@ -146,18 +146,29 @@ fn the_documentation_lists_every_built_in_source() {
         for (name, value) in head.tags() {
             write!(text, "\nTag `{name}`: `{value}`.\n").expect("text");
         }
-        text.push_str("\n| field | type | unit | meaning |\n|---|---|---|---|\n");
-        for field in declared.fields() {
-            let (name, kind) = (field.name, field.kind.name());
-            writeln!(
-                text,
-                "| `{name}` | {kind} | {} | {} |",
-                field.unit, field.doc
-            )
-            .expect("text");
+        fields_table(&mut text, declared.fields());
+    }
+    for source in machine::ALL {
+        write!(text, "\n## `{}`\n\n{}.\n", source.name, capital(source.doc)).expect("text");
+        for name in source.labels {
+            write!(text, "\nTag `{name}`: a line for each.\n").expect("text");
         }
+        fields_table(&mut text, source.fields);
     }
     accept(&folder().join("../docs/METRICS.md"), &text);
+}
+
+fn fields_table(text: &mut String, fields: &[FieldDef]) {
+    text.push_str("\n| field | type | unit | meaning |\n|---|---|---|---|\n");
+    for field in fields {
+        let (name, kind) = (field.name, field.kind.name());
+        writeln!(
+            text,
+            "| `{name}` | {kind} | {} | {} |",
+            field.unit, field.doc
+        )
+        .expect("text");
+    }
 }
 
 fn capital(text: &str) -> String {

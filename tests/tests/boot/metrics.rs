@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use hermon::qemu::{Machine, Nic};
 use tests::boot::{Boot, Running};
 use tests::control::Port;
+use tests::measure::report;
 use tests::metrics::{Connection, Point, Receive, Tcp, Udp};
 
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -245,4 +246,62 @@ fn the_loop_allocates_nothing() {
     }
     let after = udp.until(is_memory);
     assert_eq!(allocations(&before), allocations(&after));
+}
+
+/// The share of the core that is busy, in thousandths, over the second interval of a second.
+fn busy_permille(workload: &str) -> i64 {
+    let mut udp = Udp::open();
+    let mut guest = Boot::new(Machine::Q35)
+        .alone()
+        .arguments(&format!("--interval 1s --workload {workload}"))
+        .argument(udp.target())
+        .start();
+    guest.ready();
+    let is_cpu = |point: &Point| point.measurement == "cpu";
+    for _ in 0..2 {
+        udp.until(is_cpu);
+    }
+    let cpu = udp.until(is_cpu);
+    let [busy, idle] = ["busy_permille", "idle_permille"].map(|field| cpu.integer(field));
+    assert_eq!(busy + idle, 1000);
+    busy
+}
+
+#[test]
+fn an_idle_core_is_told_as_idle_and_a_spinning_one_as_busy() {
+    let (idle, spin) = (busy_permille("idle"), busy_permille("spin"));
+    assert!(idle <= 20, "idle: {idle} thousandths busy");
+    assert!(spin >= 980, "spin: {spin} thousandths busy");
+}
+
+#[test]
+fn the_application_declares_sources_and_they_arrive() {
+    let mut udp = Udp::open();
+    let mut guest = Boot::new(Machine::Microvm)
+        .arguments("--interval 300ms")
+        .argument(udp.target())
+        .start();
+    guest.ready();
+    let named = |name: &'static str| move |point: &Point| point.measurement == name;
+    let served = |point: &Point| point.measurement == "http_requests" && point.integer("total") > 0;
+    let requests = udp.until(served);
+    assert_eq!(requests.tags["http"], "demo");
+    let by_verb = ["GET", "PUT", "LIST", "malformed", "other"].map(|verb| {
+        requests
+            .fields
+            .get(verb)
+            .map_or(0, |_| requests.integer(verb))
+    });
+    assert_eq!(by_verb.iter().sum::<i64>(), requests.integer("total"));
+    let responses = udp.until(named("http_responses"));
+    assert!(responses.integer("p50") <= responses.integer("p99"));
+    assert!(responses.integer("p99") <= responses.integer("max"));
+    let stack =
+        udp.until(|point| point.measurement == "tasks" && point.tags["task"] == "monitoring");
+    let used = stack.integer("stack_high_water_bytes");
+    report(&format!("stack of the monitoring task: {used} bytes used"));
+    assert!(
+        used > 0 && used < stack.integer("stack_bytes") / 2,
+        "{stack:?}"
+    );
 }

@@ -1,0 +1,54 @@
+//! The sources that the machine is asked for: `cpu` each interval, `tasks` by the loop.
+
+use kernel::sync::IrqLock;
+use kernel::{clock, task};
+
+use crate::line::Value;
+use crate::metrics::{self, FieldList, Points, Polled, RegisterError};
+use crate::sources::machine::{self, Load};
+use crate::time::Micros;
+
+static CPU: Polled = Polled::new(
+    machine::CPU.name,
+    machine::CPU.doc,
+    &machine::CPU_FIELDS,
+    read_cpu,
+);
+
+static TASKS: Points<1, 2> = Points::new(
+    machine::TASKS.name,
+    machine::TASKS.doc,
+    &machine::TASKS_LABELS,
+    machine::TASKS_FIELDS,
+);
+
+static LOAD: IrqLock<Load> = IrqLock::new(Load::new());
+
+/// Adds both to the image's sources.
+///
+/// # Errors
+/// If the application has sources of these names.
+pub fn register() -> Result<(), RegisterError> {
+    metrics::register(&CPU)?;
+    metrics::register(&TASKS)
+}
+
+fn read_cpu(fields: &mut FieldList<'_>) {
+    let (idle, elapsed) = (clock::idle_micros(), clock::micros());
+    let values = LOAD.lock().follow(Micros(elapsed), Micros(idle));
+    fields.add_all(&machine::CPU_FIELDS, values.map(Value::U64));
+}
+
+/// Looks at the stacks that are watched. A large one takes several looks until anything is known of it; nothing is said of
+/// it before.
+pub fn look_at_stacks() {
+    for stack in task::stacks().filter(|stack| stack.high_water_bytes > 0) {
+        TASKS.push(
+            [stack.name],
+            [
+                Value::U64(stack.size_bytes as u64),
+                Value::U64(stack.high_water_bytes as u64),
+            ],
+        );
+    }
+}
