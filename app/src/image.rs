@@ -34,6 +34,9 @@ fn main() -> Exit {
     if let Err(error) = logging::init(kernel::console::print, now, options.log) {
         return print_and_end(format_args!("app: argument --log: {error}"), Exit::Failure);
     }
+    if let Err(error) = kernel::task::watch_stack("main") {
+        log::warn!("app: {error}");
+    }
     if let Err(error) = hermit::start(options.config, &HEAP) {
         log::warn!("{error}");
     }

@@ -10,10 +10,26 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::hint::black_box;
 
+use monitoring::line::Tag;
+use monitoring::metrics::{Gauge, Histogram, KeyedCounter};
+
 use super::cache::Cache;
 use super::request::{self, Request, Verb};
 use super::size;
 use crate::random::Random;
+
+/// Both can be switched by their tag: `tag:http:disable`.
+const HTTP: &[Tag<'static>] = &[("http", "demo")];
+static REQUESTS: KeyedCounter = KeyedCounter::new(
+    "http_requests",
+    "requests by verb, and those that were malformed",
+)
+.unit("requests")
+.tags(HTTP);
+static RESPONSES: Histogram = Histogram::new("http_responses", "sizes of responses")
+    .unit("bytes")
+    .tags(HTTP);
+static RECORDS_CACHED: Gauge = Gauge::new("cache", "records in the cache").unit("records");
 
 /// Requests of one step: 200 to 400 allocations as a rule, of which a few are large.
 pub const BATCH: usize = 8;
@@ -58,6 +74,10 @@ impl Mixed {
             .map(|_| request::receive(&mut self.random))
             .collect();
         let log: Vec<Entry> = batch.iter().map(|text| self.serve(text)).collect();
+        for entry in &log {
+            RESPONSES.record(entry.bytes as u64);
+        }
+        RECORDS_CACHED.set(self.cache.len() as i64);
         black_box(summarise(log));
     }
 
@@ -66,6 +86,7 @@ impl Mixed {
     fn serve(&mut self, text: &str) -> Entry {
         let Ok(request) = Request::parse(text) else {
             self.rejected += 1;
+            REQUESTS.add("malformed", 1);
             let bytes = black_box(render_response(400, "malformed request")).len();
             return Entry {
                 path: String::new(),
@@ -74,6 +95,7 @@ impl Mixed {
             };
         };
         self.served += 1;
+        REQUESTS.add(request.verb.name(), 1);
         let response = match request.verb {
             Verb::Get => self.get(&request.path),
             Verb::Put => {

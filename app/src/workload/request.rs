@@ -44,6 +44,18 @@ pub enum Verb {
     List,
 }
 
+impl Verb {
+    /// As it stands in a request.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Put => "PUT",
+            Self::List => "LIST",
+        }
+    }
+}
+
 /// A parsed request. It owns its parts, as a service's would that hands them on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
