@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the self-booting image and prints its path last.
-# usage: scripts/build.sh [--heap talc|linked-list]
+# usage: scripts/build.sh [--heap talc|linked-list] [--package app|guest]   (guest: an image for the boot tests)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,14 +8,18 @@ bad() { printf 'build: %s; usage: scripts/build.sh [--heap talc|linked-list]\n' 
 run() { printf '+ %s\n' "$*" >&2; "$@" >&2; }
 
 heap=talc
+package=app
 while (($#)); do
     case $1 in
         --heap) (($# > 1)) || bad "--heap needs a value"; heap=$2; shift 2 ;;
         --heap=*) heap=${1#*=}; shift ;;
+        --package) (($# > 1)) || bad "--package needs a value"; package=$2; shift 2 ;;
+        --package=*) package=${1#*=}; shift ;;
         *) bad "unknown argument '$1'" ;;
     esac
 done
 [[ $heap == talc || $heap == linked-list ]] || bad "unknown heap '$heap'"
+[[ $package == app || $package == guest ]] || bad "unknown package '$package'"
 
 scripts/setup.sh >&2
 # shellcheck source=/dev/null
@@ -27,16 +31,16 @@ unstable=("-Zbuild-std=core,alloc" -Zbuild-std-features=compiler-builtins-mem)
 if "$GUEST_CARGO" -Z help | grep -q json-target-spec; then unstable+=(-Zjson-target-spec); fi
 
 artifacts=${CARGO_TARGET_DIR:-target}
-run "$GUEST_CARGO" build -p app --bin app --profile guest --target x86_64-unknown-hermit.json \
+run "$GUEST_CARGO" build -p "$package" --bin "$package" --profile guest --target x86_64-unknown-hermit.json \
     --target-dir "$artifacts" "${unstable[@]}" --no-default-features --features "$heap"
 
 # Under its own name for the tests, which need both, and under the one that people use. In one step each, and only when
 # it is another, so that a running QEMU never reads half an image.
 mkdir -p target/hermit
-for name in "app-$heap" app; do
-    if ! cmp -s "$artifacts/x86_64-unknown-hermit/guest/app" "target/hermit/$name.elf"; then
-        cp "$artifacts/x86_64-unknown-hermit/guest/app" "target/hermit/$name.elf.new"
+for name in "$package-$heap" "$package"; do
+    if ! cmp -s "$artifacts/x86_64-unknown-hermit/guest/$package" "target/hermit/$name.elf"; then
+        cp "$artifacts/x86_64-unknown-hermit/guest/$package" "target/hermit/$name.elf.new"
         mv "target/hermit/$name.elf.new" "target/hermit/$name.elf"
     fi
 done
-echo "$PWD/target/hermit/app.elf"
+echo "$PWD/target/hermit/$package.elf"

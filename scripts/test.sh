@@ -37,6 +37,7 @@ else
 fi
 step "image with linked-list" scripts/build.sh --heap linked-list
 step "image with talc" scripts/build.sh --heap talc
+step "image for tests" scripts/build.sh --package guest
 # Two guests at a time: each takes a core under TCG.
 step "boot tests" cargo test -p tests "$@" -- --test-threads=2
 

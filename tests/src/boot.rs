@@ -89,6 +89,13 @@ impl Boot {
         self
     }
 
+    /// With the image that does what the value of `--vm` names (`tests/guest`).
+    #[must_use]
+    pub fn doing(mut self, task: &str) -> Self {
+        self.vm.image = image::guest();
+        self.argument(format!("--vm={task}"))
+    }
+
     /// Without the device that tells success from failure.
     #[must_use]
     pub fn without_debug_exit(mut self) -> Self {

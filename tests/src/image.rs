@@ -20,11 +20,24 @@ pub fn path(heap: Heap) -> PathBuf {
         Heap::Talc => "talc",
         Heap::LinkedList => "linked-list",
     };
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/hermit/app-{name}.elf"));
+    built(&format!("app-{name}.elf"), &format!("--heap {name}"))
+}
+
+/// The image that does what a test asks for (`tests/guest`).
+///
+/// # Panics
+/// If it has not been built.
+pub fn guest() -> PathBuf {
+    built("guest.elf", "--package guest")
+}
+
+fn built(name: &str, options: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/hermit")
+        .join(name);
     assert!(
         path.is_file(),
-        "there is no {}: run scripts/build.sh --heap {name}",
+        "there is no {}: run scripts/build.sh {options}",
         path.display()
     );
     path

@@ -149,13 +149,51 @@ impl Receive for Udp {
             .0
             .recv(&mut buffer)
             .expect("a datagram before the deadline");
-        assert!(length <= DATAGRAM_MAX, "a datagram of {length} bytes");
-        let text = core::str::from_utf8(&buffer[..length]).expect("UTF-8");
-        assert!(
-            text.ends_with('\n'),
-            "a datagram that ends within a line: {text:?}"
-        );
-        points(text)
+        whole_lines(&buffer[..length])
+    }
+}
+
+/// The points of a datagram.
+fn whole_lines(datagram: &[u8]) -> Vec<Point> {
+    let length = datagram.len();
+    assert!(length <= DATAGRAM_MAX, "a datagram of {length} bytes");
+    let text = core::str::from_utf8(datagram).expect("UTF-8");
+    assert!(
+        text.ends_with('\n'),
+        "a datagram that ends within a line: {text:?}"
+    );
+    points(text)
+}
+
+/// Datagrams that a thread takes from the socket as they come: hundreds at once fill a socket's buffer before they are
+/// parsed.
+#[derive(Debug)]
+pub struct Drained(std::sync::mpsc::Receiver<Vec<u8>>);
+
+impl Udp {
+    /// Receives in a thread of its own, until nothing comes any more.
+    #[must_use]
+    pub fn drained(self) -> Drained {
+        let (to, from) = channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 1 << 16];
+            while let Ok(length) = self.0.recv(&mut buffer) {
+                if to.send(buffer[..length].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Drained(from)
+    }
+}
+
+impl Receive for Drained {
+    fn receive(&mut self) -> Vec<Point> {
+        let datagram = self
+            .0
+            .recv_timeout(DEADLINE)
+            .expect("a datagram before the deadline");
+        whole_lines(&datagram)
     }
 }
 

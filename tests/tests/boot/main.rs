@@ -9,4 +9,5 @@ mod metrics;
 mod network;
 mod odd;
 mod script;
+mod sources;
 mod speed;

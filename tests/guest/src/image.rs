@@ -1,0 +1,167 @@
+//! What the image does, by the value of `--vm`:
+//!
+//! | value | what |
+//! |---|---|
+//! | `duty-N` | busy for N percent of the time, in periods of 100 ms |
+//! | `series` | pushes 10 fields to each of 1,000 series, every second |
+//! | `switch` | a counter that is switched off after 2 s and on after 4 s, by its name, then by its tag; a point that is pushed once |
+
+use core::fmt::Write;
+use core::hint::spin_loop;
+use core::time::Duration;
+
+use app::args::{self, Request};
+use kernel::sync::RawIrqLock;
+use kernel::{Exit, clock, task};
+use monitoring::heap::Profiled;
+use monitoring::line::Value;
+use monitoring::metrics::{self, Counter, FieldDef, Points};
+use monitoring::time::Micros;
+use monitoring::{hermit, logging};
+
+type Heap = monitoring::heap::Talc<RawIrqLock>;
+
+#[global_allocator]
+static HEAP: Profiled<Heap> = Profiled::new(Heap::new());
+
+const SERIES: u32 = 1_000;
+const fn field(name: &'static str) -> FieldDef {
+    FieldDef::u64(name, "rounds", "the round in which it was pushed")
+}
+static MANY: Points<1, 10> = Points::new(
+    "many",
+    "as many series as there may be",
+    &["n"],
+    [
+        field("f0"),
+        field("f1"),
+        field("f2"),
+        field("f3"),
+        field("f4"),
+        field("f5"),
+        field("f6"),
+        field("f7"),
+        field("f8"),
+        field("f9"),
+    ],
+);
+static SWITCHED: Counter =
+    Counter::new("switched", "bumped each 100 ms").tags(&[("group", "test")]);
+static ONCE: Points<1, 1> = Points::new("once", "pushed once", &["n"], [field("round")]);
+
+kernel::entry!(main);
+
+fn main() -> Exit {
+    if !kernel::heap::region().is_some_and(|region| HEAP.inner().claim(region)) {
+        return Exit::Failure;
+    }
+    let options = match args::parse(kernel::args()) {
+        Ok(Request::Run(options)) => options,
+        Ok(_) => return Exit::Failure,
+        Err(error) => {
+            kernel::println!("guest: {error}");
+            return Exit::Failure;
+        }
+    };
+    let now = || Micros(clock::micros());
+    if logging::init(kernel::console::print, now, options.log).is_err() {
+        return Exit::Failure;
+    }
+    if let Err(error) = hermit::start(options.config, &HEAP) {
+        kernel::println!("guest: {error}");
+        return Exit::Failure;
+    }
+    let vm = options.config.vm;
+    match vm.as_str() {
+        "series" => series(),
+        "switch" => switch(),
+        name => match name
+            .strip_prefix("duty-")
+            .and_then(|percent| percent.parse().ok())
+        {
+            Some(percent) => duty(percent),
+            None => {
+                kernel::println!("guest: unknown task {name}");
+                Exit::Failure
+            }
+        },
+    }
+}
+
+/// Never ends.
+fn duty(percent: u64) -> Exit {
+    const PERIOD: u64 = 100_000;
+    let mut start = clock::micros();
+    loop {
+        while clock::micros() < start + PERIOD * percent / 100 {
+            spin_loop();
+        }
+        start += PERIOD;
+        task::sleep_until(start);
+    }
+}
+
+/// Never ends.
+fn series() -> Exit {
+    let mut start = clock::micros();
+    for round in 0.. {
+        for n in 0..SERIES {
+            let mut name = Name::default();
+            let _ = write!(name, "{n}");
+            MANY.push([name.as_str()], [Value::U64(round); 10]);
+        }
+        start += 1_000_000;
+        task::sleep_until(start);
+    }
+    Exit::Failure
+}
+
+fn switch() -> Exit {
+    ONCE.push(["a"], [Value::U64(0)]);
+    let bump = |millis: u64| {
+        for _ in 0..millis / 100 {
+            SWITCHED.add(1);
+            task::sleep(Duration::from_millis(100));
+        }
+    };
+    let registry = metrics::registry();
+    let step = |text: &str, done: bool| log::info!("guest: {text}, {done}");
+    bump(2_000);
+    step("off by name", registry.disable("switched").is_ok());
+    bump(2_000);
+    step("on by name", registry.enable("switched").is_ok());
+    bump(2_000);
+    // An explicit switch survives the tag's, until `all` resets it.
+    registry.enable_all();
+    registry.disable_all();
+    step("off by all", true);
+    bump(2_000);
+    step("on by tag", registry.enable_tag("group").is_ok());
+    bump(2_000);
+    Exit::Success
+}
+
+/// The decimal name of a series.
+#[derive(Default)]
+struct Name {
+    bytes: [u8; 10],
+    len: usize,
+}
+
+impl Name {
+    fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or("")
+    }
+}
+
+impl Write for Name {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let end = self.len + text.len();
+        self.bytes
+            .get_mut(self.len..end)
+            .ok_or(core::fmt::Error)?
+            .copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
