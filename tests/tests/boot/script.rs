@@ -94,8 +94,10 @@ fn ctrl_c_ends_run_sh_and_its_guest() {
     let mut script = Script::start("-- --workload idle");
     script.wait_for("monitoring: ready");
     let tool = script.child.id();
-    let children = std::fs::read_to_string(format!("/proc/{tool}/task/{tool}/children"))
-        .expect("the tool runs");
+    let children: String = std::fs::read_dir(format!("/proc/{tool}/task"))
+        .expect("the tool runs")
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok())
+        .collect();
     let qemu: u32 = children
         .trim()
         .parse()
