@@ -14,8 +14,8 @@ pub use self::error::{
 };
 use crate::time::Micros;
 
-/// Shortest interval. A turn of the loop takes well under 1 ms; ten of them fit, so that emission never
-/// takes more than a tenth of a core's time.
+/// Shortest interval. A turn that emits takes about 1 ms under QEMU's TCG; with less than ten of them to an
+/// interval, emission would take a large part of the core.
 pub const INTERVAL_MIN: Micros = Micros::from_millis(10);
 /// Longest interval. Grafana's panels and InfluxDB's default shards hold hours to days: a series with fewer
 /// than one point an hour looks dead.

@@ -15,7 +15,7 @@ use super::Extent;
 /// The lock is a parameter: in an image one that masks interrupts, because a task of higher priority that
 /// allocated while a lower one held a plain lock would wait for ever. It is held for one operation on the
 /// free lists, never while bytes are copied or zeroed; that operation is bounded by the number of free blocks
-/// in one size class.
+/// in one size class, and for alignments above a word by that of all free blocks that are large enough.
 ///
 /// Before [`claim`](Self::claim) every allocation fails.
 pub struct Talc<R: RawMutex> {

@@ -451,7 +451,7 @@ fn a_rogue_server_is_refused_and_ends_nothing() {
             lan.now += Micros::from_millis(10);
         }
         let requests = server.borrow().requests;
-        // Without a limit there are some 700.
+        // Without the limit there are 2,000, one in each turn.
         assert!(requests <= 60, "{requests} requests to {name}");
         let is_told = |line: &str| line.contains("is unusable") || line.contains("no address yet");
         let log = lan.log();
