@@ -6,7 +6,7 @@ use kernel::Exit;
 use kernel::sync::RawIrqLock;
 use monitoring::heap::Profiled;
 use monitoring::time::Micros;
-use monitoring::{hermit, log_source, logging};
+use monitoring::{hermit, log_source, log_to, logging};
 
 #[cfg(not(any(feature = "talc", feature = "linked-list")))]
 compile_error!("an image needs a heap: enable the feature `talc` or `linked-list`");
@@ -41,10 +41,10 @@ fn main() -> Exit {
     }
     logging::declare(&[&APP]);
     if let Err(error) = kernel::task::watch_stack("main") {
-        log::warn!(logger: APP, "app: {error}");
+        log_to!(APP, Warn, "app: {error}");
     }
     if let Err(error) = hermit::start(options.config, &HEAP) {
-        log::warn!(logger: APP, "{error}");
+        log::warn!("{error}");
     }
     run(&options);
     Exit::Success
@@ -52,7 +52,13 @@ fn main() -> Exit {
 
 /// Works and pauses in turns until the time is up.
 fn run(options: &Options<'_>) {
-    log::info!(logger: APP, "app: workload {}, seed {}", options.workload, options.seed);
+    log_to!(
+        APP,
+        Info,
+        "app: workload {}, seed {}",
+        options.workload,
+        options.seed
+    );
     let end = options
         .duration
         .map_or(Micros::MAX, |duration| now() + duration);
@@ -63,7 +69,7 @@ fn run(options: &Options<'_>) {
         steps += 1;
         if now() >= report {
             report = now() + REPORT_EVERY;
-            log::debug!(logger: APP, "app: {steps} steps");
+            log_to!(APP, Debug, "app: {steps} steps");
         }
         match workload.pause() {
             Pause::None => {}

@@ -13,12 +13,15 @@
 //! | a disabled record | costs |
 //! |---|---|
 //! | of a level that no source logs at | one load |
-//! | given to a declared source, `log::debug!(logger: CACHE, …)` | two loads |
-//! | else | a look into the [`Table`]: tens of nanoseconds |
+//! | given to a declared source, [`log_to!`](crate::log_to) | one load |
+//! | else | a look into the [`Table`] |
 //!
 //! `cargo bench -p monitoring --bench log` measures all three.
 
 use core::fmt;
+
+#[doc(hidden)]
+pub use log;
 
 use spin::Once;
 
@@ -223,12 +226,12 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
-/// Records that are given to the source by name, `log::debug!(logger: CACHE, …)`. The source is their target.
+/// Records that are given to the source by name, `log::debug!(logger: CACHE, …)`, which is what [`log_to!`](crate::log_to) does
+/// when the level is on. The source is their target.
 impl log::Log for &'static LogSource {
     #[inline]
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        let level = self.level().unwrap_or_else(|why| level_of(self, why));
-        metadata.level() <= level.filter()
+        self.is_enabled(metadata.level())
     }
 
     #[inline]
@@ -243,7 +246,7 @@ impl log::Log for &'static LogSource {
 
 /// The level of a source that does not know it itself.
 #[cold]
-fn level_of(source: &'static LogSource, why: Unsettled) -> Level {
+pub(crate) fn level_of(source: &'static LogSource, why: Unsettled) -> Level {
     if why == Unsettled::New {
         LOGGER.levels.declare(source);
     }

@@ -16,9 +16,9 @@ const BY_NAME: u8 = 0xfe;
 ///    └────1──▶ looked up by name        2 the level is changed
 /// ```
 ///
-/// A record that is given to it (`log::debug!(logger: CACHE, …)`) costs two loads while its level is too low for
-/// it: the maximum that the crate `log` keeps, and this one. A record given to the facade (`log::debug!(…)`) costs the
-/// first load only while no source logs at its level, and else a look into the [`Table`](super::Table).
+/// A record that is given to it by [`log_to!`](crate::log_to) costs one load while its level is too low for it. One that is given
+/// to the facade (`log::debug!(…)`) costs one load only while no source logs at its level, and else a look into the
+/// [`Table`](super::Table).
 #[derive(Debug)]
 pub struct LogSource {
     name: &'static str,
@@ -77,6 +77,22 @@ impl LogSource {
         self.first
     }
 
+    /// Whether its records of this level are logged. One relaxed load; the first use declares the source.
+    ///
+    /// ```
+    /// monitoring::log_source!(CACHE = "app::cache", "answers that were given before");
+    /// assert!(CACHE.is_enabled(log::Level::Info) && !CACHE.is_enabled(log::Level::Debug));
+    /// ```
+    #[inline(always)]
+    #[must_use]
+    pub fn is_enabled(&'static self, level: log::Level) -> bool {
+        let own = self.level();
+        level
+            <= own
+                .unwrap_or_else(|why| crate::logging::level_of(self, why))
+                .filter()
+    }
+
     /// Its level, or [`Unsettled`] before it is declared, or if it has to be looked up. One relaxed load.
     #[inline(always)]
     pub(crate) fn level(&self) -> Result<Level, Unsettled> {
@@ -119,7 +135,7 @@ pub(crate) enum Unsettled {
 /// monitoring::log_source!(LOG, "what this module does");
 /// monitoring::log_source!(pub CACHE = "app::cache", "answers that were given before");
 ///
-/// log::debug!(logger: CACHE, "evicted {} entries", 17);
+/// monitoring::log_to!(CACHE, Debug, "evicted {} entries", 17);
 /// assert_eq!(CACHE.name(), "app::cache");
 /// assert_eq!(LOG.name(), module_path!());
 /// ```
@@ -131,5 +147,24 @@ macro_rules! log_source {
     ($(#[$meta:meta])* $vis:vis $name:ident = $target:expr, $doc:expr) => {
         $(#[$meta])*
         $vis static $name: $crate::levels::LogSource = $crate::levels::LogSource::new($target, $doc);
+    };
+}
+
+/// Gives a record to a declared source: `log_to!(CACHE, Debug, "evicted {count} entries")`.
+///
+/// The level is a variant of [`log::Level`]. While it is off for the source, this costs one load, and the arguments
+/// are not evaluated.
+///
+/// ```
+/// use monitoring::{log_source, log_to};
+/// log_source!(CACHE = "app::cache", "answers that were given before");
+/// log_to!(CACHE, Debug, "evicted {}", unreachable!() as u32);
+/// ```
+#[macro_export]
+macro_rules! log_to {
+    ($source:expr, $level:ident, $($argument:tt)+) => {
+        if $source.is_enabled($crate::logging::log::Level::$level) {
+            $crate::logging::log::log!(logger: $source, $crate::logging::log::Level::$level, $($argument)+);
+        }
     };
 }

@@ -6,6 +6,9 @@
 //!  level  info debug  info             what follows from it: all that a record looks at
 //! ```
 //!
+//! A name is found by its hash. What logs becomes a source, so a record's target is found at the first attempt; else its ancestors
+//! are tried, the nearest first.
+//!
 //! Readers take no lock: a task that held one could be preempted by a task of higher priority that logs, and that would
 //! wait for ever. Names only grow, and a level is one byte. Writers are behind a lock that masks interrupts; they compare names
 //! before they take it, as far as they can.
@@ -21,8 +24,7 @@ use crate::counter::Counter;
 use crate::metrics::Lock;
 use crate::one_line::OneLine;
 
-/// The most sources. An image has a few dozen modules that log; a record of a source that is not declared is compared
-/// with each.
+/// The most sources. An image has a few dozen modules that log; a change looks at each with interrupts masked.
 pub const MAX_SOURCES: usize = 64;
 
 /// The most sources that are not declared: seen in a record, or named in a list of levels. Less than all, so that what logs under
@@ -33,9 +35,13 @@ pub const MAX_SEEN: usize = 48;
 /// are gone a moment later.
 pub const MAX_TARGET_LEN: usize = 64;
 
+/// Places of the hash table, a power of two: half of them are always empty, so that a search is short and ends.
+const PLACES: usize = 2 * MAX_SOURCES;
+
 const WORDS: usize = MAX_TARGET_LEN / 8;
 const _: () = {
     assert!(MAX_SEEN < MAX_SOURCES && MAX_SOURCES < NONE as usize);
+    assert!(PLACES.is_power_of_two());
     assert!(
         MAX_TARGET_LEN.is_multiple_of(8) && MAX_TARGET_LEN < 256,
         "a name fills whole words, its length a byte"
@@ -54,6 +60,8 @@ pub struct Table {
     default: AtomicU8,
     len: AtomicUsize,
     entries: [Entry; MAX_SOURCES],
+    /// Where the source with a hash is, or [`NONE`].
+    places: [AtomicU8; PLACES],
     refused: Counter,
     changing: Lock<()>,
     /// Told the highest level after each change.
@@ -138,27 +146,28 @@ impl Table {
             default: AtomicU8::new(default as u8),
             len: AtomicUsize::new(0),
             entries: [const { Entry::new() }; MAX_SOURCES],
+            places: [const { AtomicU8::new(NONE) }; PLACES],
             refused: Counter::new(),
             changing: Lock::new(()),
             publish,
         }
     }
 
-    /// The level of a target. Cost: a few loads for each source, and a comparison with those whose name it may have. Enters
+    /// The level of a target. Cost: a hash and a comparison, and one more for each ancestor until one is a source. Enters
     /// nothing.
     #[must_use]
     pub fn level(&self, target: &str) -> Level {
-        match self.nearest(target.as_bytes()) {
+        match self.nearest(target) {
             Some(at) => self.entries[at].level(),
             None => self.default_level(),
         }
     }
 
     /// The level of a record's target, which becomes a source if it is none. Cost: as [`Table::level`]; for a target that is new
-    /// a copy and as many comparisons again, with interrupts masked.
+    /// also a copy and a comparison with every source, with interrupts masked.
     #[must_use]
     pub fn see(&self, target: &str) -> Level {
-        let nearest = self.nearest(target.as_bytes());
+        let nearest = self.nearest(target);
         let (level, known) = match nearest {
             Some(at) => {
                 let entry = &self.entries[at];
@@ -373,7 +382,7 @@ impl Table {
         for (mine, word) in entry.name.iter().zip(name) {
             mine.store(*word, Ordering::Relaxed);
         }
-        let parent = self.nearest(target.as_bytes());
+        let parent = self.nearest(target);
         let index_of = |at: Option<usize>| at.map_or(NONE, |at| at as u8);
         entry.len.store(target.len() as u8, Ordering::Relaxed);
         entry.parent.store(index_of(parent), Ordering::Relaxed);
@@ -393,6 +402,8 @@ impl Table {
             }
         }
         self.len.store(at + 1, Ordering::Release);
+        let empty = probe(name, target.len()).find(|&place| self.at(place) == NONE);
+        self.places[empty?].store(at as u8, Ordering::Release);
         Some(at)
     }
 
@@ -400,26 +411,25 @@ impl Table {
         &self.entries[..self.len()]
     }
 
+    fn at(&self, place: usize) -> u8 {
+        self.places[place].load(Ordering::Acquire)
+    }
+
     fn find(&self, target: &str) -> Option<usize> {
-        let bytes = target.as_bytes();
-        self.entries()
-            .iter()
-            .position(|entry| entry.len() == bytes.len() && entry.starts(bytes, bytes.len()))
+        let name = name_of(target)?;
+        probe(&name, target.len())
+            .map(|place| usize::from(self.at(place)))
+            .take_while(|&at| at < MAX_SOURCES)
+            .find(|&at| self.entries[at].is(&name, target.len()))
     }
 
     /// The source of this name, or the nearest above it.
-    fn nearest(&self, target: &[u8]) -> Option<usize> {
-        let (mut nearest, mut longest) = (None, 0);
-        for (at, entry) in self.entries().iter().enumerate() {
-            let len = entry.len();
-            if len > longest && is_at_or_below(target, len) && entry.starts(target, len) {
-                (nearest, longest) = (Some(at), len);
-                if len == target.len() {
-                    break;
-                }
-            }
-        }
-        nearest
+    fn nearest(&self, target: &str) -> Option<usize> {
+        let ends = (1..target.len()).rev();
+        let above = ends.filter(|&end| target.as_bytes()[end..].starts_with(b"::"));
+        let names = above.map(|end| &target[..end]);
+        self.find(target)
+            .or_else(|| names.into_iter().find_map(|name| self.find(name)))
     }
 
     fn is_ancestor(&self, target: &str) -> bool {
@@ -462,40 +472,34 @@ impl Entry {
         Level::from_index(self.level.load(Ordering::Relaxed))
     }
 
-    /// Whether the first `len` bytes of `target`, which has as many, are the first of this name.
-    fn starts(&self, target: &[u8], len: usize) -> bool {
-        let (words, rest) = target[..len].as_chunks::<8>();
-        let word_at = |at: usize| self.name[at].load(Ordering::Relaxed);
-        let whole = |(at, bytes): (usize, &[u8; 8])| u64::from_le_bytes(*bytes) == word_at(at);
-        if !words.iter().enumerate().all(whole) {
-            return false;
-        }
-        let mut bytes = [0; 8];
-        bytes[..rest.len()].copy_from_slice(rest);
-        let mask = (1_u64 << (8 * rest.len())) - 1;
-        rest.is_empty() || u64::from_le_bytes(bytes) == word_at(words.len()) & mask
+    fn words(&self) -> [u64; WORDS] {
+        self.name
+            .each_ref()
+            .map(|word| word.load(Ordering::Relaxed))
+    }
+
+    fn is(&self, name: &[u64; WORDS], len: usize) -> bool {
+        let mut words = self.name.iter().zip(name).take(len.div_ceil(8));
+        self.len() == len && words.all(|(mine, word)| mine.load(Ordering::Relaxed) == *word)
     }
 
     /// Whether this name is one below `ancestor`.
     fn is_below(&self, ancestor: &str) -> bool {
-        let len = ancestor.len();
-        if self.len() < len + 2 || !self.starts(ancestor.as_bytes(), len) {
-            return false;
-        }
-        let words = self
-            .name
-            .each_ref()
-            .map(|word| word.load(Ordering::Relaxed));
-        bytes_of(&words)[len..].starts_with(b"::")
+        let bytes = bytes_of(&self.words());
+        let rest = bytes[..self.len()].strip_prefix(ancestor.as_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b"::"))
     }
 }
 
-/// Whether a target that starts with a name of this length has that name or one below it.
-fn is_at_or_below(target: &[u8], len: usize) -> bool {
-    target.len() == len
-        || target
-            .get(len..)
-            .is_some_and(|rest| rest.starts_with(b"::"))
+/// The places where a name may be, in the order in which they are tried.
+fn probe(name: &[u64; WORDS], len: usize) -> impl Iterator<Item = usize> + use<> {
+    // Multiplied by the golden ratio of 2^64 (Knuth, The Art of Computer Programming, volume 3, section 6.4), whose upper bits
+    // depend on all of a word.
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: &u64| (hash.rotate_left(5) ^ word).wrapping_mul(GOLDEN);
+    let hash = name[..len.div_ceil(8)].iter().fold(len as u64, mix);
+    let first = (hash >> (u64::BITS - PLACES.ilog2())) as usize;
+    (first..first + PLACES).map(|place| place % PLACES)
 }
 
 /// How many different names there are.
