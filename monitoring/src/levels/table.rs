@@ -288,15 +288,16 @@ impl Table {
     /// one of its own but by this list; else it changes only what it names. The last of several items for
     /// one source wins.
     ///
-    /// Cost: for each item a comparison with every source, twice for those that are new. Allocates nothing, waits for nothing.
+    /// Cost: for each item a search, and for one that is new a comparison with every source. Allocates nothing, waits for
+    /// nothing.
     ///
     /// # Errors
     ///
     /// [`ApplyError`] for the first target that cannot be set.
     pub fn apply<'a>(&self, levels: &Levels<'a>, unknown: Unknown) -> Result<(), ApplyError<'a>> {
-        let named = || levels.iter().filter_map(|item| item.target);
-        for (index, target) in named().enumerate() {
-            if self.has(target) {
+        let (mut new, mut count) = ([""; MAX_SEEN], 0);
+        for target in levels.iter().filter_map(|item| item.target) {
+            if self.has(target) || new[..count].contains(&target) {
                 continue;
             }
             if unknown == Unknown::Refuse && !self.is_ancestor(target) {
@@ -305,10 +306,11 @@ impl Table {
             if target.len() > MAX_TARGET_LEN {
                 return Err(ApplyError::TooLong(target));
             }
-            let new = named().take(index + 1).filter(|name| !self.has(name));
-            if self.seen() + distinct(new) > MAX_SEEN {
+            if self.seen() + count >= MAX_SEEN {
                 return Err(ApplyError::TooMany(target));
             }
+            new[count] = target;
+            count += 1;
         }
         let mut own = [None; MAX_SOURCES];
         let (mut default, mut everyone) = (self.default_level(), false);
@@ -500,16 +502,6 @@ fn probe(name: &[u64; WORDS], len: usize) -> impl Iterator<Item = usize> + use<>
     let hash = name[..len.div_ceil(8)].iter().fold(len as u64, mix);
     let first = (hash >> (u64::BITS - PLACES.ilog2())) as usize;
     (first..first + PLACES).map(|place| place % PLACES)
-}
-
-/// How many different names there are.
-fn distinct<'a>(names: impl Iterator<Item = &'a str> + Clone) -> usize {
-    let repeated = |at: usize, name: &str| names.clone().take(at).any(|earlier| earlier == name);
-    names
-        .clone()
-        .enumerate()
-        .filter(|(at, name)| !repeated(*at, name))
-        .count()
 }
 
 fn name_of(target: &str) -> Option<[u64; WORDS]> {
