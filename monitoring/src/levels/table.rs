@@ -13,12 +13,13 @@
 //! wait for ever. Names only grow, and a level is one byte. Writers are behind a lock that masks interrupts; they compare names
 //! before they take it, as far as they can.
 
+mod entry;
+
 use core::fmt;
-use core::str;
-use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-use spin::Once;
-
+pub use self::entry::Known;
+use self::entry::{Entry, Name, bytes_of, name_of};
 use super::{Item, Level, Levels, LogSource};
 use crate::counter::Counter;
 use crate::metrics::Lock;
@@ -68,18 +69,6 @@ pub struct Table {
     publish: fn(Level),
 }
 
-#[derive(Debug)]
-struct Entry {
-    /// The name, filled up with zeros, and its length.
-    name: [AtomicU64; WORDS],
-    len: AtomicU8,
-    /// The nearest ancestor's place, or [`NONE`].
-    parent: AtomicU8,
-    own: AtomicU8,
-    level: AtomicU8,
-    declared: Once<&'static LogSource>,
-}
-
 /// What to do with a target that is no source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
@@ -117,26 +106,6 @@ impl fmt::Display for ApplyError<'_> {
 }
 
 impl core::error::Error for ApplyError<'_> {}
-
-/// A source as it was at one moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Known {
-    bytes: [u8; MAX_TARGET_LEN],
-    len: usize,
-    /// Its level, whoever it has it from.
-    pub level: Level,
-    /// Whether the application has declared it.
-    pub declared: bool,
-}
-
-impl Known {
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        // Always text: what is stored was a text, and a name never changes.
-        str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
-    }
-}
 
 impl Table {
     /// No source; everyone logs at `default`. `publish` is told the highest level after each change, with interrupts masked.
@@ -369,7 +338,7 @@ impl Table {
     fn insert(
         &self,
         target: &str,
-        name: &[u64; WORDS],
+        name: &Name,
         declared: Option<&'static LogSource>,
     ) -> Option<usize> {
         // Somebody else may have added it before we had the lock.
@@ -445,56 +414,8 @@ impl Table {
     }
 }
 
-impl Entry {
-    const fn new() -> Self {
-        Self {
-            name: [const { AtomicU64::new(0) }; WORDS],
-            len: AtomicU8::new(0),
-            parent: AtomicU8::new(NONE),
-            own: AtomicU8::new(NONE),
-            level: AtomicU8::new(0),
-            declared: Once::new(),
-        }
-    }
-
-    fn len(&self) -> usize {
-        usize::from(self.len.load(Ordering::Relaxed)).min(MAX_TARGET_LEN)
-    }
-
-    fn parent(&self) -> u8 {
-        self.parent.load(Ordering::Relaxed)
-    }
-
-    fn own(&self) -> Option<Level> {
-        let own = self.own.load(Ordering::Relaxed);
-        (own != NONE).then(|| Level::from_index(own))
-    }
-
-    fn level(&self) -> Level {
-        Level::from_index(self.level.load(Ordering::Relaxed))
-    }
-
-    fn words(&self) -> [u64; WORDS] {
-        self.name
-            .each_ref()
-            .map(|word| word.load(Ordering::Relaxed))
-    }
-
-    fn is(&self, name: &[u64; WORDS], len: usize) -> bool {
-        let mut words = self.name.iter().zip(name).take(len.div_ceil(8));
-        self.len() == len && words.all(|(mine, word)| mine.load(Ordering::Relaxed) == *word)
-    }
-
-    /// Whether this name is one below `ancestor`.
-    fn is_below(&self, ancestor: &str) -> bool {
-        let bytes = bytes_of(&self.words());
-        let rest = bytes[..self.len()].strip_prefix(ancestor.as_bytes());
-        rest.is_some_and(|rest| rest.starts_with(b"::"))
-    }
-}
-
 /// The places where a name may be, in the order in which they are tried.
-fn probe(name: &[u64; WORDS], len: usize) -> impl Iterator<Item = usize> + use<> {
+fn probe(name: &Name, len: usize) -> impl Iterator<Item = usize> + use<> {
     // Multiplied by the golden ratio of 2^64 (Knuth, The Art of Computer Programming, volume 3, section 6.4), whose upper bits
     // depend on all of a word.
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -502,27 +423,6 @@ fn probe(name: &[u64; WORDS], len: usize) -> impl Iterator<Item = usize> + use<>
     let hash = name[..len.div_ceil(8)].iter().fold(len as u64, mix);
     let first = (hash >> (u64::BITS - PLACES.ilog2())) as usize;
     (first..first + PLACES).map(|place| place % PLACES)
-}
-
-fn name_of(target: &str) -> Option<[u64; WORDS]> {
-    let mut bytes = [0; MAX_TARGET_LEN];
-    bytes
-        .get_mut(..target.len())
-        .filter(|_| !target.is_empty())?
-        .copy_from_slice(target.as_bytes());
-    let mut name = [0; WORDS];
-    for (word, bytes) in name.iter_mut().zip(bytes.as_chunks().0) {
-        *word = u64::from_le_bytes(*bytes);
-    }
-    Some(name)
-}
-
-fn bytes_of(name: &[u64; WORDS]) -> [u8; MAX_TARGET_LEN] {
-    let mut bytes = [0; MAX_TARGET_LEN];
-    for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(name) {
-        *bytes = word.to_le_bytes();
-    }
-    bytes
 }
 
 #[cfg(test)]
