@@ -1,9 +1,10 @@
 //! A guest from its description to its end.
 
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
