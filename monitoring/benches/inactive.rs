@@ -33,7 +33,11 @@ fn measure(name: &str, mut each: impl FnMut(u64)) {
     };
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
-            let empty = time(&mut |uses| (0..uses).for_each(|n| drop(black_box(n))));
+            let empty = time(&mut |uses| {
+                (0..uses).for_each(|n| {
+                    black_box(n);
+                })
+            });
             time(&mut |uses| (0..uses).for_each(|n| each(black_box(n)))) - empty
         })
         .collect();
@@ -56,6 +60,6 @@ fn main() {
     measure("a histogram that is off", |n| SIZES.record(n));
     measure("a keyed counter that is off", |_| KINDS.add("key", 1));
     measure("a point that is off", |n| {
-        POINTS.push(["1"], [Value::U64(n)])
+        POINTS.push(["1"], [Value::U64(n)]);
     });
 }
