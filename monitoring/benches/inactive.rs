@@ -24,21 +24,21 @@ static POINTS: Points<1, 1> = Points::new(
     [FieldDef::u64("value", "units", "a value")],
 );
 
+/// Nanoseconds of one round of a loop around `each`.
+fn time(mut each: impl FnMut(u64)) -> f64 {
+    let start = Instant::now();
+    for n in 0..u64::from(USES_PER_ROUND) {
+        each(black_box(n));
+    }
+    start.elapsed().as_secs_f64() * 1e9 / f64::from(USES_PER_ROUND)
+}
+
 /// Median nanoseconds of one use, above the empty loop of the same round.
 fn measure(name: &str, mut each: impl FnMut(u64)) {
-    let time = |each: &mut dyn FnMut(u64)| {
-        let start = Instant::now();
-        each(u64::from(USES_PER_ROUND));
-        start.elapsed().as_secs_f64() * 1e9 / f64::from(USES_PER_ROUND)
-    };
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
-            let empty = time(&mut |uses| {
-                (0..uses).for_each(|n| {
-                    black_box(n);
-                })
-            });
-            time(&mut |uses| (0..uses).for_each(|n| each(black_box(n)))) - empty
+            let empty = time(|_| ());
+            time(&mut each) - empty
         })
         .collect();
     rounds.sort_by(f64::total_cmp);
