@@ -54,6 +54,7 @@ pub fn kvm(vm: &Vm, started: impl FnOnce(Killer)) -> Result<(), NoKvm> {
         accel: Accel::Kvm,
         nic: Nic::None,
         debug_exit: true,
+        qmp: None,
         arguments: vec!["--version".to_owned()],
         ..vm.clone()
     };

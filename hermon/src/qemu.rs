@@ -151,6 +151,8 @@ pub struct Vm {
     pub nic: Nic,
     /// Whether there is the device through which the guest can set QEMU's exit code (see [`crate::guest::Ended`]).
     pub debug_exit: bool,
+    /// A Unix socket on which QEMU takes commands (QMP), if any.
+    pub qmp: Option<PathBuf>,
     /// The frequency of the time stamp counter (see [`crate::tsc`]).
     pub tsc_mhz: Option<u16>,
     /// What the application gets.
@@ -183,6 +185,11 @@ impl Vm {
         line.option("-serial", "stdio");
         if self.debug_exit {
             line.option("-device", "isa-debug-exit,iobase=0xf4,iosize=0x04");
+        }
+        if let Some(socket) = &self.qmp {
+            // A comma in a value is written twice (QEMU, qemu-options: "Key-value lists").
+            let path = socket.display().to_string().replace(',', ",,");
+            line.option("-qmp", format!("unix:{path},server=on,wait=off"));
         }
         self.nic_options(&mut line);
         line.option("-kernel", self.image.clone());
@@ -272,6 +279,7 @@ mod tests {
             memory: Memory(64),
             nic,
             debug_exit: true,
+            qmp: None,
             tsc_mhz: Some(2596),
             arguments: vec!["--vm".into(), "a b".into()],
         }

@@ -220,6 +220,7 @@ fn session(
         memory: options.memory,
         nic: Nic::Default(Net::User(forwards)),
         debug_exit: true,
+        qmp: None,
         tsc_mhz: tsc::mhz(),
         arguments,
     };

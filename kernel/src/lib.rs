@@ -10,6 +10,7 @@
 //! | `panic` | message, location and backtrace, then exit with failure |
 //! | [`backtrace`] | walks frame pointers |
 //! | `clock`, `task`, `entropy`, `heap` | the machine, one noun each |
+//! | `rtc` | the date as the machine's real-time clock has it |
 //! | `stack` | how deep a stack was ever used |
 //! | `sync` | a lock that masks interrupts |
 //! | `console` | text to the serial port |
@@ -20,6 +21,8 @@
 
 pub mod backtrace;
 pub mod boot;
+#[cfg(any(target_os = "hermit", test))]
+mod rtc;
 #[cfg(any(target_os = "hermit", test))]
 mod stack;
 // Outside of `on_hermit`, because they export macros.

@@ -9,6 +9,7 @@ unsafe extern "C" {
     pub safe fn sys_ticks_micros() -> u64;
     pub safe fn sys_frequency_mhz() -> u16;
     pub safe fn sys_unix_micros() -> u64;
+    pub safe fn sys_dated_by_rtc() -> bool;
     pub safe fn sys_idle_ticks() -> u64;
     pub safe fn sys_virt_to_phys(address: u64) -> u64;
     pub fn sys_map_device(physical: u64, bytes: usize) -> u64;

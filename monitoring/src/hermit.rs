@@ -25,6 +25,7 @@ use crate::logging;
 use crate::monitor::{Event, Monitor, Next, Subject};
 use crate::net::storage::{OutOfMemory, Storage};
 use crate::sources::Image;
+use crate::sources::clock::Watch;
 use crate::time::{Micros, Now, UnixNanos};
 
 /// Stack of the task, in bytes. 48 KiB were in use at most (source `tasks`, `mixed` over UDP); the rest is for the log,
@@ -132,7 +133,8 @@ fn run() {
     if let Err(error) = task::watch_stack("monitoring") {
         log::warn!(target: "monitoring", "monitoring: {error}");
     }
-    let mut stacks_due = Micros::ZERO;
+    let mut looks_due = Micros::ZERO;
+    let mut watch = Watch::new();
     let image = Image {
         kernel: kernel::HERMIT_VERSION,
         ..Image::default()
@@ -150,11 +152,14 @@ fn run() {
         now(),
     );
     loop {
-        let began = now();
-        if began.mono >= stacks_due {
-            stacks_due = began.mono + config.interval;
+        // Before the turn's time is taken, because the wall clock may be moved.
+        let mono = Micros(clock::micros());
+        if mono >= looks_due {
+            looks_due = mono + config.interval;
             machine::look_at_stacks();
+            machine::look_at_clock(&mut watch);
         }
+        let began = now();
         let mut events = [None; EVENTS];
         let mut room = events.iter_mut();
         let next = monitor.turn(began, &mut nic, &mut |event| match room.next() {

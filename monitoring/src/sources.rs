@@ -7,6 +7,7 @@
 //! since boot and are never reset by being read. A type stays as it is: InfluxDB fixes a field's type at its
 //! first value. `docs/METRICS.md` is the table of all of them.
 
+pub mod clock;
 mod declared;
 pub mod machine;
 

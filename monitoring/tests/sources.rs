@@ -5,10 +5,12 @@ use core::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use monitoring::heap::HeapStats;
-use monitoring::line::{self, Point};
+use monitoring::line::{self, Point, Value};
 use monitoring::logging::Lines;
 use monitoring::metrics::{FieldDef, FieldList, Metric};
 use monitoring::net::stack::{FrameCounts, SocketCounts};
+use monitoring::sources::clock::Watch;
+use monitoring::sources::machine::Load;
 use monitoring::sources::{BuiltIn, Image, Own, Readings, machine};
 use monitoring::time::{Micros, UnixNanos};
 
@@ -108,31 +110,63 @@ fn readings() -> Readings {
     }
 }
 
+/// The line of a source, which must be legal and have all its fields, against what was accepted.
+fn accept_line(
+    source: &str,
+    own_tags: &[(&str, &str)],
+    declared: &[FieldDef],
+    fields: &FieldList<'_>,
+) {
+    let mut tags = vec![("vm", "golden")];
+    tags.extend_from_slice(own_tags);
+    let point = Point {
+        measurement: source,
+        tags: &tags,
+        fields: fields.as_slice(),
+        timestamp: Some(UnixNanos(1_700_003_600_000_000_000)),
+    };
+    let mut buffer = [0; 2_048];
+    let encoded = line::encode(&point, &mut buffer).expect("it fits");
+    assert_eq!((encoded.clamped, encoded.left_out), (0, 0), "{source}");
+    let text = str::from_utf8(&buffer[..encoded.len]).expect("text");
+    let parsed: Vec<_> = influxdb_line_protocol::parse_lines(text).collect();
+    let line = parsed[0].as_ref().expect("a legal line");
+    assert_eq!(line.field_set.len(), declared.len());
+    accept(&folder().join(format!("tests/golden/{source}.txt")), text);
+}
+
 #[test]
 fn every_built_in_source_has_the_accepted_line() {
     for source in BuiltIn::ALL {
         let mut fields = FieldList::new();
         readings().read(source, &mut fields);
-        let head = source.declared().source();
-        let mut tags = vec![("vm", "golden")];
-        tags.extend_from_slice(head.tags());
-        let point = Point {
-            measurement: head.name(),
-            tags: &tags,
-            fields: fields.as_slice(),
-            timestamp: Some(UnixNanos(1_700_003_600_000_000_000)),
+        let (head, declared) = (source.declared().source(), source.declared().fields());
+        accept_line(head.name(), head.tags(), declared, &fields);
+    }
+}
+
+#[test]
+fn every_source_of_the_machine_has_the_accepted_line() {
+    let mut load = Load::new();
+    load.follow(Micros(1_000_000), Micros(900_000));
+    let load = load.follow(Micros(2_000_000), Micros(1_650_000));
+    let mut watch = Watch::new();
+    watch.look(UnixNanos(1_700_000_000_250_000_000), 1_700_000_000);
+    watch.look(UnixNanos(1_700_000_010_250_000_000), 1_700_000_040);
+    for source in machine::ALL {
+        let (tag, values): (&str, Vec<Value<'_>>) = match source.name {
+            "cpu" => ("", load.map(Value::U64).to_vec()),
+            "tasks" => ("monitoring", [131_072, 49_152].map(Value::U64).to_vec()),
+            "clock" => ("", watch.values().expect("looked at").to_vec()),
+            other => panic!("{other} has no golden line"),
         };
-        let mut buffer = [0; 2_048];
-        let encoded = line::encode(&point, &mut buffer).expect("it fits");
-        assert_eq!((encoded.clamped, encoded.left_out), (0, 0), "{source:?}");
-        let text = str::from_utf8(&buffer[..encoded.len]).expect("text");
-        let parsed: Vec<_> = influxdb_line_protocol::parse_lines(text).collect();
-        let line = parsed[0].as_ref().expect("a legal line");
-        assert_eq!(line.field_set.len(), source.declared().fields().len());
-        accept(
-            &folder().join(format!("tests/golden/{}.txt", head.name())),
-            text,
-        );
+        let mut fields = FieldList::new();
+        for (field, value) in source.fields.iter().zip(values) {
+            assert!(field.kind.takes(&value), "{}: {field:?}", source.name);
+            fields.add(field.name, value);
+        }
+        let tags: Vec<_> = source.labels.iter().map(|label| (*label, tag)).collect();
+        accept_line(source.name, &tags, source.fields, &fields);
     }
 }
 

@@ -1,8 +1,10 @@
 //! A guest from its description to its end.
 
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
@@ -12,6 +14,7 @@ use hermon::tsc;
 
 use crate::gate::Turn;
 use crate::image::{self, Heap};
+use crate::qmp::Qmp;
 use crate::{DEADLINE, symbols};
 
 /// A guest to be booted: under TCG, with 64 MiB, `isa-debug-exit`, talc, and the machine's own NIC on a user network.
@@ -39,6 +42,7 @@ impl Boot {
             memory: mib(64),
             nic: Nic::Default(Net::User(Vec::new())),
             debug_exit: true,
+            qmp: None,
             tsc_mhz: *TSC.get_or_init(tsc::mhz),
             arguments: Vec::new(),
         };
@@ -103,6 +107,15 @@ impl Boot {
         self
     }
 
+    /// With a socket on which QEMU takes commands: see [`Running::qmp`].
+    #[must_use]
+    pub fn commanded(mut self) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        self.vm.qmp = Some(std::env::temp_dir().join(format!("qmp-{process}-{number}")));
+        self
+    }
+
     /// While no other guest runs: for measurements.
     #[must_use]
     pub fn alone(mut self) -> Self {
@@ -131,6 +144,7 @@ impl Boot {
             started,
             said: Vec::new(),
             image: self.vm.image,
+            qmp: self.vm.qmp,
             closed: false,
             _turn: turn,
         }
@@ -149,6 +163,7 @@ pub struct Running {
     started: Instant,
     said: Vec<(Duration, String)>,
     image: PathBuf,
+    qmp: Option<PathBuf>,
     closed: bool,
     _turn: Turn,
 }
@@ -211,6 +226,14 @@ impl Running {
         self.said.iter().map(|(_, line)| line.as_str())
     }
 
+    /// A connection to QEMU itself, which was started as [`Boot::commanded`].
+    ///
+    /// # Panics
+    /// If it was not, or does not answer.
+    pub fn qmp(&self) -> Qmp {
+        Qmp::connect(self.qmp.as_deref().expect("booted with commanded()"))
+    }
+
     /// QEMU's process id.
     pub fn pid(&self) -> u32 {
         self.guest.pid()
@@ -248,6 +271,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if let Some(socket) = &self.qmp {
+            drop(std::fs::remove_file(socket));
+        }
         if !std::thread::panicking() {
             return;
         }

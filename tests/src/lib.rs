@@ -8,6 +8,7 @@
 //! | [`symbols`] | addresses of a backtrace to functions and lines |
 //! | [`metrics`] | the receiving side of metrics, with real sockets on loopback |
 //! | [`control`] | a client of the control port |
+//! | [`qmp`] | commands to QEMU itself |
 //! | [`wire`] | the other end of the guest's network cable: Ethernet frames by hand |
 //! | [`measure`] | medians, the processor time of a process, reported figures |
 //!
@@ -20,6 +21,7 @@ pub mod gate;
 pub mod image;
 pub mod measure;
 pub mod metrics;
+pub mod qmp;
 pub mod symbols;
 pub mod wire;
 

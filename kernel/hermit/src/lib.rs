@@ -52,6 +52,12 @@ pub extern "C" fn sys_unix_micros() -> u64 {
     hermit::time::unix_micros()
 }
 
+/// Whether the date at boot came from the RTC: in whole seconds. Under uhyve it did not, and the RTC's ports must not be touched.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_dated_by_rtc() -> bool {
+    hermit::time::dated_by_rtc()
+}
+
 /// Time stamp counter ticks that the core has spent halted since boot.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_idle_ticks() -> u64 {

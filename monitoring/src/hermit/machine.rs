@@ -1,12 +1,13 @@
-//! The sources that the machine is asked for: `cpu` each interval, `tasks` by the loop.
+//! The sources that the machine is asked for: `cpu` each interval, `tasks` and `clock` by the loop.
 
 use kernel::sync::IrqLock;
 use kernel::{clock, task};
 
 use crate::line::Value;
 use crate::metrics::{self, FieldList, Points, Polled, RegisterError};
+use crate::sources::clock::{CLOCK, CLOCK_FIELDS, Watch};
 use crate::sources::machine::{self, Load};
-use crate::time::Micros;
+use crate::time::{Micros, UnixNanos};
 
 static CPU: Polled = Polled::new(
     machine::CPU.name,
@@ -22,15 +23,18 @@ static TASKS: Points<1, 2> = Points::new(
     machine::TASKS_FIELDS,
 );
 
+static WALL: Points<0, 4> = Points::new(CLOCK.name, CLOCK.doc, &[], CLOCK_FIELDS);
+
 static LOAD: IrqLock<Load> = IrqLock::new(Load::new());
 
-/// Adds both to the image's sources.
+/// Adds them to the image's sources.
 ///
 /// # Errors
 /// If the application has sources of these names.
 pub fn register() -> Result<(), RegisterError> {
     metrics::register(&CPU)?;
-    metrics::register(&TASKS)
+    metrics::register(&TASKS)?;
+    metrics::register(&WALL)
 }
 
 fn read_cpu(fields: &mut FieldList<'_>) {
@@ -50,5 +54,27 @@ pub fn look_at_stacks() {
                 Value::U64(stack.high_water_bytes as u64),
             ],
         );
+    }
+}
+
+/// Looks at the machine's real-time clock and moves the wall clock forward if it was left behind. Where there is none, there is no series.
+pub fn look_at_clock(watch: &mut Watch) {
+    let wall = UnixNanos(clock::unix_nanos());
+    let Some(rtc_seconds) = clock::rtc_seconds() else {
+        return;
+    };
+    let found = watch.look(wall, rtc_seconds);
+    if let Some(ms) = found.advance_ms {
+        clock::advance(ms * 1_000);
+    }
+    if let Some(ms) = found.step_ms {
+        let moved = found.advance_ms.unwrap_or(0);
+        log::warn!(
+            target: "monitoring",
+            "monitoring: the clock stepped, the real-time clock gained {ms} ms on it, moved forward by {moved} ms"
+        );
+    }
+    if let Some(values) = watch.values() {
+        WALL.push([], values);
     }
 }

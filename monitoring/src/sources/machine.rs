@@ -1,5 +1,6 @@
 //! What only the machine knows: declared here, read by the shell on Hermit.
 
+use super::clock::CLOCK;
 use crate::metrics::FieldDef;
 use crate::time::Micros;
 
@@ -66,7 +67,7 @@ pub const TASKS_FIELDS: [FieldDef; 2] = [
 ];
 
 /// All of them, for the documentation.
-pub const ALL: [Description; 2] = [CPU, TASKS];
+pub const ALL: [Description; 3] = [CPU, TASKS, CLOCK];
 
 /// The fields of [`CPU`], from two readings of the clock and of the time idle.
 #[derive(Clone, Copy, Debug, Default)]

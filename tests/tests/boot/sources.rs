@@ -1,5 +1,6 @@
 //! Sources under known conditions, in an image that makes them (`tests/guest`).
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hermon::guest::Ended;
@@ -171,6 +172,49 @@ fn a_source_that_is_off_sends_nothing_and_a_series_that_is_not_updated_expires()
     );
     drop(connection);
     assert_eq!(guest.end(), Ended::Success);
+}
+
+#[test]
+fn a_machine_that_was_paused_finds_the_time_again() {
+    const PAUSE: Duration = Duration::from_secs(5);
+    let mut udp = Udp::open();
+    let mut guest = Boot::new(Machine::Q35)
+        .commanded()
+        .doing("duty-0")
+        .arguments("--interval 500ms")
+        .argument(udp.target())
+        .start();
+    guest.ready();
+    let is_clock = |point: &Point| point.measurement == "clock";
+    let before = udp.until(is_clock);
+    assert_eq!(
+        (before.integer("steps"), before.integer("advanced_ms")),
+        (0, 0)
+    );
+    let mut qmp = guest.qmp();
+    qmp.execute("stop");
+    // The pause is what is tested: there is nothing else to wait for.
+    std::thread::sleep(PAUSE);
+    qmp.execute("cont");
+    guest.wait_for("the clock stepped");
+    let after = udp.until(|point| is_clock(point) && point.integer("steps") > 0);
+    let late = unix_millis() - after.timestamp / 1_000_000;
+    report(&format!(
+        "paused for {} ms: stepped by {} ms, moved by {} ms, then {late} ms behind the host",
+        PAUSE.as_millis(),
+        after.integer("last_step_ms"),
+        after.integer("advanced_ms"),
+    ));
+    assert_eq!(after.integer("steps"), 1);
+    let step = after.integer("last_step_ms");
+    assert!((3_900..7_000).contains(&step), "{step}");
+    // QEMU's own RTC and whole seconds: up to a second each; the rest is for a busy host.
+    assert!((-100..3_500).contains(&late), "{late} ms");
+}
+
+fn unix_millis() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(now.expect("after 1970").as_millis()).expect("before the year 292,000,000")
 }
 
 #[test]
