@@ -44,6 +44,10 @@ impl Default for Options<'_> {
 
 /// What the arguments ask for.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made, at boot, and the other variants end the image"
+)]
 pub enum Request<'a> {
     /// To run.
     Run(Options<'a>),

@@ -6,7 +6,7 @@ use kernel::Exit;
 use kernel::sync::RawIrqLock;
 use monitoring::heap::Profiled;
 use monitoring::time::Micros;
-use monitoring::{hermit, logging};
+use monitoring::{hermit, log_source, log_to, logging};
 
 #[cfg(not(any(feature = "talc", feature = "linked-list")))]
 compile_error!("an image needs a heap: enable the feature `talc` or `linked-list`");
@@ -18,6 +18,11 @@ type Heap = monitoring::heap::Talc<RawIrqLock>;
 
 #[global_allocator]
 static HEAP: Profiled<Heap> = Profiled::new(Heap::new());
+
+log_source!(APP = "app", "what the demo image does");
+
+/// A step can take a microsecond or sleep for a while; a record each second can be read.
+const REPORT_EVERY: Micros = Micros::from_secs(1);
 
 kernel::entry!(main);
 
@@ -34,8 +39,9 @@ fn main() -> Exit {
     if let Err(error) = logging::init(kernel::console::print, now, options.log) {
         return print_and_end(format_args!("app: argument --log: {error}"), Exit::Failure);
     }
+    logging::declare(&[&APP]);
     if let Err(error) = kernel::task::watch_stack("main") {
-        log::warn!("app: {error}");
+        log_to!(APP, Warn, "app: {error}");
     }
     if let Err(error) = hermit::start(options.config, &HEAP) {
         log::warn!("{error}");
@@ -46,13 +52,25 @@ fn main() -> Exit {
 
 /// Works and pauses in turns until the time is up.
 fn run(options: &Options<'_>) {
-    log::info!("app: workload {}, seed {}", options.workload, options.seed);
+    log_to!(
+        APP,
+        Info,
+        "app: workload {}, seed {}",
+        options.workload,
+        options.seed
+    );
     let end = options
         .duration
         .map_or(Micros::MAX, |duration| now() + duration);
     let mut workload = Workload::new(options.workload, options.seed);
+    let (mut steps, mut report) = (0_u64, now());
     while now() < end {
         workload.step(false);
+        steps += 1;
+        if now() >= report {
+            report = now() + REPORT_EVERY;
+            log_to!(APP, Debug, "app: {steps} steps");
+        }
         match workload.pause() {
             Pause::None => {}
             Pause::Yield => kernel::task::yield_now(),

@@ -7,7 +7,7 @@ use monitoring::time::Micros;
 use proptest::prelude::*;
 
 /// Keys with and without values, right and wrong.
-const TOKENS: [&str; 30] = [
+const TOKENS: [&str; 35] = [
     "--influx",
     "--interval",
     "--vm",
@@ -38,9 +38,17 @@ const TOKENS: [&str; 30] = [
     "-h",
     "--version",
     "2323",
+    "--control-idle",
+    "--token",
+    "--token=x",
+    "--allow",
+    "10.0.2.0/24,10.0.3.1",
 ];
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 15] = [
+    "control-idle",
+    "token",
+    "allow",
     "influx",
     "interval",
     "vm",

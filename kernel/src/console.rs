@@ -61,7 +61,8 @@ macro_rules! println {
     };
 }
 
-/// Sets the most verbose level of the kernel's own log: 0 off, 1 error, 2 warning (as at boot), 3 information, 4 debug, 5 trace.
-pub fn set_kernel_log_level(level: u8) {
-    sys::sys_set_log_level(level);
+/// Sets the most verbose level of the kernel's own log; a warning at boot. A store: may be called with interrupts masked.
+pub fn set_kernel_log_level(level: log::LevelFilter) {
+    // In the order that `sys_set_log_level` documents, from 0 for off.
+    sys::sys_set_log_level(level as u8);
 }

@@ -3,15 +3,18 @@
 //! The grammar of the arguments themselves (`--key value`) belongs to the application; the library takes a
 //! [`Config`] and reads no arguments. Every error names the offending text in one line.
 
+mod access;
 mod error;
 
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+pub use self::access::{ALLOW_MAX, Allow, TOKEN_MAX, Token, parse_token};
 pub use self::error::{
-    AddressingError, CidrError, IntervalError, PortError, PortsError, RateError, TargetError,
-    VmError,
+    AddressingError, AllowError, CidrError, IdleError, IntervalError, PortError, PortsError,
+    RateError, TargetError, TokenError, VmError,
 };
+use crate::net::bounds::CONTROL_IDLE;
 use crate::time::Micros;
 
 /// Shortest interval. A turn that emits takes about 1 ms under QEMU's TCG; with less than ten of them to an
@@ -20,6 +23,10 @@ pub const INTERVAL_MIN: Micros = Micros::from_millis(10);
 /// Longest interval. Grafana's panels and InfluxDB's default shards hold hours to days: a series with fewer
 /// than one point an hour looks dead.
 pub const INTERVAL_MAX: Micros = Micros::from_secs(3_600);
+/// Shortest time after which an idle control connection is closed: less, and nobody can type a command.
+pub const IDLE_MIN: Micros = Micros::from_secs(1);
+/// Longest such time: with eight places, a forgotten connection should not hold one for days.
+pub const IDLE_MAX: Micros = Micros::from_secs(3_600);
 /// Longest value of the tag `vm`, in bytes: a DNS label has at most 63 (RFC 1035, section 2.3.4), and the tag
 /// is repeated on every line.
 pub const VM_NAME_MAX: usize = 63;
@@ -45,6 +52,12 @@ pub struct Config {
     pub vm: VmName,
     /// TCP port of the control service; `None`: off.
     pub control_port: Option<u16>,
+    /// A control connection on which nothing moves for so long is closed; from [`IDLE_MIN`] to [`IDLE_MAX`].
+    pub control_idle: Micros,
+    /// With what a control connection has to begin; `None`: with nothing.
+    pub token: Option<Token>,
+    /// Who may connect to the control port and to the heap profiler.
+    pub allow: Allow,
     /// TCP port of the heap profiler; `None`: off. Nothing listens on it yet.
     pub memtrace_port: Option<u16>,
     /// Samples per allocated word, above 0 and at most 1. Nothing samples yet.
@@ -60,10 +73,22 @@ impl Default for Config {
             interval: Micros::from_secs(10),
             vm: VmName::DEFAULT,
             control_port: Some(2323),
+            control_idle: CONTROL_IDLE,
+            token: None,
+            allow: Allow::ALL,
             memtrace_port: Some(4242),
             sampling_rate: 1e-4,
             addressing: Addressing::Dhcp,
         }
+    }
+}
+
+impl Config {
+    /// Whether something listens and every address may connect.
+    #[must_use]
+    pub fn is_open_to_all(&self) -> bool {
+        let listens = self.control_port.is_some() || self.memtrace_port.is_some();
+        listens && self.allow == Allow::ALL
     }
 }
 
@@ -287,27 +312,49 @@ pub fn parse_vm(text: &str) -> Result<VmName, VmError<'_>> {
 /// assert!(parse_interval("0s").is_err());
 /// ```
 pub fn parse_interval(text: &str) -> Result<Micros, IntervalError<'_>> {
+    let span = parse_span(text).ok_or(IntervalError::Form(text))?;
+    if (INTERVAL_MIN..=INTERVAL_MAX).contains(&span) {
+        Ok(span)
+    } else {
+        Err(IntervalError::Range(text))
+    }
+}
+
+/// Parses the value of `--control-idle`, in the form of an interval.
+///
+/// # Errors
+/// Anything else, and a span outside [`IDLE_MIN`] to [`IDLE_MAX`].
+///
+/// ```
+/// use monitoring::{config::parse_idle, time::Micros};
+/// assert_eq!(parse_idle("5m"), Ok(Micros::from_secs(300)));
+/// assert!(parse_idle("999ms").is_err());
+/// ```
+pub fn parse_idle(text: &str) -> Result<Micros, IdleError<'_>> {
+    let span = parse_span(text).ok_or(IdleError::Form(text))?;
+    if (IDLE_MIN..=IDLE_MAX).contains(&span) {
+        Ok(span)
+    } else {
+        Err(IdleError::Range(text))
+    }
+}
+
+/// A whole number and `ms`, `s` or `m`. A number too long for 64 bits is out of every range like any other that is too
+/// large.
+fn parse_span(text: &str) -> Option<Micros> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let micros_per_unit = match unit {
         "ms" => 1_000,
         "s" => 1_000_000,
         "m" => 60_000_000,
-        _ => return Err(IntervalError::Form(text)),
+        _ => return None,
     };
     if number.is_empty() {
-        return Err(IntervalError::Form(text));
+        return None;
     }
-    // A number too long for 64 bits is out of range like any other that is too large.
-    let micros = number
-        .parse::<u64>()
-        .unwrap_or(u64::MAX)
-        .saturating_mul(micros_per_unit);
-    if (INTERVAL_MIN.0..=INTERVAL_MAX.0).contains(&micros) {
-        Ok(Micros(micros))
-    } else {
-        Err(IntervalError::Range(text))
-    }
+    let number = number.parse::<u64>().unwrap_or(u64::MAX);
+    Some(Micros(number.saturating_mul(micros_per_unit)))
 }
 
 /// Parses the value of `--control-port` or `--memtrace-port`: 1 to 65535, or 0 for off (`None`).

@@ -16,10 +16,12 @@ use core::time::Duration;
 use kernel::sync::IrqLock;
 use kernel::task::Priority;
 use kernel::virtio::{Nic, NicError};
-use kernel::{clock, entropy, task};
+use kernel::{clock, console, entropy, task};
 
 use crate::config::Config;
 use crate::heap::HeapSource;
+use crate::levels::{Level, LogSource};
+use crate::logging;
 use crate::monitor::{Event, Monitor, Next, Subject};
 use crate::net::storage::{OutOfMemory, Storage};
 use crate::sources::Image;
@@ -39,6 +41,15 @@ const REST_MAX: Duration = Duration::from_millis(1);
 /// Events of one turn that are logged after it: a line on a serial port takes longer than the turn, and frames
 /// should not wait for it. Those beyond are logged at once.
 const EVENTS: usize = 8;
+
+/// The kernel prints its records itself; only their level is ours. It logs warnings at boot, whatever the default of ours is.
+static KERNEL: LogSource = LogSource::new("hermit", "the kernel's own log")
+    .at(Level::Warning)
+    .followed_by(set_kernel_level);
+
+fn set_kernel_level(level: Level) {
+    console::set_kernel_log_level(level.filter());
+}
 
 /// Why monitoring did not start. The application can run on without it.
 #[derive(Debug)]
@@ -83,6 +94,7 @@ pub fn start(config: Config, heap: &'static dyn HeapSource) -> Result<(), StartE
     if STARTED.swap(true, Ordering::Relaxed) {
         return Err(StartError::Twice);
     }
+    logging::declare(&[&KERNEL]);
     let (storage, nic) = parts().inspect_err(|_| STARTED.store(false, Ordering::Relaxed))?;
     *HANDOVER.lock() = Some(Parts {
         config,

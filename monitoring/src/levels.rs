@@ -1,21 +1,27 @@
-//! Log levels: their grammar, and the table of which target logs at which level.
+//! Log levels: their grammar, and the table of which source logs at which level.
 //!
 //! ```text
 //! levels = item *("," item)
-//! item   = level / "*:" level / target ":" level
+//! item   = level / "*:" level / ["src:"] target ":" level
 //! level  = "quiet" / "off" / "app" / "error" / "warning" / "warn" / "info" / "debug" / "trace"   ; any case
 //! ```
 //!
 //! The grammar is that of `mirage-runtime`'s `--logs` and of `mirage-monitoring`'s command `L`, with these
 //! differences: a level in any case; a target may contain colons, as module paths do, and ends at the last
-//! one; of several items for one target the last wins; `warn`, `off` and `trace` are known.
+//! one; `src:` in front of it is allowed, as in the command `M`; of several items for one target the last wins;
+//! `warn`, `off` and `trace` are known.
 
+mod source;
 mod table;
 
-pub use self::table::{ApplyError, MAX_TARGET_LEN, MAX_TARGETS, Table};
+pub use self::source::LogSource;
+pub(crate) use self::source::Unsettled;
+pub use self::table::{ApplyError, Known, MAX_SEEN, MAX_SOURCES, MAX_TARGET_LEN, Table, Unknown};
 
 use core::fmt;
 use core::str::{FromStr, Split};
+
+use crate::one_line::OneLine;
 
 /// How much is logged, from nothing to everything.
 ///
@@ -200,16 +206,7 @@ impl fmt::Display for LevelsError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownLevel(text) => write!(f, "{text:?}: unknown log level"),
-            Self::CannotParse(text) => {
-                f.write_str("Can't parse log threshold: ")?;
-                text.chars().try_for_each(|char| {
-                    if char.is_control() {
-                        write!(f, "{}", char.escape_default())
-                    } else {
-                        write!(f, "{char}")
-                    }
-                })
-            }
+            Self::CannotParse(text) => write!(f, "Can't parse log threshold: {}", OneLine(text)),
         }
     }
 }
@@ -233,7 +230,7 @@ fn parse_item(item: &str) -> Result<Item<'_>, LevelsError<'_>> {
             LevelsError::UnknownLevel(word)
         });
     };
-    match target {
+    match name_of(target) {
         "" => Err(LevelsError::CannotParse(item)),
         "*" => Ok(Item {
             target: None,
@@ -244,6 +241,12 @@ fn parse_item(item: &str) -> Result<Item<'_>, LevelsError<'_>> {
             level,
         }),
     }
+}
+
+/// The target without the `src:` that may stand in front of it. A module of a crate called `src` has two colons there.
+fn name_of(target: &str) -> &str {
+    let name = target.strip_prefix("src:");
+    name.filter(|name| !name.starts_with(':')).unwrap_or(target)
 }
 
 #[cfg(test)]
@@ -303,6 +306,16 @@ mod tests {
         assert_eq!(items("a::b:debug"), [(Some("a::b"), Level::Debug)]);
         assert_eq!(items("a:b:info"), [(Some("a:b"), Level::Info)]);
         assert_eq!(items(": :info"), [(Some(": "), Level::Info)]);
+    }
+
+    #[test]
+    fn src_in_front_of_a_target_belongs_to_the_grammar() {
+        assert_eq!(items("src:dns:debug"), [(Some("dns"), Level::Debug)]);
+        assert_eq!(items("src:a::b:debug"), [(Some("a::b"), Level::Debug)]);
+        assert_eq!(items("src:info"), [(Some("src"), Level::Info)]);
+        assert_eq!(items("src:src:info"), [(Some("src"), Level::Info)]);
+        assert_eq!(items("src::a:info"), [(Some("src::a"), Level::Info)]);
+        assert_eq!(error("src::info"), "Can't parse log threshold: src::info");
     }
 
     #[test]

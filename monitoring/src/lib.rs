@@ -5,6 +5,7 @@
 extern crate alloc;
 
 pub mod config;
+pub mod control;
 pub mod counter;
 pub mod emit;
 pub mod heap;
@@ -16,5 +17,6 @@ pub mod logging;
 pub mod metrics;
 pub mod monitor;
 pub mod net;
+mod one_line;
 pub mod sources;
 pub mod time;

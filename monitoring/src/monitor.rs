@@ -17,12 +17,13 @@ use smoltcp::phy::Device;
 pub use event::Event;
 
 use crate::config::{Config, Target, VmName};
+use crate::control::{Managed, Status};
 use crate::emit::{Emission, EncodeCounts, Schedule, Sink};
 use crate::heap::HeapSource;
+use crate::levels::Table;
 use crate::logging;
 use crate::metrics::{self, Registry, Spread};
 use crate::net::bounds::{DEVICE_FULL_PAUSE, DHCP_PATIENCE, FRAMES_PER_ROUND, ROUNDS_PER_TURN};
-use crate::net::command::Status;
 use crate::net::control::Control;
 use crate::net::datagram::DatagramPush;
 use crate::net::outbox::Outbox;
@@ -48,17 +49,20 @@ pub struct Subject<'a> {
     pub heap: &'a dyn HeapSource,
     /// Its sources; the built-in ones are added.
     pub registry: &'static Registry,
+    /// Its log sources and their levels.
+    pub log: &'static Table,
     /// What was built.
     pub image: Image,
 }
 
 impl<'a> Subject<'a> {
-    /// This heap, the sources of the image, and nothing known about the build.
+    /// This heap, the sources and the log of the image, and nothing known about the build.
     #[must_use]
     pub fn new(heap: &'a dyn HeapSource) -> Self {
         Self {
             heap,
             registry: metrics::registry(),
+            log: logging::levels(),
             image: Image::default(),
         }
     }
@@ -112,6 +116,8 @@ impl<'a> Subject<'a> {
 pub struct Monitor<'a> {
     target: Target,
     control_port: Option<u16>,
+    /// Whether it is still to be told that everyone may connect.
+    open_to_all: bool,
     vm: VmName,
     subject: Subject<'a>,
     stack: Stack<'a>,
@@ -159,13 +165,14 @@ impl<'a> Monitor<'a> {
         Self {
             target: config.target,
             control_port: config.control_port,
+            open_to_all: config.is_open_to_all(),
             vm: config.vm,
             subject,
             stack: Stack::new(config, storage.stack, device, mac, seed, now.mono),
             outbox: Outbox::new(storage.waiting, storage.on_the_way),
             datagram: DatagramPush::default(),
             stream: StreamPush::new(config.interval, seed),
-            control: Control::new(storage.control),
+            control: Control::new(config, storage.control),
             schedule: Schedule::new(config.interval),
             emission: Emission::new(),
             readings: Readings::default(),
@@ -286,6 +293,9 @@ impl<'a> Monitor<'a> {
                         control_port,
                         target,
                     });
+                    if core::mem::take(&mut self.open_to_all) {
+                        events(Event::OpenToAll);
+                    }
                     if let Target::Udp(remote) | Target::Tcp(remote) = target
                         && !self.stack.has_route(*remote.ip())
                     {
@@ -325,6 +335,7 @@ impl<'a> Monitor<'a> {
         let Subject {
             heap,
             registry,
+            log,
             image,
         } = self.subject;
         let since_boot = i64::try_from(now.mono.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
@@ -348,6 +359,8 @@ impl<'a> Monitor<'a> {
         Readings {
             heap: heap.stats(),
             log: logging::lines(),
+            log_sources: log.len(),
+            log_refused: log.refused(),
             frames: *self.stack.frame_counts(),
             nic_dropped: self.nic_dropped,
             sockets: self.stack.socket_counts(),
@@ -424,7 +437,13 @@ impl<'a> Monitor<'a> {
             intervals_missed,
             heap: heap.stats(),
         };
+        let Subject { registry, log, .. } = self.subject;
+        let managed = Managed {
+            registry,
+            log,
+            status: &status,
+        };
         self.stack
-            .serve_control(now, &mut self.control.serve(&status))
+            .serve_control(now, &mut self.control.serve(&managed))
     }
 }

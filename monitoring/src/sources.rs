@@ -13,12 +13,12 @@ pub mod machine;
 
 pub use self::declared::{BuiltIn, Declared};
 
+use crate::control::ControlCounts;
 use crate::emit::EncodeCounts;
 use crate::heap::HeapStats;
 use crate::line::Value;
 use crate::logging::Lines;
 use crate::metrics::{FieldList, SeriesCounts};
-use crate::net::control::ControlCounts;
 use crate::net::outbox::Counts;
 use crate::net::stack::{FrameCounts, SocketCounts};
 use crate::net::tcp::ListenCounts;
@@ -84,6 +84,10 @@ pub struct Readings {
     pub heap: HeapStats,
     /// Lines printed.
     pub log: Lines,
+    /// Sources of log records.
+    pub log_sources: usize,
+    /// Records whose target has no place among them.
+    pub log_refused: u64,
     /// Frames and addresses.
     pub frames: FrameCounts,
     /// Frames that the device dropped.
@@ -115,7 +119,12 @@ impl Readings {
                     infos,
                     debugs,
                 } = self.log;
-                numbers(fields, &declared::LOG, [errors, warnings, infos, debugs]);
+                let (sources, refused) = (self.log_sources as u64, self.log_refused);
+                numbers(
+                    fields,
+                    &declared::LOG,
+                    [errors, warnings, infos, debugs, sources, refused],
+                );
             }
             BuiltIn::Uptime => self.uptime(fields),
             BuiltIn::NetVirtio => numbers(
@@ -238,8 +247,10 @@ impl Readings {
                 own.connections.open,
                 own.connections.accepted,
                 own.connections.refused,
+                own.connections.denied,
                 own.control.commands,
                 own.control.idle_closed,
+                own.control.auth_failures,
                 self.uptime.0,
                 own.sources as u64,
                 own.sources_refused,

@@ -4,8 +4,9 @@ use core::fmt::Display;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use monitoring::config::{
-    Addressing, Cidr, Config, INTERVAL_MAX, INTERVAL_MIN, Target, VM_NAME_MAX, check_ports,
-    parse_cidr, parse_interval, parse_port, parse_rate, parse_vm,
+    ALLOW_MAX, Addressing, Allow, Cidr, Config, IDLE_MAX, IDLE_MIN, INTERVAL_MAX, INTERVAL_MIN,
+    Target, VM_NAME_MAX, check_ports, parse_cidr, parse_idle, parse_interval, parse_port,
+    parse_rate, parse_vm,
 };
 use monitoring::time::Micros;
 use proptest::prelude::*;
@@ -115,6 +116,76 @@ fn an_interval_is_a_whole_number_and_a_unit_within_bounds() {
         let expected = format!("{text:?} is not an interval: want 10ms to 60m");
         assert_eq!(message(parse_interval(text)), expected);
     }
+}
+
+#[test]
+fn an_idle_time_is_written_like_an_interval() {
+    assert_eq!(parse_idle("1s"), Ok(IDLE_MIN));
+    assert_eq!(parse_idle("60000ms"), Ok(Config::default().control_idle));
+    assert_eq!(parse_idle("60m"), Ok(IDLE_MAX));
+    for text in ["", "60", "s", "1h", "-1s", "1.5s"] {
+        let expected = format!("{text:?} is not an idle time: want 500ms, 60s or 5m");
+        assert_eq!(message(parse_idle(text)), expected);
+    }
+    for text in ["0s", "999ms", "61m", "18446744073709551616s"] {
+        let expected = format!("{text:?} is not an idle time: want 1s to 60m");
+        assert_eq!(message(parse_idle(text)), expected);
+    }
+}
+
+#[test]
+fn who_may_connect_is_a_list_of_networks() {
+    for (text, shown) in [
+        ("10.0.2.0/24", "10.0.2.0/24"),
+        ("10.0.2.15/24", "10.0.2.0/24"),
+        ("10.0.2.15", "10.0.2.15/32"),
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        (
+            "1.2.3.4/1,255.255.255.255/32",
+            "0.0.0.0/1,255.255.255.255/32",
+        ),
+    ] {
+        assert_eq!(Allow::parse(text).expect(text).to_string(), shown);
+    }
+    for item in [
+        "",
+        "lan",
+        "10.0.2",
+        "10.0.2.0/",
+        "10.0.2.0/x",
+        "10.0.2.0/+8",
+        "10.0.2.0/024",
+        "::1",
+        " 10.0.2.1",
+    ] {
+        let expected =
+            format!("{item:?} is not a network: want A.B.C.D/LEN or A.B.C.D, divided by commas");
+        assert_eq!(message(Allow::parse(item)), expected);
+        assert_eq!(
+            message(Allow::parse(&format!("10.0.0.0/8,{item}"))),
+            expected
+        );
+    }
+    assert_eq!(
+        message(Allow::parse("10.0.2.0/33")),
+        "\"10.0.2.0/33\" is not a network: the prefix is not 0 to 32"
+    );
+    let many = ["10.0.0.1"; ALLOW_MAX].join(",");
+    assert!(Allow::parse(&many).is_ok());
+    assert_eq!(
+        message(Allow::parse(&format!("{many},10.0.0.2"))),
+        "\"10.0.0.2\" is one network more than 8"
+    );
+    let all = Allow::parse("0.0.0.0/0").expect("a network");
+    assert_eq!(all, Config::default().allow);
+    let open = |allow| {
+        Config {
+            allow,
+            ..Config::default()
+        }
+        .is_open_to_all()
+    };
+    assert!(open(all) && !open(Allow::parse("0.0.0.0/1").expect("a network")));
 }
 
 #[test]
@@ -388,6 +459,23 @@ proptest! {
         match parse_vm(&text) {
             Ok(name) => prop_assert_eq!(name.as_str(), &text[..]),
             Err(error) => named_in_one_line(&error, &text)?,
+        }
+    }
+
+    /// The oracle compares the first bits as text.
+    #[test]
+    fn an_address_may_connect_if_its_first_bits_are_those_of_a_network(
+        networks in prop::collection::vec((any::<u32>(), 0_usize..=32), 1..=8),
+        near in any::<prop::sample::Index>(),
+        flips: u32,
+    ) {
+        let items: Vec<String> = networks.iter().map(|(address, prefix)| format!("{}/{prefix}", Ipv4Addr::from_bits(*address))).collect();
+        let allow = Allow::parse(&items.join(",")).unwrap();
+        // Far from all, and near to one.
+        for address in [flips, networks[near.index(networks.len())].0 ^ (flips & 1 << (flips % 32))] {
+            let bits = |address: u32| format!("{address:032b}");
+            let expected = networks.iter().any(|(network, prefix)| bits(*network)[..*prefix] == bits(address)[..*prefix]);
+            prop_assert_eq!(allow.contains(Ipv4Addr::from_bits(address)), expected);
         }
     }
 

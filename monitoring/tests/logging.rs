@@ -6,6 +6,9 @@ use monitoring::levels::Level;
 use monitoring::logging::{self, LogError};
 use monitoring::time::Micros;
 
+monitoring::log_source!(DECLARED = "app::declared", "a source of the test");
+monitoring::log_source!(SAME_NAME = "app::declared", "another");
+
 static CONSOLE: Mutex<String> = Mutex::new(String::new());
 
 fn print(line: core::fmt::Arguments<'_>) {
@@ -29,6 +32,12 @@ fn levels_decide_what_reaches_the_console_and_can_be_changed() {
     log::debug!(target: "app::cache::lru", "evicted");
     assert!(!log::log_enabled!(target: "app", log::Level::Info));
 
+    assert_eq!(
+        logging::set_levels("app::cash:info")
+            .unwrap_err()
+            .to_string(),
+        "unknown source: app::cash"
+    );
     logging::set_levels("app:info,app::cache:quiet").unwrap();
     assert_eq!(log::max_level(), log::LevelFilter::Info);
     log::info!(target: "app", "shown");
@@ -42,14 +51,40 @@ fn levels_decide_what_reaches_the_console_and_can_be_changed() {
     logging::set_levels("quiet").unwrap();
     log::error!(target: "app", "not shown");
 
+    // A declared source has its records to itself, whatever the module's path is.
+    logging::set_levels("error,app:quiet").unwrap();
+    log::error!(logger: DECLARED, "not shown");
+    assert!(
+        logging::levels().has("app::declared"),
+        "known since its first record"
+    );
+    logging::set_levels("app::declared:debug").unwrap();
+    assert_eq!(log::max_level(), log::LevelFilter::Debug);
+    log::debug!(logger: DECLARED, "shown {}", "too");
+    log::trace!(logger: DECLARED, "not shown");
+    assert!(log::log_enabled!(logger: DECLARED, log::Level::Debug));
+    assert!(!log::log_enabled!(logger: DECLARED, log::Level::Trace));
+
+    // One of the same name is looked up.
+    log::debug!(logger: SAME_NAME, "and this");
+    assert_eq!(
+        logging::levels()
+            .sources()
+            .filter(|known| known.declared)
+            .count(),
+        1
+    );
+
     let expected = "[    1.000002 WARN  app] disk full\n\
                     [    1.000002 DEBUG app::cache::lru] evicted\n\
-                    [    1.000002 INFO  app] shown\n";
+                    [    1.000002 INFO  app] shown\n\
+                    [    1.000002 DEBUG app::declared] shown too\n\
+                    [    1.000002 DEBUG app::declared] and this\n";
     assert_eq!(*CONSOLE.lock().unwrap(), expected);
     let lines = logging::lines();
     assert_eq!(
         (lines.errors, lines.warnings, lines.infos, lines.debugs),
-        (0, 1, 1, 1)
+        (0, 1, 1, 3)
     );
     assert_eq!(init("info"), Err(LogError::Taken));
 }

@@ -56,7 +56,9 @@ fn readings() -> Readings {
     own.connections.accepted = 30;
     own.connections.refused = 2;
     own.connections.open = 1;
+    own.connections.denied = 8;
     own.control.commands = 60;
+    own.control.auth_failures = 9;
     Readings {
         heap: HeapStats {
             allocations: 100,
@@ -77,6 +79,8 @@ fn readings() -> Readings {
             infos: 3,
             debugs: 4,
         },
+        log_sources: 5,
+        log_refused: 2,
         frames: FrameCounts {
             frames_received: 11,
             bytes_received: 1_100,

@@ -1,8 +1,8 @@
 //! A client of the control port.
 
 use core::net::Ipv4Addr;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 
 use hermon::application::CONTROL_PORT;
 use hermon::qemu::{Forward, GUEST_BY_DHCP, Net};
@@ -47,6 +47,35 @@ impl Port {
         stream.set_nodelay(true).expect("a socket");
         Client(BufReader::new(stream))
     }
+
+    /// Connects, sends, closes its half, and gives all that comes until the guest closes: nothing if it refuses.
+    ///
+    /// # Panics
+    /// If the guest does not close before the deadline.
+    pub fn send_and_read_all(self, bytes: &[u8]) -> Vec<u8> {
+        let mut client = self.connect();
+        let stream = client.0.get_mut();
+        // QEMU accepts before the guest does, so a refusal may come at any of these.
+        let sent = stream
+            .write_all(bytes)
+            .and_then(|()| stream.shutdown(Shutdown::Write));
+        match sent {
+            Err(error) if is_reset(error.kind()) => Vec::new(),
+            other => {
+                other.expect("a connection");
+                client.rest()
+            }
+        }
+    }
+}
+
+/// Whether the other side has ended the connection.
+fn is_reset(kind: ErrorKind) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    matches!(
+        kind,
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected
+    )
 }
 
 /// A connection to the control port.
@@ -59,10 +88,23 @@ impl Client {
     /// # Panics
     /// If there is none before the deadline.
     pub fn ask(&mut self, command: &str) -> String {
-        self.0
-            .get_mut()
-            .write_all(format!("{command}\n").as_bytes())
-            .expect("a connection");
+        self.send(format!("{command}\n").as_bytes());
+        self.line()
+    }
+
+    /// Sends, and reads nothing.
+    ///
+    /// # Panics
+    /// If the connection has ended.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).expect("a connection");
+    }
+
+    /// Waits for a line, without its end.
+    ///
+    /// # Panics
+    /// If there is none before the deadline.
+    pub fn line(&mut self) -> String {
         let mut reply = String::new();
         self.0
             .read_line(&mut reply)
@@ -73,5 +115,27 @@ impl Client {
         );
         reply.truncate(reply.trim_end().len());
         reply
+    }
+
+    /// All that comes until the guest closes or resets.
+    ///
+    /// # Panics
+    /// If it does neither before the deadline.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        match self.0.read_to_end(&mut all) {
+            Err(error) if is_reset(error.kind()) => {}
+            other => drop(other.expect("the guest closes before the deadline")),
+        }
+        all
+    }
+
+    /// Waits until something has come and goes away without reading it, which ends the connection with a reset.
+    ///
+    /// # Panics
+    /// If nothing comes before the deadline.
+    pub fn reset(self) {
+        let came = self.0.get_ref().peek(&mut [0]);
+        assert!(came.expect("a reply before the deadline") > 0);
     }
 }

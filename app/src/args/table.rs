@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use monitoring::config::{Target, parse_interval, parse_port, parse_rate, parse_vm};
+use monitoring::config::{
+    Allow, Target, parse_idle, parse_interval, parse_port, parse_rate, parse_token, parse_vm,
+};
 use monitoring::levels::Levels;
 use monitoring::time::Micros;
 
@@ -27,6 +29,9 @@ enum Id {
     Interval,
     Vm,
     ControlPort,
+    ControlIdle,
+    Token,
+    Allow,
     MemtracePort,
     SamplingRate,
     Ipv4,
@@ -40,7 +45,7 @@ enum Id {
 /// The names of [`Kind`] as a sentence has them.
 pub(super) const WORKLOADS: &str = "mixed, churn, leak, spin, exact or idle";
 
-pub(super) static ARGUMENTS: [Argument; 12] = [
+pub(super) static ARGUMENTS: [Argument; 15] = [
     Argument {
         id: Id::Influx,
         name: "influx",
@@ -72,6 +77,30 @@ pub(super) static ARGUMENTS: [Argument; 12] = [
         value: "PORT",
         meaning: "TCP port for commands, 0 for off",
         default: Some("2323"),
+    },
+    Argument {
+        id: Id::ControlIdle,
+        name: "control-idle",
+        short: None,
+        value: "SPAN",
+        meaning: "closes idle control connections: 30s, 5m",
+        default: Some("60s"),
+    },
+    Argument {
+        id: Id::Token,
+        name: "token",
+        short: None,
+        value: "SECRET",
+        meaning: "control connections must begin with: auth SECRET",
+        default: None,
+    },
+    Argument {
+        id: Id::Allow,
+        name: "allow",
+        short: None,
+        value: "NETWORKS",
+        meaning: "who may connect: A.B.C.D/LEN or A.B.C.D, by commas",
+        default: Some("0.0.0.0/0"),
     },
     Argument {
         id: Id::MemtracePort,
@@ -110,7 +139,7 @@ pub(super) static ARGUMENTS: [Argument; 12] = [
         name: "log",
         short: Some('l'),
         value: "LEVELS",
-        meaning: "log levels: LEVEL, *:LEVEL or TARGET:LEVEL, by commas",
+        meaning: "log levels: LEVEL, *:LEVEL or SOURCE:LEVEL, by commas",
         default: Some("*:info"),
     },
     Argument {
@@ -170,6 +199,9 @@ impl<'a> Draft<'a> {
             Id::Interval => config.interval = parse_interval(text).map_err(BadValue::Interval)?,
             Id::Vm => config.vm = parse_vm(text).map_err(BadValue::Vm)?,
             Id::ControlPort => config.control_port = parse_port(text).map_err(BadValue::Port)?,
+            Id::ControlIdle => config.control_idle = parse_idle(text).map_err(BadValue::Idle)?,
+            Id::Token => config.token = Some(parse_token(text).map_err(BadValue::Token)?),
+            Id::Allow => config.allow = Allow::parse(text).map_err(BadValue::Allow)?,
             Id::MemtracePort => config.memtrace_port = parse_port(text).map_err(BadValue::Port)?,
             Id::SamplingRate => config.sampling_rate = parse_rate(text).map_err(BadValue::Rate)?,
             Id::Ipv4 => *ipv4 = text,

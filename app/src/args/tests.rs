@@ -3,7 +3,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use monitoring::config::Target;
+use monitoring::config::{Allow, Target, parse_token};
 
 use super::table::{WORKLOADS, parse_duration};
 use super::*;
@@ -35,6 +35,8 @@ fn every_default_is_the_one_of_the_design() {
     assert_eq!(config.interval, Micros::from_secs(10));
     assert_eq!(config.vm.as_str(), "hermit");
     assert_eq!(config.control_port, Some(2323));
+    assert_eq!(config.control_idle, Micros::from_secs(60));
+    assert_eq!((config.token, config.allow), (None, Allow::ALL));
     assert_eq!(config.memtrace_port, Some(4242));
     assert_eq!(config.sampling_rate, 1e-4);
     assert_eq!(config.addressing, Addressing::Dhcp);
@@ -58,8 +60,8 @@ fn the_defaults_that_help_shows_are_the_defaults() {
             given += 1;
         }
     }
-    // All but --gateway and --duration.
-    assert_eq!(given, ARGUMENTS.len() - 2);
+    // All but --token, --gateway and --duration.
+    assert_eq!(given, ARGUMENTS.len() - 3);
 }
 
 #[test]
@@ -129,6 +131,27 @@ fn every_argument_sets_its_value_in_both_styles() {
             &["--gateway", "10.0.2.2", "--ipv4", "10.0.2.50/24"],
             with(Config {
                 addressing: gateway,
+                ..config
+            }),
+        ),
+        (
+            &["--control-idle", "5m"],
+            with(Config {
+                control_idle: Micros::from_secs(300),
+                ..config
+            }),
+        ),
+        (
+            &["--token", "sesame"],
+            with(Config {
+                token: Some(parse_token("sesame").unwrap()),
+                ..config
+            }),
+        ),
+        (
+            &["--allow", "10.0.2.0/24,10.0.3.1"],
+            with(Config {
+                allow: Allow::parse("10.0.2.0/24,10.0.3.1").unwrap(),
                 ..config
             }),
         ),
@@ -271,6 +294,19 @@ fn each_error_has_its_text() {
         (
             &["--control-port", "4242"],
             "port 4242 is given to both the control and the memtrace service",
+        ),
+        (
+            &["--control-idle", "0s"],
+            "argument --control-idle: \"0s\" is not an idle time: want 1s to 60m",
+        ),
+        (&["--token="], "argument --token: not a token: empty"),
+        (
+            &["--token", "secret\n"],
+            "argument --token: not a token: holds a control character",
+        ),
+        (
+            &["--allow", "10.0.2.0/24,lan"],
+            "argument --allow: \"lan\" is not a network: want A.B.C.D/LEN or A.B.C.D, divided by commas",
         ),
         (
             &["--sampling-rate", "2"],

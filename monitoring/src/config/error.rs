@@ -3,7 +3,9 @@
 use core::error::Error;
 use core::fmt;
 
-use super::{Cidr, INTERVAL_MAX, INTERVAL_MIN, VM_NAME_MAX};
+use super::{
+    ALLOW_MAX, Cidr, IDLE_MAX, IDLE_MIN, INTERVAL_MAX, INTERVAL_MIN, TOKEN_MAX, VM_NAME_MAX,
+};
 
 /// Why a text is no target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +119,76 @@ impl fmt::Display for IntervalError<'_> {
     }
 }
 
+/// Why a text is no idle time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "each holds the text; what is wrong with it is its message"
+)]
+pub enum IdleError<'a> {
+    Form(&'a str),
+    Range(&'a str),
+}
+
+impl fmt::Display for IdleError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Form(text) => write!(f, "{text:?} is not an idle time: want 500ms, 60s or 5m"),
+            Self::Range(text) => write!(
+                f,
+                "{text:?} is not an idle time: want {}s to {}m",
+                IDLE_MIN.as_secs(),
+                IDLE_MAX.as_secs() / 60
+            ),
+        }
+    }
+}
+
+/// Why a text is no list of addresses that may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "each holds the text; what is wrong with it is its message"
+)]
+pub enum AllowError<'a> {
+    Form(&'a str),
+    Prefix(&'a str),
+    TooMany(&'a str),
+}
+
+impl fmt::Display for AllowError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Form(text) => write!(
+                f,
+                "{text:?} is not a network: want A.B.C.D/LEN or A.B.C.D, divided by commas"
+            ),
+            Self::Prefix(text) => write!(f, "{text:?} is not a network: the prefix is not 0 to 32"),
+            Self::TooMany(text) => write!(f, "{text:?} is one network more than {ALLOW_MAX}"),
+        }
+    }
+}
+
+/// Why a text is no token. The text is a secret, so its message does not show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "what is wrong is the message")]
+pub enum TokenError {
+    Empty,
+    TooLong,
+    Control,
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a token: ")?;
+        match self {
+            Self::Empty => f.write_str("empty"),
+            Self::TooLong => write!(f, "longer than {TOKEN_MAX} bytes"),
+            Self::Control => f.write_str("holds a control character"),
+        }
+    }
+}
+
 /// Why a text is no value of the tag `vm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
@@ -183,6 +255,9 @@ impl Error for TargetError<'_> {}
 impl Error for AddressingError<'_> {}
 impl Error for CidrError<'_> {}
 impl Error for IntervalError<'_> {}
+impl Error for IdleError<'_> {}
+impl Error for AllowError<'_> {}
+impl Error for TokenError {}
 impl Error for VmError<'_> {}
 impl Error for PortError<'_> {}
 impl Error for PortsError {}

@@ -35,6 +35,7 @@ mod gauge;
 mod histogram;
 mod keyed;
 mod lock;
+mod plan;
 mod points;
 mod polled;
 pub(crate) mod registry;
@@ -47,6 +48,8 @@ pub use self::fields::{FIELDS_MAX, FieldDef, FieldKind, FieldList, duration, sta
 pub use self::gauge::{FloatGauge, Gauge};
 pub use self::histogram::{Histogram, Spread, Summary};
 pub use self::keyed::{KEY_BYTES_MAX, KEYS_MAX, KeyedCounter, OTHER, TOTAL};
+pub(crate) use self::lock::Lock;
+pub use self::plan::Plan;
 pub use self::points::Points;
 pub use self::polled::Polled;
 pub use self::registry::{

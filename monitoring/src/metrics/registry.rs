@@ -17,9 +17,11 @@
 use core::fmt;
 
 use super::lock::Lock;
+use super::plan::Plan;
 use super::series::SeriesCache;
 use super::source::Metric;
 use crate::line::MAX_TAGS;
+use crate::one_line::OneLine;
 
 /// The most sources. An application has a few dozen; every one costs a look per interval, and all are looked at
 /// with interrupts masked when a tag is switched: 128 takes some µs. 4 KiB.
@@ -65,14 +67,17 @@ pub enum SwitchError<'a> {
     TooManyTags(&'a str),
 }
 
+/// The texts of the control port: the first is `mirage-monitoring`'s, and a tag is named as it is there.
 impl fmt::Display for SwitchError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownSource(name) => write!(f, "{name:?}: unknown source"),
-            Self::UnknownTag(name) => write!(f, "{name:?}: unknown tag"),
-            Self::TooManyTags(name) => {
-                write!(f, "{name:?}: more than {ENABLED_TAGS_MAX} tags are on")
-            }
+            Self::UnknownSource(name) => write!(f, "unknown source: {}", OneLine(name)),
+            Self::UnknownTag(name) => write!(f, "unknown source: tag:{}", OneLine(name)),
+            Self::TooManyTags(name) => write!(
+                f,
+                "more than {ENABLED_TAGS_MAX} tags on: tag:{}",
+                OneLine(name)
+            ),
         }
     }
 }
@@ -195,7 +200,7 @@ impl Registry {
         }
         let free = inner.tags.iter().position(Option::is_none);
         inner.tags[free.ok_or(SwitchError::TooManyTags(name))?] = Some(tag);
-        inner.recount(tag, true);
+        inner.settle();
         Ok(())
     }
 
@@ -208,7 +213,7 @@ impl Registry {
         let tag = inner.tag(name)?;
         if let Some(at) = inner.tags.iter().position(|on| *on == Some(tag)) {
             inner.tags[at] = None;
-            inner.recount(tag, false);
+            inner.settle();
         }
         Ok(())
     }
@@ -227,6 +232,35 @@ impl Registry {
     /// [`SwitchError`] if no source has this name.
     pub fn disable<'a>(&self, name: &'a str) -> Result<(), SwitchError<'a>> {
         self.inner.lock().switch(name, false)
+    }
+
+    /// Switches all that is planned, at once. Cost: a look at every source and its tags, with interrupts masked.
+    ///
+    /// # Errors
+    /// [`SwitchError`] if too many tags would be on; nothing is switched then.
+    pub fn apply(&self, plan: &Plan) -> Result<(), SwitchError<'static>> {
+        let mut inner = self.inner.lock();
+        let tags = inner.tags_after(plan)?;
+        inner.tags = tags;
+        inner.all = plan.all.unwrap_or(inner.all);
+        for at in 0..inner.len {
+            if let Some(slot) = &mut inner.slots[at] {
+                let kept = slot.explicit.filter(|_| plan.all.is_none());
+                slot.explicit = plan.sources[at].or(kept);
+            }
+        }
+        inner.settle();
+        Ok(())
+    }
+
+    /// The number of the source with this name.
+    pub(super) fn index(&self, name: &str) -> Option<usize> {
+        self.inner.lock().find(name)
+    }
+
+    /// The tag of this name, as the source has it.
+    pub(super) fn tag<'a>(&self, name: &'a str) -> Result<&'static str, SwitchError<'a>> {
+        self.inner.lock().tag(name)
     }
 
     /// Whether sources that nothing is said about are on.
@@ -322,6 +356,41 @@ impl Inner {
         Ok(())
     }
 
+    /// The tags that are on after `plan`.
+    fn tags_after(
+        &self,
+        plan: &Plan,
+    ) -> Result<[Option<&'static str>; ENABLED_TAGS_MAX], SwitchError<'static>> {
+        let mut tags = self.tags;
+        if plan.all == Some(false) {
+            tags = [None; ENABLED_TAGS_MAX];
+        }
+        let planned = || plan.tags.iter().flatten();
+        for tag in &mut tags {
+            if planned().any(|(off, on)| !on && *tag == Some(*off)) {
+                *tag = None;
+            }
+        }
+        for (tag, _) in planned().filter(|(_, on)| *on) {
+            if !tags.contains(&Some(tag)) {
+                let free = tags.iter_mut().find(|place| place.is_none());
+                *free.ok_or(SwitchError::TooManyTags(tag))? = Some(tag);
+            }
+        }
+        Ok(tags)
+    }
+
+    /// Gives every source the state that follows from what was said.
+    fn settle(&mut self) {
+        let tags = self.tags;
+        for slot in self.slots.iter_mut().flatten() {
+            let source = slot.metric.source();
+            let is_on = |name: &&'static str| tags.contains(&Some(*name));
+            slot.tags_on = source.tag_names().filter(is_on).count() as u8;
+            source.switch(slot.is_active(self.all));
+        }
+    }
+
     fn switch_all(&mut self, on: bool) {
         self.all = on;
         if !on {
@@ -329,24 +398,8 @@ impl Inner {
         }
         for slot in self.slots.iter_mut().flatten() {
             slot.explicit = None;
-            if !on {
-                slot.tags_on = 0;
-            }
-            slot.metric.source().switch(slot.is_active(on));
         }
-    }
-
-    fn recount(&mut self, tag: &str, on: bool) {
-        for slot in self.slots.iter_mut().flatten() {
-            let source = slot.metric.source();
-            let same = source.tag_names().filter(|name| *name == tag).count() as u8;
-            if on {
-                slot.tags_on += same;
-            } else {
-                slot.tags_on -= same;
-            }
-            source.switch(slot.is_active(self.all));
-        }
+        self.settle();
     }
 }
 

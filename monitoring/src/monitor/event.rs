@@ -35,6 +35,8 @@ pub enum Event {
         /// How often since boot.
         refused: u64,
     },
+    /// Every address may connect to the ports that listen. Told once.
+    OpenToAll,
     /// There is no way to the receiver of metrics: another network, and no gateway.
     NoRoute {
         /// Where metrics should go.
@@ -79,7 +81,10 @@ impl Event {
     /// Whether something is wrong.
     #[must_use]
     pub const fn is_warning(&self) -> bool {
-        !matches!(self, Self::Ready { .. } | Self::Connected { .. })
+        !matches!(
+            self,
+            Self::Ready { .. } | Self::OpenToAll | Self::Connected { .. }
+        )
     }
 }
 
@@ -114,6 +119,9 @@ impl fmt::Display for Event {
                     f,
                     "the lease of DHCP server {server} is unusable, refusal {refused}"
                 )
+            }
+            Self::OpenToAll => {
+                f.write_str("every address may connect, --allow names those that may")
             }
             Self::NoRoute { target } => write!(
                 f,
@@ -185,6 +193,10 @@ mod tests {
                 "monitoring: address 10.0.2.15/24 lost",
             ),
             (
+                Event::OpenToAll,
+                "monitoring: every address may connect, --allow names those that may",
+            ),
+            (
                 Event::NoRoute { target },
                 "monitoring: no route to udp://10.0.2.2:8094: it is in another network, and there is no gateway",
             ),
@@ -229,7 +241,10 @@ mod tests {
             ),
         ] {
             assert_eq!(event.to_string(), line);
-            let fine = matches!(event, Event::Ready { .. } | Event::Connected { .. });
+            let fine = matches!(
+                event,
+                Event::Ready { .. } | Event::OpenToAll | Event::Connected { .. }
+            );
             assert_eq!(event.is_warning(), !fine, "{line}");
         }
     }

@@ -9,7 +9,6 @@
 //! Only `tcp.rs` and `stack.rs` (and `monitor.rs`, for the device's trait) name smoltcp: a backend over other
 //! sockets has to implement the three traits of this file and nothing else.
 
-pub mod command;
 pub mod control;
 pub mod datagram;
 pub mod outbox;
@@ -18,6 +17,8 @@ pub mod ring;
 pub mod stack;
 pub mod storage;
 pub mod tcp;
+
+use core::net::Ipv4Addr;
 
 use crate::time::Micros;
 
@@ -60,14 +61,15 @@ pub mod bounds {
     pub const CONTROL_SOCKETS: usize = CONTROL_CONNECTIONS + CONTROL_SPARE;
     /// Longest control command, in bytes, without its end.
     pub const COMMAND_MAX: usize = 1_024;
-    /// Longest reply to a control command, in bytes, with its line feed.
+    /// Longest reply to a control command that is made at once, in bytes, with its line feed; a longer one, a listing, is made in
+    /// parts of at most this.
     pub const REPLY_MAX: usize = 1_024;
     /// Receive buffer of a control connection, in bytes: a whole command in one piece.
     pub const CONTROL_RECEIVE_BYTES: usize = 1_024;
     /// Send buffer of a control connection, in bytes: a whole reply, and one more while it is acknowledged.
     pub const CONTROL_SEND_BYTES: usize = 2 * REPLY_MAX;
 
-    /// A control connection on which nothing moves for so long is closed.
+    /// A control connection on which nothing moves for so long is closed, unless the configuration says otherwise.
     pub const CONTROL_IDLE: Micros = Micros::from_secs(60);
     /// A connection that is not opened in this time (the third segment of the handshake is missing) gives its
     /// socket back: two retransmissions of the SYN-ACK (after 1 s and 2 s) and some.
@@ -233,6 +235,11 @@ pub enum Step {
 /// `slot` is the number of the connection, below the number of the port's sockets; a slot has one connection
 /// at a time.
 pub trait Service {
+    /// Whether a peer whose address is allowed may connect now: asked once for each connection, before it is opened.
+    fn admits(&mut self, _slot: usize, _now: Micros, _peer: Ipv4Addr) -> bool {
+        true
+    }
+
     /// A connection was opened.
     fn opened(&mut self, slot: usize, now: Micros);
 

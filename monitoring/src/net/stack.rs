@@ -232,7 +232,7 @@ impl<'a> Stack<'a> {
         };
         let listener = config
             .control_port
-            .map(|port| Listener::new(port, control, &mut sockets));
+            .map(|port| Listener::new(port, config.allow, control, &mut sockets));
         let counts = FrameCounts::default();
         Self {
             interface,

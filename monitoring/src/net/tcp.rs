@@ -8,17 +8,19 @@
 //!   port so that the peer does not take it for the last one;
 //! * a peer that answers window probes never times out: stalls are for the services to notice.
 
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 use smoltcp::iface::{Context, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::Duration;
+use smoltcp::wire::IpAddress;
 
 use super::bounds::{
     CONTROL_CONNECTIONS, CONTROL_RECEIVE_BYTES, CONTROL_SEND_BYTES, CONTROL_SOCKETS, KEEP_ALIVE,
     LEAVING, LINGER, OPENING, PUSH_RECEIVE_BYTES, PUSH_SEND_BYTES, SILENCE,
 };
 use super::{Closed, Link, LinkState, Service, Step, Stream, Unreachable};
+use crate::config::Allow;
 use crate::time::Micros;
 
 /// First port of the dynamic range (RFC 6335, section 6); it ends at 65535.
@@ -215,7 +217,7 @@ impl Link for ClientLink<'_, '_> {
 ///   │  │  │  └──────────────────────│─── 7 closed ──┘  │ 8     closes       │     │ 9 the
 ///   │  │  └──────────┐              │                  │ LINGER,            │     │ service
 ///   │  │ 10 a SYN,   │              │                  │ TIME-WAIT          │     │ aborts
-///   │  │ all taken   ▼              ▼                  ▼                    │     │
+///   │  │ refused     ▼              ▼                  ▼                    │     │
 ///   │  │           ┌────────────────────────────────────────┐ ◀─────────────│─────┘
 ///   │  └────────── │                Leaving                 │               │
 ///   │  11 it left  └────────────────────────────────────────┘               │
@@ -244,6 +246,8 @@ pub struct ListenCounts {
     pub accepted: u64,
     /// Connections that were refused because all sockets were taken.
     pub refused: u64,
+    /// Connections that were refused because of the address they came from.
+    pub denied: u64,
     /// Connections that are being served now.
     pub open: u64,
 }
@@ -254,6 +258,7 @@ pub(super) struct Listener {
     handles: [SocketHandle; CONTROL_SOCKETS],
     slots: [Slot; CONTROL_SOCKETS],
     port: u16,
+    allow: Allow,
     counts: ListenCounts,
 }
 
@@ -262,7 +267,12 @@ impl Listener {
     pub(super) const MEMORY: usize = CONTROL_SOCKETS * Self::MEMORY_PER_SOCKET;
 
     /// `port` is not 0.
-    pub(super) fn new<'a>(port: u16, memory: &'a mut [u8], sockets: &mut SocketSet<'a>) -> Self {
+    pub(super) fn new<'a>(
+        port: u16,
+        allow: Allow,
+        memory: &'a mut [u8],
+        sockets: &mut SocketSet<'a>,
+    ) -> Self {
         let mut memory = memory.chunks_exact_mut(Self::MEMORY_PER_SOCKET);
         let handles = core::array::from_fn(|_| {
             let memory = memory.next().expect("memory for every socket");
@@ -276,6 +286,7 @@ impl Listener {
             handles,
             slots,
             port,
+            allow,
             counts: ListenCounts::default(),
         }
     }
@@ -294,14 +305,18 @@ impl Listener {
 
     /// Follows the sockets: takes or refuses new connections, lets sockets listen again. (A connection whose
     /// address is gone ends by itself: smoltcp closes it when it is polled.)
-    fn admit(&mut self, now: Micros, sockets: &mut SocketSet<'_>) {
+    fn admit(&mut self, now: Micros, sockets: &mut SocketSet<'_>, service: &mut impl Service) {
         for index in 0..CONTROL_SOCKETS {
             let socket = sockets.get_mut::<Socket<'_>>(self.handles[index]);
             let closed = socket.state() == State::Closed;
             match self.slots[index] {
                 Slot::Listening if closed => listen(socket, self.port),
                 Slot::Listening if !socket.is_listening() => {
-                    if self.taken() < CONTROL_CONNECTIONS {
+                    let peer = peer(socket);
+                    if !self.allow.contains(peer) || !service.admits(index, now, peer) {
+                        self.counts.denied += 1;
+                        self.reset(index, now, socket); // 10
+                    } else if self.taken() < CONTROL_CONNECTIONS {
                         // 1
                         let deadline = now + OPENING;
                         self.slots[index] = Slot::Opening { deadline };
@@ -351,7 +366,7 @@ impl Listener {
         sockets: &mut SocketSet<'_>,
         service: &mut impl Service,
     ) -> Option<Micros> {
-        self.admit(now, sockets);
+        self.admit(now, sockets, service);
         let mut next: Option<Micros> = None;
         for index in 0..CONTROL_SOCKETS {
             let socket = sockets.get_mut::<Socket<'_>>(self.handles[index]);
@@ -409,6 +424,17 @@ impl Listener {
             .iter()
             .filter(|slot| !matches!(slot, Slot::Listening | Slot::Leaving { .. }))
             .count()
+    }
+}
+
+/// Who is at the other end. A socket that has left the state of listening has a peer.
+fn peer(socket: &Socket<'_>) -> Ipv4Addr {
+    match socket.remote_endpoint() {
+        Some(endpoint) => {
+            let IpAddress::Ipv4(address) = endpoint.addr;
+            address
+        }
+        None => Ipv4Addr::UNSPECIFIED,
     }
 }
 

@@ -179,11 +179,17 @@ pub(super) const HEAP_FREE: [FieldDef; 3] = [
     ),
 ];
 
-pub(super) const LOG: [FieldDef; 4] = [
+pub(super) const LOG: [FieldDef; 6] = [
     FieldDef::u64("errors", "lines", "lines at the level error"),
     FieldDef::u64("warnings", "lines", "lines at the level warning"),
     FieldDef::u64("infos", "lines", "lines at the level info"),
     FieldDef::u64("debugs", "lines", "lines at the levels debug and trace"),
+    FieldDef::u64("sources", "sources", "sources whose level can be set"),
+    FieldDef::u64(
+        "sources_refused",
+        "records",
+        "records whose target has no place among the sources",
+    ),
 ];
 
 pub(super) const UPTIME: [FieldDef; 5] = [
@@ -260,7 +266,7 @@ pub(super) const TCP: [FieldDef; 8] = [
     ),
 ];
 
-pub(super) const MONITORING: [FieldDef; 35] = [
+pub(super) const MONITORING: [FieldDef; 37] = [
     FieldDef::u64(
         "lines_sent",
         "lines",
@@ -374,7 +380,12 @@ pub(super) const MONITORING: [FieldDef; 35] = [
     FieldDef::u64(
         "control_refused",
         "connections",
-        "connections of the control port that were refused",
+        "connections of the control port that were refused because all places were taken",
+    ),
+    FieldDef::u64(
+        "control_denied",
+        "connections",
+        "connections of the control port that were refused because of their address",
     ),
     FieldDef::u64(
         "control_commands",
@@ -385,6 +396,11 @@ pub(super) const MONITORING: [FieldDef; 35] = [
         "control_idle_closed",
         "connections",
         "connections closed because nothing moved on them",
+    ),
+    FieldDef::u64(
+        "control_auth_failures",
+        "connections",
+        "connections of the control port that did not begin with the token",
     ),
     FieldDef::u64("uptime_us", "µs", "time since boot"),
     FieldDef::u64("sources", "sources", "sources that are registered"),

@@ -6,8 +6,9 @@
 use core::net::Ipv4Addr;
 use std::collections::{BTreeMap, VecDeque};
 
-use monitoring::config::{Addressing, Config, parse_cidr, parse_interval};
+use monitoring::config::{Addressing, Allow, Config, parse_cidr, parse_interval};
 use monitoring::heap::{HeapSource, HeapStats};
+use monitoring::levels::{Level, Table};
 use monitoring::metrics::{Registry, SeriesCache};
 use monitoring::monitor::{Event, Monitor, Next, Subject};
 use monitoring::net::storage::Storage;
@@ -27,6 +28,11 @@ pub const METRICS: u16 = 8094;
 pub const CONTROL: u16 = 2323;
 /// 2026-01-01T00:00:00Z at boot.
 pub const BOOT: UnixNanos = UnixNanos(1_767_225_600_000_000_000);
+
+/// The reply to `?`, a command that changes nothing.
+pub const HELP: &str = "ok: ? this help; s status; S metrics sources with state, tags, fields, types, units; l default log level \
+     and those that differ; l* all log levels; lA,B of these; LA:LEVEL,*:LEVEL set log levels; m default of metrics and those \
+     that differ; m* all metrics; mA,B of these; MA:on,tag:T:off,*:on switch metrics\n";
 
 /// A network card: frames that have arrived, frames to be sent.
 #[derive(Debug)]
@@ -235,6 +241,7 @@ pub type Tap = Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>;
 /// The image, the wire, the peer.
 pub struct Lan {
     pub registry: &'static Registry,
+    pub log: &'static Table,
     pub monitor: Monitor<'static>,
     pub nic: Nic,
     pub peer: Peer,
@@ -262,7 +269,7 @@ fn registry() -> &'static Registry {
     made.expect("a thread").join().expect("a registry")
 }
 
-/// A configuration with a static address.
+/// A configuration with a static address, whose own network may connect.
 pub fn config(target: &str, interval: &str) -> Config {
     Config {
         target: monitoring::config::Target::parse(target).expect("a target"),
@@ -271,6 +278,7 @@ pub fn config(target: &str, interval: &str) -> Config {
             cidr: parse_cidr("10.0.2.15/24").expect("an address"),
             gateway: None,
         },
+        allow: Allow::parse("10.0.2.0/24").expect("a network"),
         ..Config::default()
     }
 }
@@ -287,9 +295,11 @@ impl Lan {
             unix: BOOT,
         };
         let registry = registry();
+        let log = Box::leak(Box::new(Table::new(Level::Info, |_| {})));
         let subject = Subject {
             heap: &Heap,
             registry,
+            log,
             image: Image::default(),
         };
         let monitor = Monitor::new(config, subject, storage, &mut nic, GUEST_MAC, 7, now);
@@ -300,6 +310,7 @@ impl Lan {
         }
         Self {
             registry,
+            log,
             monitor,
             nic,
             peer: Peer::new(),

@@ -2,7 +2,6 @@
 
 mod address;
 mod clients;
-mod control;
 mod datagrams;
 mod fake;
 mod frames;
@@ -10,3 +9,4 @@ mod lan;
 mod metrics;
 mod push;
 mod receiver;
+mod stream;

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod arguments;
+mod control;
 mod endings;
 mod image;
 mod machines;

@@ -129,10 +129,10 @@ fn unknown_names_are_errors_and_change_nothing() {
     assert_eq!(
         errors,
         [
-            "\"b\": unknown source",
-            "\"http\": unknown source",
-            "\"x\": unknown tag",
-            "\"a\\n\": unknown tag"
+            "unknown source: b",
+            "unknown source: http",
+            "unknown source: tag:x",
+            "unknown source: tag:a\\n"
         ]
     );
     assert!(on(registry, "a"));
@@ -149,7 +149,7 @@ fn the_number_of_tags_that_are_on_is_bounded() {
         assert_eq!(enabled.is_ok(), number < ENABLED_TAGS_MAX);
     }
     let error = registry.enable_tag("t32").unwrap_err().to_string();
-    assert_eq!(error, "\"t32\": more than 32 tags are on");
+    assert_eq!(error, "more than 32 tags on: tag:t32");
     registry.disable_tag("t0").unwrap();
     registry.enable_tag("t32").unwrap();
 }
