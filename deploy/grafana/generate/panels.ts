@@ -182,7 +182,7 @@ const monitoring: Row = {
   charts: [
     {
       title: 'Losses',
-      description: 'Per step: lines lost (all, those for which the queue was full, those too long for a datagram), lines in doubt because their connection broke, intervals without lines, frames dropped by the card, points without a place.',
+      description: 'Per step: lines lost (all, those for which the queue was full, those too long for a datagram), lines in doubt because their connection broke, intervals without lines, frames dropped by the card, points without a place, values that the protocol cannot say.',
       unit: units.Short,
       bars: true,
       asks: of('monitoring', 'growth', {
