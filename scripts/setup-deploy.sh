@@ -42,7 +42,11 @@ get_telegraf() {
 # A program out of a Debian package, which is unpacked and not installed.
 get_packaged() {
     local program=$1 package=$2 folder=$cache/$2
-    if have "$program"; then found "$program" "$(command -v "$program")"; return; fi
+    # InfluxDB 2's server has the same name.
+    if have "$program" && [[ $program != influxd || $(influxd version 2>&1) == "InfluxDB v1."* ]]; then
+        found "$program" "$(command -v "$program")"
+        return
+    fi
     if [[ ! -x $folder/usr/bin/$program ]]; then
         have apt-get && have dpkg || { lack "$program" "it comes from Debian's package $package, and this is not Debian"; return; }
         rm -rf "$cache/new" && mkdir -p "$cache/new"

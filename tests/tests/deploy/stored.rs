@@ -115,12 +115,7 @@ pub fn complete(influx: &InfluxDb, vm: &str) -> Account {
             Err(format!("{account:?}"))
         }
     });
-    for field in [
-        "lines_lost",
-        "lines_in_doubt",
-        "intervals_missed",
-        "frames_dropped",
-    ] {
+    for field in ["lines_lost", "lines_in_doubt", "frames_dropped"] {
         assert_eq!(account.last.integer(field), 0, "{field} of {vm}");
     }
     account
