@@ -1,0 +1,267 @@
+// What the dashboards show. A field's meaning is in docs/METRICS.md; a description here says what to look for.
+
+import * as units from '@grafana/grafana-foundation-sdk/units';
+
+import type { Ask, Fold } from './database';
+
+export interface Chart {
+  title: string;
+  description: string;
+  unit: string;
+  asks: Ask[];
+  /** One number for each image instead of a chart. */
+  stat?: boolean;
+  /** Bars from zero: for counts of rare events. */
+  bars?: boolean;
+  /** Below 0 too. */
+  signed?: boolean;
+  /** The top of the axis, if there is one. */
+  max?: number;
+  /** Part of the width, of 24. */
+  span?: number;
+}
+
+export interface Row {
+  title: string;
+  charts: Chart[];
+}
+
+const LINES_PER_SECOND = 'suffix: lines/s';
+const POINTS_PER_SECOND = 'suffix: points/s';
+
+/** Fields of one source, all folded alike: their names and legends. */
+function of(source: string, fold: Fold, fields: Record<string, string>, more: Partial<Ask> = {}): Ask[] {
+  return Object.entries(fields).map(([field, legend]) => ({ source, field, fold, legend, ...more }));
+}
+
+const now: Row = {
+  title: 'Now',
+  charts: [
+    {
+      title: 'Uptime',
+      description: 'Time since boot of each image, as its last line says. An image that has gone keeps its last value while the time range holds it (VictoriaMetrics: five minutes).',
+      unit: units.Seconds,
+      stat: true,
+      span: 6,
+      asks: of('uptime', 'now', { seconds: '' }),
+    },
+    {
+      title: 'Heap in use',
+      description: 'Bytes that the application holds now. Its size is in the chart below.',
+      unit: units.BytesIEC,
+      stat: true,
+      span: 6,
+      asks: of('memory', 'now', { live_bytes: '' }),
+    },
+    {
+      title: 'Lines lost',
+      description: 'Metrics lines that the image knows to be lost since boot. Anything but 0 means holes in the charts below.',
+      unit: units.Short,
+      stat: true,
+      span: 6,
+      asks: of('monitoring', 'now', { lines_lost: '' }),
+    },
+    {
+      title: 'Errors logged',
+      description: 'Lines at the level error since boot.',
+      unit: units.Short,
+      stat: true,
+      span: 6,
+      asks: of('log', 'now', { errors: '' }),
+    },
+  ],
+};
+
+const heap: Row = {
+  title: 'Heap',
+  charts: [
+    {
+      title: 'Heap',
+      description: 'Bytes that the application holds, the most it ever held, and the size of the heap. A line of held bytes that only climbs is a leak.',
+      unit: units.BytesIEC,
+      asks: of('memory', 'last', { live_bytes: 'live', peak_live_bytes: 'peak', heap_size_bytes: 'size' }),
+    },
+    {
+      title: 'Allocation rate',
+      description: 'Bytes allocated and freed per second. The distance between the two is growth.',
+      unit: units.BytesPerSecondIEC,
+      asks: of('memory', 'rate', { allocated_bytes: 'allocated', freed_bytes: 'freed' }),
+    },
+    {
+      title: 'Allocations and frees',
+      description: 'Calls per second. Each costs tens of nanoseconds.',
+      unit: units.OpsPerSecond,
+      asks: of('memory', 'rate', { allocations: 'allocations', frees: 'frees' }),
+    },
+    {
+      title: 'Live blocks',
+      description: 'Blocks allocated and not yet freed. Blocks that grow while bytes do not are many small leftovers.',
+      unit: units.Short,
+      asks: of('memory', 'last', { live_blocks: 'blocks' }),
+    },
+    {
+      title: 'Free memory',
+      description: 'Bytes not in use, and the largest block that can still be allocated. The second is missing with the heap linked-list, which cannot tell.',
+      unit: units.BytesIEC,
+      asks: of('heap-free', 'last', { free_bytes: 'free', largest_block_bytes: 'largest block' }),
+    },
+    {
+      title: 'Fragmentation',
+      description: 'Share of the free bytes that is not in the largest block. Missing with the heap linked-list, which cannot tell.',
+      unit: units.PercentUnit,
+      max: 1,
+      asks: of('heap-free', 'last', { fragmentation_permille: 'fragmentation' }, { per: 1000 }),
+    },
+    {
+      title: 'Refused allocations',
+      description: 'Allocations that found no memory, per step. The application panics at most of them.',
+      unit: units.Short,
+      bars: true,
+      asks: of('memory', 'growth', { failed_allocations: 'refused' }),
+    },
+  ],
+};
+
+const cpu: Row = {
+  title: 'Processor and tasks',
+  charts: [
+    {
+      title: 'Processor',
+      description: 'Share of the time that the core was busy: measured from halt to interrupt, not sampled.',
+      unit: units.PercentUnit,
+      max: 1,
+      asks: of('cpu', 'mean', { busy_permille: 'busy' }, { per: 1000 }),
+    },
+    {
+      title: 'Stacks',
+      description: 'The most of its stack that a task ever used, and the size of the stack. A stack that is used up is a crash.',
+      unit: units.BytesIEC,
+      asks: of('tasks', 'last', { stack_high_water_bytes: 'used at most', stack_bytes: 'size' }, { by: ['vm', 'task'] }),
+    },
+  ],
+};
+
+const network: Row = {
+  title: 'Network of the monitoring',
+  charts: [
+    {
+      title: 'Traffic',
+      description: 'Bytes of frames through the monitoring card. The application has a card of its own, which is not seen here.',
+      unit: units.BytesPerSecondIEC,
+      asks: of('net-virtio', 'rate', { received_bytes: 'received', transmitted_bytes: 'transmitted' }, { by: ['vm', 'interface'] }),
+    },
+    {
+      title: 'Frames',
+      description: 'Frames per second through the monitoring card.',
+      unit: units.PacketsPerSecond,
+      asks: of('net-virtio', 'rate', { received_packets: 'received', transmitted_packets: 'transmitted' }, { by: ['vm', 'interface'] }),
+    },
+    {
+      title: 'Connections',
+      description: 'TCP connections of the monitoring: control port and, with tcp://, the one to Telegraf.',
+      unit: units.Short,
+      asks: of('tcp', 'last', { established: 'established', opening: 'opening', closing: 'closing' }),
+    },
+  ],
+};
+
+const log: Row = {
+  title: 'Log',
+  charts: [
+    {
+      title: 'Log rate',
+      description: 'Lines logged per second by level, whether or not their source is shown on the console.',
+      unit: LINES_PER_SECOND,
+      asks: of('log', 'rate', { errors: 'errors', warnings: 'warnings', infos: 'infos', debugs: 'debugs' }),
+    },
+  ],
+};
+
+const monitoring: Row = {
+  title: 'The monitoring itself: what is missing above, and what it costs',
+  charts: [
+    {
+      title: 'Losses',
+      description: 'Per step: lines lost (all, those for which the queue was full, those too long for a datagram), lines in doubt because their connection broke, intervals without lines, frames dropped by the card, points without a place, values that the protocol cannot say.',
+      unit: units.Short,
+      bars: true,
+      asks: of('monitoring', 'growth', {
+        lines_lost: 'lines lost',
+        lines_lost_queue_full: 'queue full',
+        lines_lost_too_long: 'too long',
+        lines_in_doubt: 'lines in doubt',
+        intervals_missed: 'intervals missed',
+        frames_dropped: 'frames dropped',
+        series_refused: 'points refused',
+        values_left_out: 'values left out',
+      }),
+    },
+    {
+      title: 'Lines sent',
+      description: 'Lines that left in a datagram or were acknowledged, per second, and those sent again because a connection broke.',
+      unit: LINES_PER_SECOND,
+      asks: of('monitoring', 'rate', { lines_sent: 'sent', lines_resent: 'sent again' }),
+    },
+    {
+      title: 'Lines waiting',
+      description: 'Lines that wait or are on the way. Climbing: the receiver is away or too slow.',
+      unit: units.Short,
+      asks: of('monitoring', 'last', { lines_waiting: 'waiting' }),
+    },
+    {
+      title: 'Turns of the loop',
+      description: 'How long the monitoring task keeps the core at a time: 99 of 100 turns, and the longest of each interval.',
+      unit: units.Microseconds,
+      asks: of('monitoring', 'max', { turn_p99_us: '99 %', turn_max_us: 'longest' }),
+    },
+  ],
+};
+
+const clock: Row = {
+  title: 'Clock',
+  charts: [
+    {
+      title: 'Clock',
+      description: 'How far the machine\'s real-time clock is ahead of the image\'s, within half a second. It steps when the machine was paused.',
+      unit: units.Milliseconds,
+      signed: true,
+      asks: of('clock', 'last', { rtc_lead_ms: 'lead of the real-time clock' }),
+    },
+    {
+      title: 'Clock mended',
+      description: 'By how much the image\'s wall clock was moved forward since boot, because the machine had been paused.',
+      unit: units.Milliseconds,
+      asks: of('clock', 'last', { advanced_ms: 'moved forward' }),
+    },
+  ],
+};
+
+const telegraf: Row = {
+  title: 'Telegraf',
+  charts: [
+    {
+      title: 'Written',
+      description: 'Points per second that Telegraf has given to the database.',
+      unit: POINTS_PER_SECOND,
+      asks: of('internal_write', 'rate', { metrics_written: 'written' }, { by: ['output'], ofAll: true }),
+    },
+    {
+      title: 'Waiting in Telegraf',
+      description: 'Points that Telegraf holds until the database takes them. At metric_buffer_limit the oldest are dropped.',
+      unit: units.Short,
+      asks: of('internal_write', 'last', { buffer_size: 'waiting' }, { by: ['output'], ofAll: true }),
+    },
+    {
+      title: 'Lost in Telegraf',
+      description: 'Per step: points that Telegraf dropped because its buffer was full, points that the database refused, and input that was not line protocol.',
+      unit: units.Short,
+      bars: true,
+      asks: [
+        ...of('internal_write', 'growth', { metrics_dropped: 'dropped', metrics_rejected: 'refused' }, { by: ['output'], ofAll: true }),
+        ...of('internal_agent', 'growth', { gather_errors: 'not understood' }, { by: [], ofAll: true }),
+      ],
+    },
+  ],
+};
+
+export const rows: Row[] = [now, heap, cpu, network, log, monitoring, clock, telegraf];

@@ -1,0 +1,188 @@
+//! Every question of the dashboards is asked, and must be answered for every image.
+
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tests::measure::report;
+
+use crate::dashboard::{Language, Query, annotations, queries};
+use crate::database::{Asked, RANGE, Series};
+use crate::guest::{Image, Transport};
+use crate::pipeline::Pipeline;
+use crate::server::until;
+use crate::stored::own_until;
+
+/// With images that tell every second.
+const STEP: u64 = 2;
+
+fn seconds_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs()
+}
+
+fn ask(pipeline: &Pipeline, language: Language, query: &Query, vm: &str) -> Vec<Series> {
+    let now = seconds_now();
+    let asked = Asked {
+        vm,
+        from: now - RANGE.as_secs(),
+        to: now,
+        step: STEP,
+    };
+    let text = asked.fill(&query.text);
+    match language {
+        Language::InfluxQl => pipeline.influx.ask(&text),
+        Language::MetricsQl => pipeline.victoria.ask(&text, &asked, query.instant),
+    }
+}
+
+/// The images that have points in an answer.
+fn images(series: &[Series]) -> BTreeSet<String> {
+    let with_points = series.iter().filter(|series| !series.values.is_empty());
+    with_points
+        .filter_map(|series| series.labels.get("vm").cloned())
+        .collect()
+}
+
+/// Asks until all of these images are in the answer; the number of its points.
+fn answered(
+    pipeline: &Pipeline,
+    language: Language,
+    query: &Query,
+    vm: &str,
+    expected: &[&str],
+) -> usize {
+    // Telegraf's own series are of no image.
+    let own = !query.text.contains("$vm");
+    until(
+        &format!("{language:?} {}: {}", query.of, query.text),
+        || {
+            let series = ask(pipeline, language, query, vm);
+            let points = series.iter().map(|series| series.values.len()).sum();
+            let found = images(&series);
+            let right = if own {
+                points > 0
+            } else {
+                found.iter().eq(expected)
+            };
+            if right {
+                Ok(points)
+            } else {
+                Err(format!("{points} points of {found:?}"))
+            }
+        },
+    )
+}
+
+#[test]
+fn every_query_of_every_panel_and_variable_and_annotation_is_answered() {
+    let Some(pipeline) = Pipeline::start() else {
+        return;
+    };
+    // Booted twice, so that there is a mark for the second time; that is in another second than the first.
+    let mut first = Image::boot("alpha", Transport::Udp, pipeline.port, "--interval 500ms");
+    own_until(&pipeline.influx, "alpha", |own| {
+        own.integer("uptime_us") > 1_500_000
+    });
+    first.kill();
+    let _alpha = Image::boot("alpha", Transport::Udp, pipeline.port, "--interval 1s");
+    let _beta = Image::boot("beta", Transport::Tcp, pipeline.port, "--interval 1s");
+
+    let both = ["alpha", "beta"];
+    let mut asked = 0;
+    for language in Language::ALL {
+        let dashboard = language.dashboard();
+        for query in queries(&dashboard) {
+            asked += answered(&pipeline, language, &query, ".+", &both).min(1);
+            // The variable chooses.
+            answered(&pipeline, language, &query, "beta", &["beta"]);
+        }
+        report(&format!(
+            "{language:?}: {} queries of panels",
+            queries(&dashboard).len()
+        ));
+    }
+    assert!(asked > 80, "{asked} queries");
+
+    variables(&pipeline);
+    marks(&pipeline);
+}
+
+fn variables(pipeline: &Pipeline) {
+    let of = |language: Language| {
+        language.dashboard()["templating"]["list"][0]["query"]
+            .as_str()
+            .expect("a query")
+            .to_owned()
+    };
+    let influxql = pipeline.influx.ask(&of(Language::InfluxQl));
+    let rows = influxql.iter().flat_map(|series| &series.values);
+    let names: BTreeSet<&str> = rows.filter_map(|row| row[1].as_str()).collect();
+    assert_eq!(names, BTreeSet::from(["alpha", "beta"]));
+
+    let text = of(Language::MetricsQl);
+    let inner = text
+        .strip_prefix("label_values(")
+        .and_then(|rest| rest.strip_suffix(')'));
+    let (metric, label) = inner
+        .and_then(|inner| inner.split_once(", "))
+        .expect("label_values(metric, label)");
+    let names: BTreeSet<String> = pipeline
+        .victoria
+        .label_values(metric, label)
+        .into_iter()
+        .collect();
+    assert_eq!(
+        names,
+        BTreeSet::from(["alpha".to_owned(), "beta".to_owned()])
+    );
+}
+
+/// Three boots: alpha's two and beta's.
+fn marks(pipeline: &Pipeline) {
+    let expected = [("alpha", 2), ("beta", 1)];
+    let influxql = until("the marks of InfluxDB", || {
+        let queries = annotations(&Language::InfluxQl.dashboard());
+        let series = queries
+            .iter()
+            .flat_map(|query| ask(pipeline, Language::InfluxQl, query, ".+"));
+        // Time, value, image.
+        let marks: Vec<String> = series
+            .flat_map(|series| series.values)
+            .map(|row| row[2].as_str().unwrap_or_default().to_owned())
+            .collect();
+        if marks.len() >= 3 {
+            Ok(marks)
+        } else {
+            Err(format!("{marks:?}"))
+        }
+    });
+    for (vm, boots) in expected {
+        assert_eq!(
+            influxql.iter().filter(|of| *of == vm).count(),
+            boots,
+            "{influxql:?}"
+        );
+    }
+
+    let query = &annotations(&Language::MetricsQl.dashboard())[0];
+    let series = ask(pipeline, Language::MetricsQl, query, ".+");
+    for (vm, boots) in expected {
+        // Grafana puts a mark at each value, the same one once.
+        let values = series
+            .iter()
+            .filter(|series| series.labels["vm"] == vm)
+            .flat_map(|series| &series.values);
+        let times: BTreeSet<&str> = values.filter_map(|value| value[1].as_str()).collect();
+        assert_eq!(times.len(), boots, "{vm}: {times:?}");
+        let now = seconds_now() as f64 * 1000.0;
+        for time in times {
+            let time: f64 = time.parse().expect("a number");
+            assert!(
+                (now - 600_000.0..now + 5_000.0).contains(&time),
+                "{vm} booted at {time}, now is {now}"
+            );
+        }
+    }
+}
