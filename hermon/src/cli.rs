@@ -1,11 +1,13 @@
 //! The command line and the exit codes.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::amount;
 use crate::qemu::{Machine, Memory};
 
 const EXIT_CODES: &str = "\
@@ -14,8 +16,8 @@ Exit codes:
   1    the guest ended with failure
   2    bad arguments
   3    something on this machine is missing or in the way; one line on standard error says what to do
-  130  `run` was ended by Ctrl-C, SIGTERM or SIGHUP, and the guest with it; or `watch` with lines that its output did
-       not take";
+  130  `run` was ended by Ctrl-C, the key q, SIGTERM or SIGHUP, and the guest with it; or `watch` with lines that its
+       output did not take";
 
 /// How the tool ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +65,29 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Task {
-    /// Show the metrics that arrive, in line protocol over UDP and TCP
+    /// Show the metrics that arrive, in line protocol over UDP and TCP: a view on a terminal, else lines
     #[command(after_help = EXIT_CODES)]
     Watch(WatchOptions),
     /// Boot an image under QEMU; show its console and the metrics that it sends
     #[command(after_help = EXIT_CODES)]
     Run(RunOptions),
+}
+
+/// How a session is shown and kept: the same for all subcommands that receive.
+#[derive(Debug, Clone, Args)]
+pub struct DeskOptions {
+    /// Lines without colours instead of the view, also on a terminal
+    #[arg(long)]
+    pub plain: bool,
+    /// Keep the points in this file, and begin with those that it has
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+    /// Remove from the file what is older
+    #[arg(long, value_name = "AGE", default_value = "7d", value_parser = amount::duration)]
+    pub db_age: Duration,
+    /// Remove the oldest from the file when it would be larger
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = amount::size)]
+    pub db_size: u64,
 }
 
 /// Options of `hermon watch`.
@@ -77,9 +96,9 @@ pub struct WatchOptions {
     /// Where to listen, for UDP and TCP; port 0 is any free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8094")]
     pub listen: SocketAddr,
-    /// No colours, also on a terminal
-    #[arg(long)]
-    pub plain: bool,
+    /// How it is shown and kept.
+    #[command(flatten)]
+    pub desk: DeskOptions,
     /// End after so many points
     #[arg(long, value_name = "N")]
     pub points: Option<u64>,
@@ -138,9 +157,9 @@ pub struct RunOptions {
     /// The heap to build the image with
     #[arg(long, value_enum, default_value = "talc", conflicts_with = "image")]
     pub heap: Heap,
-    /// No colours, also on a terminal
-    #[arg(long)]
-    pub plain: bool,
+    /// How it is shown and kept.
+    #[command(flatten)]
+    pub desk: DeskOptions,
     /// The image to boot, as it is
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,

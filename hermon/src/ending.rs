@@ -20,11 +20,13 @@ use std::thread;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Exit;
 use crate::guest::Killer;
+use crate::view::terminal;
 
 /// How long the caller may take to show what has come and to end. More than it needs, and nobody minds waiting for it.
 const ORDERLY: Duration = Duration::from_secs(1);
@@ -48,6 +50,10 @@ pub enum Cause {
     Term,
     /// SIGHUP: the terminal is gone.
     Hup,
+    /// A key of the view.
+    Key,
+    /// The view failed, and has said why.
+    View,
 }
 
 impl Cause {
@@ -66,6 +72,8 @@ impl fmt::Display for Cause {
             Self::CtrlC => "Ctrl-C",
             Self::Term => "SIGTERM",
             Self::Hup => "SIGHUP",
+            Self::Key => "the key q",
+            Self::View => "a failure of the view",
         })
     }
 }
@@ -98,6 +106,11 @@ impl Ending {
                     wake();
                     wait_for_the_end(&mut signals);
                     ending.kill();
+                    if output_takes_more() {
+                        terminal::leave();
+                    } else {
+                        terminal::leave_without_a_word();
+                    }
                     process::exit(Exit::Interrupted.code().into());
                 }
             }
@@ -117,6 +130,13 @@ impl Ending {
         if self.cause().is_some() {
             self.kill();
         }
+    }
+
+    /// Asks for the end as a signal would, for another cause; from any thread, without waiting.
+    pub fn ask(&self, cause: Cause) {
+        self.0.cause.get_or_init(|| cause);
+        // The thread above does all the rest. A process can always signal itself.
+        kill_process(getpid(), Signal::INT).unwrap_or_default();
     }
 
     fn begin(&self, cause: Cause) {
