@@ -1,10 +1,11 @@
-//! Durations and sizes as people write them on a command line.
+//! Durations, sizes and addresses as people write them on a command line.
 
+use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use thiserror::Error;
 
-/// Why a text is no duration or size.
+/// Why a text is none of them.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AmountError {
     /// For durations.
@@ -13,6 +14,9 @@ pub enum AmountError {
     /// For sizes.
     #[error("\"{0}\" is not a size: 64M and 2G are, 8M at least")]
     Size(String),
+    /// For addresses.
+    #[error("\"{0}\" is no address: 8080 (on this machine only) and 10.0.0.1:8080 are")]
+    Address(String),
 }
 
 /// `90s`, `30m`, `12h`, `7d`.
@@ -38,6 +42,19 @@ pub fn size(text: &str) -> Result<u64, AmountError> {
     split(text, &[("M", 1 << 20), ("G", 1 << 30)])
         .filter(|&bytes| bytes >= crate::database::MIN_SIZE)
         .ok_or_else(|| AmountError::Size(text.to_owned()))
+}
+
+/// `10.0.0.1:8080`, or a port of loopback: `8080`.
+///
+/// # Errors
+/// [`AmountError::Address`].
+pub fn address(text: &str) -> Result<SocketAddr, AmountError> {
+    text.parse()
+        .or_else(|_| {
+            text.parse()
+                .map(|port: u16| (Ipv4Addr::LOCALHOST, port).into())
+        })
+        .map_err(|_| AmountError::Address(text.to_owned()))
 }
 
 fn split(text: &str, units: &[(&str, u64)]) -> Option<u64> {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::amount;
+use crate::control::Addresses;
 use crate::qemu::{Machine, Memory};
 
 const EXIT_CODES: &str = "\
@@ -88,6 +89,18 @@ pub struct DeskOptions {
     /// Remove the oldest from the file when it would be larger
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = amount::size)]
     pub db_size: u64,
+    /// Serve a page with live charts, switches and the heap profile here; port 0 is any free one
+    #[arg(
+        long,
+        value_name = "[ADDRESS:]PORT",
+        num_args = 0..=1,
+        default_missing_value = "127.0.0.1:8080",
+        value_parser = amount::address
+    )]
+    pub web: Option<SocketAddr>,
+    /// Show this heap profile on the page: folded stacks, or a document of speedscope
+    #[arg(long, value_name = "FILE", requires = "web")]
+    pub profile: Option<PathBuf>,
 }
 
 /// Options of `hermon watch`.
@@ -99,6 +112,18 @@ pub struct WatchOptions {
     /// How it is shown and kept.
     #[command(flatten)]
     pub desk: DeskOptions,
+    /// Where the image's control port is, for the switches on the page; for several images, each by its tag vm
+    #[arg(long, value_name = "ADDRESS:PORT[,VM=ADDRESS:PORT]", requires = "web")]
+    pub control: Option<Addresses>,
+    /// The token that the control port wants
+    #[arg(
+        long,
+        value_name = "SECRET",
+        requires = "control",
+        env = "HERMON_TOKEN",
+        hide_env_values = true
+    )]
+    pub token: Option<String>,
     /// End after so many points
     #[arg(long, value_name = "N")]
     pub points: Option<u64>,
@@ -207,6 +232,20 @@ mod tests {
     fn transports_exclude_each_other_and_so_do_image_and_heap() {
         assert!(run_options("hermon run --udp --tcp").is_err());
         assert!(run_options("hermon run --image a --heap talc").is_err());
+    }
+
+    #[test]
+    fn a_page_is_on_loopback_unless_an_address_is_given() {
+        for (line, address) in [
+            ("hermon run --web", "127.0.0.1:8080"),
+            ("hermon run --web 0", "127.0.0.1:0"),
+            ("hermon run --web 9000 -- --vm a", "127.0.0.1:9000"),
+            ("hermon run --web 0.0.0.0:80", "0.0.0.0:80"),
+        ] {
+            let web = run_options(line).unwrap().desk.web;
+            assert_eq!(web, Some(address.parse().unwrap()), "{line}");
+        }
+        assert!(run_options("hermon run --profile a").is_err());
     }
 
     #[test]

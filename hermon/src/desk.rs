@@ -8,7 +8,9 @@
 use core::fmt;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 use std::io::{self, IsTerminal, Stdout};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -19,14 +21,19 @@ use crate::database::{Database, DatabaseError, Keep};
 use crate::dropped;
 use crate::ending::Ending;
 use crate::live::Live;
+use crate::profile::{ProfileError, ProfileFile, ProfileSource};
 use crate::receive::Arrival;
 use crate::show::{Origin, Show};
 use crate::tally::Tally;
 use crate::view::draw::Around;
 use crate::view::{self, View};
+use crate::web::{self, Controls, WebError};
 
 /// Lines of the console that are printed when the view is left: enough to see why a guest ended.
 const LAST_WORDS: usize = 40;
+
+/// How long the file may take to be closed: what is queued for it is written before the end.
+const CLOSE: Duration = Duration::from_secs(10);
 
 /// Why there is nothing to show things with.
 #[derive(Debug, Error)]
@@ -34,6 +41,12 @@ pub enum DeskError {
     /// The file for the points.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The page.
+    #[error(transparent)]
+    Web(#[from] WebError),
+    /// The profile for the page.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     /// The terminal cannot be taken over.
     #[error("cannot draw on this terminal: {0}: use --plain")]
     View(io::Error),
@@ -49,6 +62,7 @@ pub struct Desk {
     face: Face,
     /// Whenever anything else than lines is wanted.
     live: Option<Arc<Live>>,
+    page: Option<SocketAddr>,
     /// What the lines have shown; with the view, `live` counts.
     tally: Tally,
     lost: Option<(SocketAddr, Arc<AtomicU64>)>,
@@ -59,7 +73,12 @@ impl Desk {
     ///
     /// # Errors
     /// [`DeskError`].
-    pub fn open(options: &DeskOptions, title: &str, ending: &Ending) -> Result<Self, DeskError> {
+    pub fn open(
+        options: &DeskOptions,
+        title: &str,
+        controls: Controls,
+        ending: &Ending,
+    ) -> Result<Self, DeskError> {
         let drawn = !options.plain && view::is_possible();
         let database = match &options.db {
             Some(path) => Some(Database::open(
@@ -71,15 +90,25 @@ impl Desk {
             )?),
             None => None,
         };
-        let live = if drawn || database.is_some() {
+        if database.is_some() {
+            ending.allow(CLOSE);
+        }
+        let live = if drawn || database.is_some() || options.web.is_some() {
             Some(Arc::new(Live::new(database)?))
         } else {
             None
+        };
+        let page = match (options.web, &live) {
+            (Some(address), Some(live)) => {
+                Some(page(address, options.profile.clone(), live, controls)?)
+            }
+            _ => None,
         };
         let face = match &live {
             Some(live) if drawn => {
                 let around = Around {
                     title: title.to_owned(),
+                    page: page.map(|page| format!("http://{page}")),
                     ..Around::default()
                 };
                 let view = View::start(Arc::clone(live), ending.clone(), around);
@@ -90,9 +119,26 @@ impl Desk {
         Ok(Self {
             face,
             live,
+            page,
             tally: Tally::default(),
             lost: None,
         })
+    }
+
+    /// Says where the page is, if there is one, and who can open it.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn say_page(&mut self) -> io::Result<()> {
+        let Some(page) = self.page else {
+            return Ok(());
+        };
+        self.line(Origin::Hermon, format_args!("the page is at http://{page}"))?;
+        if !page.ip().is_loopback() {
+            let open = "everybody who can reach this address can see the page and use its switches";
+            self.line(Origin::Hermon, open)?;
+        }
+        Ok(())
     }
 
     /// Whose losses are told: those of the port with this address, and with this count of lines.
@@ -166,7 +212,7 @@ impl Desk {
         closed
     }
 
-    /// Shows what arrived and what was lost.
+    /// Closes the file, and shows what arrived and what was lost.
     ///
     /// # Errors
     /// The output's.
@@ -174,6 +220,9 @@ impl Desk {
         if let Some((address, lost)) = &self.lost {
             self.tally.lost = lost.load(Ordering::Relaxed);
             self.tally.dropped = dropped::datagrams(*address).unwrap_or(0);
+        }
+        if let Some(live) = &self.live {
+            live.close();
         }
         let mut text = self.tally.to_string();
         for (count, what) in self.live.iter().flat_map(|live| live.unkept()) {
@@ -184,6 +233,19 @@ impl Desk {
         }
         self.line(Origin::Hermon, text)
     }
+}
+
+fn page(
+    address: SocketAddr,
+    profile: Option<PathBuf>,
+    live: &Arc<Live>,
+    controls: Controls,
+) -> Result<SocketAddr, DeskError> {
+    let profile = match profile {
+        Some(path) => Some(Box::new(ProfileFile::open(path)?) as Box<dyn ProfileSource>),
+        None => None,
+    };
+    Ok(web::serve(address, Arc::clone(live), controls, profile)?)
 }
 
 /// Whether to colour: on a terminal, unless `--plain` or the variable `NO_COLOR` says otherwise (no-color.org).

@@ -85,6 +85,8 @@ pub struct Ending(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     cause: OnceLock<Cause>,
+    /// How long the caller may take, if not [`ORDERLY`].
+    allowed: OnceLock<Duration>,
     guest: Mutex<Option<Killer>>,
 }
 
@@ -104,7 +106,8 @@ impl Ending {
                     // (1)
                     ending.begin(Cause::of(signal));
                     wake();
-                    wait_for_the_end(&mut signals);
+                    let allowed = ending.0.allowed.get().copied().unwrap_or(ORDERLY);
+                    wait_for_the_end(&mut signals, allowed);
                     ending.kill();
                     if output_takes_more() {
                         terminal::leave();
@@ -116,6 +119,11 @@ impl Ending {
             }
         })?;
         Ok(ending)
+    }
+
+    /// The caller may take so long to end in order: it has something to put away. Only the first word counts.
+    pub fn allow(&self, long: Duration) {
+        self.0.allowed.get_or_init(|| long);
     }
 
     /// What asked for the end, if anything has.
@@ -153,7 +161,7 @@ impl Ending {
 }
 
 /// Returns if the process must be ended by force. As a rule it ends meanwhile (2).
-fn wait_for_the_end(signals: &mut Signals) {
+fn wait_for_the_end(signals: &mut Signals, allowed: Duration) {
     let began = Instant::now();
     let mut taken = began;
     loop {
@@ -163,18 +171,18 @@ fn wait_for_the_end(signals: &mut Signals) {
             taken = now;
         }
         let again = signals.pending().count() > 0;
-        if by_force(now - began, now - taken, again) {
+        if by_force(now - began, now - taken, again, allowed) {
             return;
         }
     }
 }
 
 /// Whether to end by force: so long after the first signal, so long after the output last took something, and with
-/// another signal or none since the last look.
-fn by_force(since_signal: Duration, since_taken: Duration, again: bool) -> bool {
+/// another signal or none since the last look, if the end may take so long.
+fn by_force(since_signal: Duration, since_taken: Duration, again: bool, allowed: Duration) -> bool {
     (again && since_signal > SAME) // (3)
         || since_taken >= BLOCKED // (4)
-        || since_signal >= ORDERLY // (5)
+        || since_signal >= allowed // (5)
 }
 
 /// Whether a write to standard output would go on at once, be it with an error.
@@ -197,17 +205,17 @@ mod tests {
 
     #[test]
     fn a_second_signal_ends_at_once_unless_it_is_the_first_ones_echo() {
-        assert!(!by_force(SAME, Duration::ZERO, true));
-        assert!(by_force(SAME + MS, Duration::ZERO, true));
-        assert!(!by_force(SAME + MS, Duration::ZERO, false));
+        assert!(!by_force(SAME, Duration::ZERO, true, ORDERLY));
+        assert!(by_force(SAME + MS, Duration::ZERO, true, ORDERLY));
+        assert!(!by_force(SAME + MS, Duration::ZERO, false, ORDERLY));
     }
 
     #[test]
     fn a_blocked_output_and_a_late_end_are_not_waited_for() {
-        assert!(!by_force(BLOCKED, BLOCKED - MS, false));
-        assert!(by_force(BLOCKED, BLOCKED, false));
-        assert!(!by_force(ORDERLY - MS, Duration::ZERO, false));
-        assert!(by_force(ORDERLY, Duration::ZERO, false));
+        assert!(!by_force(BLOCKED, BLOCKED - MS, false, ORDERLY));
+        assert!(by_force(BLOCKED, BLOCKED, false, ORDERLY));
+        assert!(!by_force(ORDERLY - MS, Duration::ZERO, false, ORDERLY));
+        assert!(by_force(ORDERLY, Duration::ZERO, false, ORDERLY));
     }
 
     #[test]

@@ -24,6 +24,9 @@
 //! | [`format`](mod@format) | numbers for people |
 //! | [`show`] | lines in a terminal |
 //! | [`view`] | the terminal view |
+//! | [`web`] | the page: live charts, switches, log levels, the heap profile |
+//! | [`control`] | the image's control port, asked |
+//! | [`profile`] | a heap profile as a tree of frames, from whoever supplies one |
 //! | [`desk`] | where all that a session hears comes together |
 //! | [`amount`], [`clock`] | durations and sizes of the command line; the wall clock |
 //! | [`watch`], [`run`] | the subcommands |
@@ -35,6 +38,7 @@ pub mod append;
 pub mod application;
 pub mod cli;
 pub mod clock;
+pub mod control;
 pub mod database;
 pub mod desk;
 pub mod dropped;
@@ -48,6 +52,7 @@ pub mod offspring;
 pub mod point;
 pub mod ports;
 pub mod probe;
+pub mod profile;
 pub mod qemu;
 pub mod receive;
 pub mod recorder;
@@ -59,3 +64,4 @@ pub mod tally;
 pub mod tsc;
 pub mod view;
 pub mod watch;
+pub mod web;

@@ -60,7 +60,7 @@ struct Watched {
 pub struct Live {
     inside: Mutex<Inside>,
     watched: OnceLock<Watched>,
-    recorder: Option<Recorder>,
+    recorder: Mutex<Option<Recorder>>,
     recorded: Option<Arc<Progress>>,
 }
 
@@ -88,7 +88,7 @@ impl Live {
             }),
             watched: OnceLock::new(),
             recorded: recorder.as_ref().map(Recorder::progress),
-            recorder,
+            recorder: Mutex::new(recorder),
         })
     }
 
@@ -107,7 +107,7 @@ impl Live {
             inside.tally.points += 1;
             inside.store.take(point, now);
             drop(inside);
-            if let Some(recorder) = &self.recorder {
+            if let Some(recorder) = &*self.recorder() {
                 recorder.record(Record {
                     arrived: now,
                     line: line.clone(),
@@ -166,6 +166,17 @@ impl Live {
     /// Why the file does not take more, if so.
     pub fn fault(&self) -> Option<String> {
         self.recorded.as_ref()?.fault()
+    }
+
+    /// Writes what the file has not taken yet and closes it. What arrives later is not kept.
+    pub fn close(&self) {
+        let recorder = self.recorder().take();
+        drop(recorder);
+    }
+
+    fn recorder(&self) -> MutexGuard<'_, Option<Recorder>> {
+        // Nothing under the lock can leave it half done.
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {

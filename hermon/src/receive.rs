@@ -22,9 +22,9 @@ use crate::split::{Piece, Splitter};
 /// Connections at a time. A network of unikernels has one each; the threads' memory is the bound's reason.
 pub const MAX_CONNECTIONS: usize = 64;
 
-/// Lines that wait to be shown: all that an image with 1,000 series sends at once. With [`crate::split::MAX_LINE`] each
-/// that is 64 MiB at worst, with usual ones 256 KiB.
-pub const MAX_WAITING: usize = 1_024;
+/// Lines that wait to be shown: some bursts of an image with 1,000 series, while the view looks at its 10,000 fields. Usual
+/// lines take 1 MiB; if all were as long as [`crate::split::MAX_LINE`], 256 MiB.
+pub const MAX_WAITING: usize = 4_096;
 
 /// What the system is asked to keep of datagrams until they are read, in bytes. It gives less where its limit
 /// (`net.core.rmem_max`) is lower.

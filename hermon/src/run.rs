@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::application;
 use crate::cli::{AccelChoice, Exit, Heap, RunOptions};
+use crate::control::Addresses;
 use crate::desk::{Desk, DeskError};
 use crate::ending::Ending;
 use crate::guest::{self, Ended, Guest, Said, StartError};
@@ -22,6 +23,7 @@ use crate::qemu::{Accel, Forward, Net, Nic, Vm};
 use crate::receive::{Arrival, BindError, MAX_WAITING, Port};
 use crate::show::Origin;
 use crate::tsc;
+use crate::web::Controls;
 
 /// How long it must have been quiet after the guest's end before nothing more is expected. What it sent last is on its
 /// way through the loopback interface, and so is a Ctrl-C that ended QEMU first.
@@ -189,7 +191,8 @@ fn session(
         Some(port) => format!("{}, metrics at {}", image.display(), port.address()),
         None => image.display().to_string(),
     };
-    let mut desk = Desk::open(&options.desk, &title, ending)?;
+    let mut desk = Desk::open(&options.desk, &title, controls(options, &forwards), ending)?;
+    desk.say_page()?;
     let mut arguments = options.arguments.clone();
     let received = metrics.is_some();
     if let Some(port) = metrics {
@@ -263,6 +266,20 @@ fn session(
     } else {
         Exit::Guest
     })
+}
+
+/// The guest's control port, if one leads to it.
+fn controls(options: &RunOptions, forwards: &[Forward]) -> Controls {
+    let any = forwards
+        .iter()
+        .find(|forward| forward.host == options.control_port)
+        .map(|forward| (Ipv4Addr::LOCALHOST, forward.host).into());
+    let addresses = Addresses {
+        any,
+        ..Addresses::default()
+    };
+    let token = application::value_of(&options.arguments, "--token").map(str::to_owned);
+    Controls::at(&addresses, token.as_ref())
 }
 
 /// What was heard of the guest and of QEMU, as far as it tells whether a guest ran.

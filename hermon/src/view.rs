@@ -38,6 +38,9 @@ const TURN: Duration = Duration::from_millis(50);
 /// How often new values are shown. More often, numbers cannot be read.
 const FRESH: Duration = Duration::from_millis(250);
 
+/// Looking at very many fields takes long, and the receiver waits meanwhile: at most one part in so many of the time.
+const SHARE: u32 = 20;
+
 /// Over how many of those the points per second are taken.
 const OVER: usize = 20;
 
@@ -144,10 +147,11 @@ fn show(
     let mut snapshot = Snapshot::default();
     let mut counted: VecDeque<(Instant, u64)> = VecDeque::new();
     let mut looked: Option<Instant> = None;
+    let mut every = FRESH;
     let mut changed = true;
     while !stop.load(Ordering::SeqCst) {
         let now = Instant::now();
-        if looked.is_none_or(|before| now - before >= FRESH) {
+        if looked.is_none_or(|before| now - before >= every) {
             looked = Some(now);
             around.losses = live.losses();
             around.fault = live.fault();
@@ -160,6 +164,7 @@ fn show(
                     let new = (snapshot.said_ever - before) as usize;
                     state.console_back = (state.console_back + new).min(snapshot.said.len());
                 }
+                every = FRESH.max(now.elapsed() * SHARE);
                 around.per_second = per_second(&mut counted, now, snapshot.points);
             }
             changed = true;

@@ -10,6 +10,7 @@ use crate::desk::{Desk, DeskError};
 use crate::ending::Ending;
 use crate::receive::{Arrival, BindError, MAX_WAITING, Port};
 use crate::show::Origin;
+use crate::web::Controls;
 
 /// Why nothing can be watched.
 #[derive(Debug, Error)]
@@ -39,7 +40,7 @@ impl From<Arrival> for Event {
     }
 }
 
-/// Shows what arrives until Ctrl-C, SIGTERM or SIGHUP, or until as many points as asked for have come; then what arrived and what was lost.
+/// Shows what arrives, in a view on a terminal and else as lines, until Ctrl-C, SIGTERM or SIGHUP, or until as many points as asked for have come; then what arrived and what was lost.
 ///
 /// # Errors
 /// [`WatchError`].
@@ -52,11 +53,18 @@ pub fn watch(options: &WatchOptions) -> Result<Exit, WatchError> {
         move || drop(to.try_send(Event::Interrupted))
     })
     .map_err(WatchError::Signals)?;
-    let mut desk = Desk::open(&options.desk, &port.address().to_string(), &ending)?;
+    let controls = options
+        .control
+        .as_ref()
+        .map(|addresses| Controls::at(addresses, options.token.as_ref()))
+        .unwrap_or_default();
+    let title = port.address().to_string();
+    let mut desk = Desk::open(&options.desk, &title, controls, &ending)?;
     desk.line(
         Origin::Hermon,
         format_args!("listening on {} for udp and tcp", port.address()),
     )?;
+    desk.say_page()?;
     let address = port.address();
     desk.watches(address, port.start(to));
 

@@ -2,7 +2,8 @@
 
 mod common;
 
-use std::net::{SocketAddr, UdpSocket};
+use core::net::SocketAddr;
+use std::net::UdpSocket;
 
 use common::pty::Pty;
 use common::send;

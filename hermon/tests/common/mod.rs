@@ -5,6 +5,8 @@
     reason = "each test file is a program of its own and uses some of what is here"
 )]
 
+pub mod browser;
+pub mod image;
 pub mod pty;
 
 use core::time::Duration;
