@@ -353,21 +353,15 @@ fn pages_beyond_the_limit_are_refused_and_a_closed_one_makes_room() {
 fn pictures_for_the_readme() {
     let page = std::env::var("PAGE").expect("PAGE=http://…");
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
-    for (name, dark, size, hash) in [
+    for (name, dark, size, place) in [
         ("page-light", false, (1280, 1000), "scrollTo(0, 0)"),
         ("page-dark", true, (1280, 1000), "scrollTo(0, 0)"),
         ("page-phone", true, (390, 844), "scrollTo(0, 0)"),
-        (
-            "page-profile",
-            false,
-            (1280, 700),
-            "document.getElementById('profile').scrollIntoView({block: 'end'})",
-        ),
     ] {
         let mut browser = Browser::open(&page, size).expect("a browser");
         browser.dark(dark);
-        browser.wait_for("Number(document.querySelector('[data-field=\"memory live_bytes\"] canvas')?.dataset.points) >= 30");
-        browser.value(hash);
+        browser.wait_for("Number(document.querySelector('article canvas')?.dataset.points) >= 30");
+        browser.value(place);
         browser.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))");
         fs::write(format!("{folder}/{name}.png"), browser.picture()).unwrap();
     }

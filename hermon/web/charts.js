@@ -4,11 +4,12 @@
 
 const TIME = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1 };
 
-// Three significant digits, or all of a whole number.
+// All digits of a whole number; else as many as can be read.
 function plain(number) {
   if (!Number.isFinite(number)) return String(number);
-  if (Number.isInteger(number) && Math.abs(number) < 1e15) return number.toLocaleString("en");
-  return number.toLocaleString("en", { maximumSignificantDigits: Math.abs(number) < 1000 ? 3 : 15, maximumFractionDigits: 0, roundingPriority: "morePrecision" });
+  if (Number.isInteger(number)) return number.toLocaleString("en");
+  const size = Math.abs(number);
+  return number.toLocaleString("en", size < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: size < 1000 ? 1 : 0 });
 }
 
 // A number with its unit, as the terminal view writes it.
@@ -61,16 +62,22 @@ function toPoints(samples, counts) {
   return points;
 }
 
-// Round numbers from least to most, at most about `count`; of bytes in powers of two.
+// Round numbers from least to most: the finest that are at most `count`, and at least two. Of bytes in powers of two.
 function ticks(least, most, count, unit) {
-  const raw = (most - least) / count;
-  if (!(raw > 0)) return [least];
-  const base = unit === "bytes" ? 2 : 10;
-  let step = base ** Math.floor(Math.log(raw) / Math.log(base));
-  for (const times of base === 10 ? [2, 5, 10] : [2, 4]) if (step < raw) step = times * base ** Math.floor(Math.log(raw) / Math.log(base));
-  const all = [];
-  for (let at = Math.ceil(least / step) * step; at <= most + step / 1e6; at += step) all.push(Math.abs(at) < step / 1e6 ? 0 : at);
-  return all;
+  const range = most - least;
+  // So near to each other that a double can hardly tell them apart, or infinitely far.
+  if (!(range > 1e-12 * Math.max(Math.abs(least), Math.abs(most))) || !Number.isFinite(range)) return [least];
+  const base = unit === "bytes" ? 2 : 10, times = base === 2 ? [1] : [5, 2, 1];
+  let all = [];
+  for (let power = Math.floor(Math.log(range) / Math.log(base)) + 1; ; power -= 1) {
+    for (const by of times) {
+      const step = by * base ** power, next = [];
+      for (let at = Math.ceil(least / step - 1e-9); at * step <= most + step * 1e-9; at += 1) next.push(at * step + 0);
+      if (next.length > count && all.length >= 2) return all;
+      all = next;
+      if (all.length > 4 * count) return all;
+    }
+  }
 }
 
 class Chart {
@@ -115,7 +122,7 @@ class Chart {
     // A rate, and what comes near to zero, is shown from zero: else small changes look like large ones.
     if (this.counts || (least > 0 && least < most / 2)) least = Math.min(least, 0);
     if (most === least) { most += Math.abs(most) / 10 || 1; if (!this.counts && least !== 0) least -= Math.abs(least) / 10; }
-    const high = ticks(least, most, Math.max(2, Math.floor(height / 36)), this.unit);
+    const high = ticks(least, most, Math.max(3, Math.floor(height / 30)), this.unit);
     const left = Math.max(...high.map((value) => pen.measureText(this.text(value)).width)) + 8;
     const [right, top, bottom] = [width - 6, 6, height - 16];
     const x = (time) => left + (time - this.from) / (this.to - this.from || 1) * (right - left);

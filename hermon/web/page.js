@@ -5,7 +5,7 @@ const byId = (id) => document.getElementById(id);
 // Samples of a field that are kept here; the server keeps 300.
 const MAX_SAMPLES = 600;
 
-const page = { vm: new URLSearchParams(location.search).get("vm"), series: new Map(), held: false, changed: false, visible: new Set(), points: null };
+const page = { vm: new URLSearchParams(location.search).get("vm"), series: new Map(), held: false, changed: false, visible: new Set(), counted: [] };
 
 function element(name, text, attributes = {}) {
   const made = document.createElement(name);
@@ -26,10 +26,12 @@ function follow() {
 }
 
 function status({ machines, points, losses, fault }) {
-  const now = performance.now(), before = page.points;
-  page.points = { points, now };
-  const rate = before ? Math.max(0, Math.round((points - before.points) * 1000 / (now - before.now))) : 0;
-  byId("count").textContent = `${plain(points)} points, ${plain(rate)}/s`;
+  // The mean over the last ten seconds, once there are some.
+  page.counted.push({ points, now: performance.now() });
+  if (page.counted.length > 10) page.counted.shift();
+  const first = page.counted[0], last = page.counted[page.counted.length - 1];
+  const rate = page.counted.length > 1 ? `, ${plain(Math.max(0, Math.round((last.points - first.points) * 1000 / (last.now - first.now))))}/s` : "";
+  byId("count").textContent = `${plain(points)} points${rate}`;
   const lost = losses.map(([count, what]) => `${plain(count)} ${what}`).concat(fault ? [fault] : []);
   byId("losses").textContent = lost.join(", ");
   byId("losses").hidden = !lost.length;
@@ -129,9 +131,13 @@ function draw() {
   page.changed = false;
   const words = byId("filter").value.toLowerCase().split(/\s+/), lossesOnly = byId("only-losses").checked;
   // By the machine's clock: its newest sample is the right edge.
-  let to = -Infinity;
-  for (const { samples } of allFields()) if (samples.length) to = Math.max(to, samples[samples.length - 1][0]);
-  const from = to - 1000 * Number(byId("window").value);
+  let [to, oldest] = [-Infinity, Infinity];
+  for (const { samples } of allFields()) {
+    if (!samples.length) continue;
+    to = Math.max(to, samples[samples.length - 1][0]);
+    oldest = Math.min(oldest, samples[0][0]);
+  }
+  const from = Math.max(oldest, to - 1000 * Number(byId("window").value));
   for (const { source, tags, fields, section } of page.series.values()) {
     let any = false;
     for (const field of fields) {
@@ -249,6 +255,7 @@ async function askProfile() {
 const flame = new Flame(byId("flame"), byId("profile-note"));
 byId("tools").addEventListener("input", () => { page.changed = true; });
 byId("tools").addEventListener("submit", (event) => event.preventDefault());
+byId("again").addEventListener("click", askProfile);
 byId("hold").addEventListener("click", () => {
   page.held = !page.held;
   page.changed = true;

@@ -1,8 +1,9 @@
 //! The control port of an image that is not there: it keeps states and levels and answers as an image does.
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
