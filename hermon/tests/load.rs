@@ -3,9 +3,10 @@
 mod common;
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::io::{BufWriter, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::pty::Pty;
 use tempfile::TempDir;
