@@ -314,10 +314,10 @@ mod tests {
         let mut database = open(&path).unwrap();
         let line = format!("memory,vm=hermit {}v=1i", "field=123456789i,".repeat(10));
         let mut largest = 0;
-        // Five times what fits.
-        let batches = 5 * MIN_SIZE / 1_000 / line.len() as u64;
+        // Half as much again as the size, four times what is kept.
+        let batches = 3 * MIN_SIZE / 2 / 2_500 / line.len() as u64;
         for batch in 0..batches as i64 {
-            let records = vec![record(batch / 10, &line); 1_000];
+            let records = vec![record(batch / 10, &line); 2_500];
             database
                 .append(&records, UnixMicros(batch * 100_000))
                 .unwrap();

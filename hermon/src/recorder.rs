@@ -17,8 +17,12 @@ use crate::database::{Database, Record};
 /// Lines that wait for the disk: three seconds at 10,000 a second.
 const MAX_QUEUED: usize = 32_768;
 
-/// The most in one transaction.
-const MAX_BATCH: usize = 16_384;
+/// The longest line that the file keeps, in bytes: 128 MiB of queue at worst, 6 MiB of usual lines. Longer ones are counted
+/// as not stored; points of this product are some hundred bytes.
+const MAX_LINE: usize = 4_096;
+
+/// Bytes of lines in one transaction, so that the file grows by little until the oldest are removed.
+const MAX_BATCH: usize = 512 * 1024;
 
 /// How often the file is written to. A crash of this host costs so much.
 const EVERY: Duration = Duration::from_secs(1);
@@ -73,11 +77,12 @@ impl Recorder {
 
     /// Queues a line. Never waits: what does not fit is counted as not stored.
     pub fn record(&self, record: Record) {
-        if self
-            .to
-            .as_ref()
-            .is_none_or(|to| to.try_send(record).is_err())
-        {
+        let queued = record.line.len() <= MAX_LINE
+            && self
+                .to
+                .as_ref()
+                .is_some_and(|to| to.try_send(record).is_ok());
+        if !queued {
             self.progress.unstored.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -102,10 +107,14 @@ fn write_all(mut database: Database, from: &Receiver<Record>, progress: &Progres
     while open {
         let Ok(first) = from.recv() else { return };
         let until = Instant::now() + EVERY;
+        let mut bytes = first.line.len();
         let mut batch = vec![first];
-        while batch.len() < MAX_BATCH {
+        while bytes < MAX_BATCH {
             match from.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(record) => batch.push(record),
+                Ok(record) => {
+                    bytes += record.line.len();
+                    batch.push(record);
+                }
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => {
                     open = false;
