@@ -2,6 +2,8 @@
 # Finds or installs what building and booting the image needs, and writes what it found to target/setup.env.
 # With nothing to do it says nothing. Exit codes: 0 all is there, 3 something is missing; one line says what to do.
 #
+# usage: scripts/setup.sh [--tests]      (--tests: also the browser for the tests of the page, if it can be had)
+#
 # RUSTUP_AUTO_INSTALL=0  download no toolchain with rustup
 # QEMU=PROGRAM           use this QEMU and install none
 set -euo pipefail
@@ -158,4 +160,15 @@ if [[ ! -e target/setup.env || $found != "$(<target/setup.env)" ]]; then
     say "the guest's compiler is $guest_rustc ($("$guest_rustc" --version)), QEMU is $qemu"
     printf '%s\n' "$found" >target/setup.env.new
     mv target/setup.env.new target/setup.env
+fi
+
+# Without it the tests of the page say SKIPPED; so it is no reason to fail.
+browser() { have chromium || have chromium-browser || have google-chrome; }
+if [[ ${1:-} == --tests ]] && ! browser; then
+    if debian && ((EUID == 0)); then
+        refresh
+        apt_install chromium fonts-dejavu-core || say "apt-get cannot install chromium, the page is not tested"
+    else
+        say "there is no chromium: install it to have the page tested"
+    fi
 fi

@@ -19,7 +19,7 @@ step() {
 }
 skip() { summary+=("SKIPPED  $1: $2"); }
 
-step "setup" scripts/setup.sh
+step "setup" scripts/setup.sh --tests
 step "host tests" cargo test "$@"
 for features in talc linked-list; do
     step "monitoring with $features" cargo test -p monitoring --features "$features" "$@"

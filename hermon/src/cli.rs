@@ -1,11 +1,14 @@
 //! The command line and the exit codes.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::amount;
+use crate::control::Addresses;
 use crate::qemu::{Machine, Memory};
 
 const EXIT_CODES: &str = "\
@@ -14,8 +17,8 @@ Exit codes:
   1    the guest ended with failure
   2    bad arguments
   3    something on this machine is missing or in the way; one line on standard error says what to do
-  130  `run` was ended by Ctrl-C, SIGTERM or SIGHUP, and the guest with it; or `watch` with lines that its output did
-       not take";
+  130  `run` was ended by Ctrl-C, the key q, SIGTERM or SIGHUP, and the guest with it; or `watch` with lines that its
+       output did not take";
 
 /// How the tool ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +66,41 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Task {
-    /// Show the metrics that arrive, in line protocol over UDP and TCP
+    /// Show the metrics that arrive, in line protocol over UDP and TCP: a view on a terminal, else lines
     #[command(after_help = EXIT_CODES)]
     Watch(WatchOptions),
     /// Boot an image under QEMU; show its console and the metrics that it sends
     #[command(after_help = EXIT_CODES)]
     Run(RunOptions),
+}
+
+/// How a session is shown and kept: the same for all subcommands that receive.
+#[derive(Debug, Clone, Args)]
+pub struct DeskOptions {
+    /// Lines without colours instead of the view, also on a terminal
+    #[arg(long)]
+    pub plain: bool,
+    /// Keep the points in this file, and begin with those that it has
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+    /// Remove from the file what is older
+    #[arg(long, value_name = "AGE", default_value = "7d", value_parser = amount::duration)]
+    pub db_age: Duration,
+    /// Remove the oldest from the file when it would be larger
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = amount::size)]
+    pub db_size: u64,
+    /// Serve a page with live charts, switches and the heap profile here; port 0 is any free one
+    #[arg(
+        long,
+        value_name = "[ADDRESS:]PORT",
+        num_args = 0..=1,
+        default_missing_value = "127.0.0.1:8080",
+        value_parser = amount::address
+    )]
+    pub web: Option<SocketAddr>,
+    /// Show this heap profile on the page: folded stacks, or a document of speedscope
+    #[arg(long, value_name = "FILE", requires = "web")]
+    pub profile: Option<PathBuf>,
 }
 
 /// Options of `hermon watch`.
@@ -77,9 +109,21 @@ pub struct WatchOptions {
     /// Where to listen, for UDP and TCP; port 0 is any free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8094")]
     pub listen: SocketAddr,
-    /// No colours, also on a terminal
-    #[arg(long)]
-    pub plain: bool,
+    /// How it is shown and kept.
+    #[command(flatten)]
+    pub desk: DeskOptions,
+    /// Where the image's control port is, for the switches on the page; for several images, each by its tag vm
+    #[arg(long, value_name = "ADDRESS:PORT[,VM=ADDRESS:PORT]", requires = "web")]
+    pub control: Option<Addresses>,
+    /// The token that the control port wants
+    #[arg(
+        long,
+        value_name = "SECRET",
+        requires = "control",
+        env = "HERMON_TOKEN",
+        hide_env_values = true
+    )]
+    pub token: Option<String>,
     /// End after so many points
     #[arg(long, value_name = "N")]
     pub points: Option<u64>,
@@ -138,9 +182,9 @@ pub struct RunOptions {
     /// The heap to build the image with
     #[arg(long, value_enum, default_value = "talc", conflicts_with = "image")]
     pub heap: Heap,
-    /// No colours, also on a terminal
-    #[arg(long)]
-    pub plain: bool,
+    /// How it is shown and kept.
+    #[command(flatten)]
+    pub desk: DeskOptions,
     /// The image to boot, as it is
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
@@ -188,6 +232,20 @@ mod tests {
     fn transports_exclude_each_other_and_so_do_image_and_heap() {
         assert!(run_options("hermon run --udp --tcp").is_err());
         assert!(run_options("hermon run --image a --heap talc").is_err());
+    }
+
+    #[test]
+    fn a_page_is_on_loopback_unless_an_address_is_given() {
+        for (line, address) in [
+            ("hermon run --web", "127.0.0.1:8080"),
+            ("hermon run --web 0", "127.0.0.1:0"),
+            ("hermon run --web 9000 -- --vm a", "127.0.0.1:9000"),
+            ("hermon run --web 0.0.0.0:80", "0.0.0.0:80"),
+        ] {
+            let web = run_options(line).unwrap().desk.web;
+            assert_eq!(web, Some(address.parse().unwrap()), "{line}");
+        }
+        assert!(run_options("hermon run --profile a").is_err());
     }
 
     #[test]

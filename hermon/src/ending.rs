@@ -20,11 +20,13 @@ use std::thread;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Exit;
 use crate::guest::Killer;
+use crate::view::terminal;
 
 /// How long the caller may take to show what has come and to end. More than it needs, and nobody minds waiting for it.
 const ORDERLY: Duration = Duration::from_secs(1);
@@ -48,6 +50,10 @@ pub enum Cause {
     Term,
     /// SIGHUP: the terminal is gone.
     Hup,
+    /// A key of the view.
+    Key,
+    /// The view failed, and has said why.
+    View,
 }
 
 impl Cause {
@@ -66,6 +72,8 @@ impl fmt::Display for Cause {
             Self::CtrlC => "Ctrl-C",
             Self::Term => "SIGTERM",
             Self::Hup => "SIGHUP",
+            Self::Key => "the key q",
+            Self::View => "a failure of the view",
         })
     }
 }
@@ -77,6 +85,8 @@ pub struct Ending(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     cause: OnceLock<Cause>,
+    /// How long the caller may take, if not [`ORDERLY`].
+    allowed: OnceLock<Duration>,
     guest: Mutex<Option<Killer>>,
 }
 
@@ -96,13 +106,24 @@ impl Ending {
                     // (1)
                     ending.begin(Cause::of(signal));
                     wake();
-                    wait_for_the_end(&mut signals);
+                    let allowed = ending.0.allowed.get().copied().unwrap_or(ORDERLY);
+                    wait_for_the_end(&mut signals, allowed);
                     ending.kill();
+                    if output_takes_more() {
+                        terminal::leave();
+                    } else {
+                        terminal::leave_without_a_word();
+                    }
                     process::exit(Exit::Interrupted.code().into());
                 }
             }
         })?;
         Ok(ending)
+    }
+
+    /// The caller may take so long to end in order: it has something to put away. Only the first word counts.
+    pub fn allow(&self, long: Duration) {
+        self.0.allowed.get_or_init(|| long);
     }
 
     /// What asked for the end, if anything has.
@@ -119,6 +140,13 @@ impl Ending {
         }
     }
 
+    /// Asks for the end as a signal would, for another cause; from any thread, without waiting.
+    pub fn ask(&self, cause: Cause) {
+        self.0.cause.get_or_init(|| cause);
+        // The thread above does all the rest. A process can always signal itself.
+        kill_process(getpid(), Signal::INT).unwrap_or_default();
+    }
+
     fn begin(&self, cause: Cause) {
         self.0.cause.get_or_init(|| cause);
         self.kill();
@@ -133,7 +161,7 @@ impl Ending {
 }
 
 /// Returns if the process must be ended by force. As a rule it ends meanwhile (2).
-fn wait_for_the_end(signals: &mut Signals) {
+fn wait_for_the_end(signals: &mut Signals, allowed: Duration) {
     let began = Instant::now();
     let mut taken = began;
     loop {
@@ -143,18 +171,18 @@ fn wait_for_the_end(signals: &mut Signals) {
             taken = now;
         }
         let again = signals.pending().count() > 0;
-        if by_force(now - began, now - taken, again) {
+        if by_force(now - began, now - taken, again, allowed) {
             return;
         }
     }
 }
 
 /// Whether to end by force: so long after the first signal, so long after the output last took something, and with
-/// another signal or none since the last look.
-fn by_force(since_signal: Duration, since_taken: Duration, again: bool) -> bool {
+/// another signal or none since the last look, if the end may take so long.
+fn by_force(since_signal: Duration, since_taken: Duration, again: bool, allowed: Duration) -> bool {
     (again && since_signal > SAME) // (3)
         || since_taken >= BLOCKED // (4)
-        || since_signal >= ORDERLY // (5)
+        || since_signal >= allowed // (5)
 }
 
 /// Whether a write to standard output would go on at once, be it with an error.
@@ -177,17 +205,17 @@ mod tests {
 
     #[test]
     fn a_second_signal_ends_at_once_unless_it_is_the_first_ones_echo() {
-        assert!(!by_force(SAME, Duration::ZERO, true));
-        assert!(by_force(SAME + MS, Duration::ZERO, true));
-        assert!(!by_force(SAME + MS, Duration::ZERO, false));
+        assert!(!by_force(SAME, Duration::ZERO, true, ORDERLY));
+        assert!(by_force(SAME + MS, Duration::ZERO, true, ORDERLY));
+        assert!(!by_force(SAME + MS, Duration::ZERO, false, ORDERLY));
     }
 
     #[test]
     fn a_blocked_output_and_a_late_end_are_not_waited_for() {
-        assert!(!by_force(BLOCKED, BLOCKED - MS, false));
-        assert!(by_force(BLOCKED, BLOCKED, false));
-        assert!(!by_force(ORDERLY - MS, Duration::ZERO, false));
-        assert!(by_force(ORDERLY, Duration::ZERO, false));
+        assert!(!by_force(BLOCKED, BLOCKED - MS, false, ORDERLY));
+        assert!(by_force(BLOCKED, BLOCKED, false, ORDERLY));
+        assert!(!by_force(ORDERLY - MS, Duration::ZERO, false, ORDERLY));
+        assert!(by_force(ORDERLY, Duration::ZERO, false, ORDERLY));
     }
 
     #[test]

@@ -15,25 +15,53 @@
 //! | [`judge`] | is a line the Influx line protocol |
 //! | [`receive`] | line protocol over UDP and TCP from one port |
 //! | [`tally`] | what has arrived and what was lost |
-//! | [`show`] | how it looks in a terminal |
+//! | [`dropped`] | datagrams that the system dropped |
+//! | [`point`] | a line of the protocol as a value |
+//! | [`meaning`] | what a field means: unit, whether it counts, whether it tells a loss |
+//! | [`store`] | recent points in bounded memory |
+//! | [`database`], [`recorder`] | points in a file that survives restarts, and the thread that writes it |
+//! | [`live`] | what has come so far, shared by all who show it |
+//! | [`format`](mod@format) | numbers for people |
+//! | [`show`] | lines in a terminal |
+//! | [`view`] | the terminal view |
+//! | [`web`] | the page: live charts, switches, log levels, the heap profile |
+//! | [`control`] | the image's control port, asked |
+//! | [`profile`] | a heap profile as a tree of frames, from whoever supplies one |
+//! | [`desk`] | where all that a session hears comes together |
+//! | [`amount`], [`clock`] | durations and sizes of the command line; the wall clock |
 //! | [`watch`], [`run`] | the subcommands |
 //! | [`cli`] | their command line and exit codes |
 #![deny(unsafe_code)]
 
+pub mod amount;
 pub mod append;
 pub mod application;
 pub mod cli;
+pub mod clock;
+pub mod control;
+pub mod database;
+pub mod desk;
+pub mod dropped;
 pub mod ending;
+pub mod format;
 pub mod guest;
 pub mod judge;
+pub mod live;
+pub mod meaning;
 pub mod offspring;
+pub mod point;
 pub mod ports;
 pub mod probe;
+pub mod profile;
 pub mod qemu;
 pub mod receive;
+pub mod recorder;
 pub mod run;
 pub mod show;
 pub mod split;
+pub mod store;
 pub mod tally;
 pub mod tsc;
+pub mod view;
 pub mod watch;
+pub mod web;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread;
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use thiserror::Error;
 
 use crate::split::{Piece, Splitter};
@@ -21,8 +22,13 @@ use crate::split::{Piece, Splitter};
 /// Connections at a time. A network of unikernels has one each; the threads' memory is the bound's reason.
 pub const MAX_CONNECTIONS: usize = 64;
 
-/// Lines that wait to be shown. With [`crate::split::MAX_LINE`] each that is 16 MiB at worst.
-pub const MAX_WAITING: usize = 256;
+/// Lines that wait to be shown: some bursts of an image with 1,000 series, while the view looks at its 10,000 fields. Usual
+/// lines take 1 MiB; if all were as long as [`crate::split::MAX_LINE`], 256 MiB.
+pub const MAX_WAITING: usize = 4_096;
+
+/// What the system is asked to keep of datagrams until they are read, in bytes. It gives less where its limit
+/// (`net.core.rmem_max`) is lower.
+const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// How many ports to try when the system chose one for TCP that is taken for UDP.
 const TRIES: usize = 16;
@@ -113,6 +119,8 @@ impl Port {
             tries.next();
             match UdpSocket::bind(bound) {
                 Ok(udp) => {
+                    // As much as there is; what finds no room is counted (see `dropped`).
+                    set_socket_recv_buffer_size(&udp, RECEIVE_BUFFER).unwrap_or_default();
                     return Ok(Self {
                         udp,
                         tcp,

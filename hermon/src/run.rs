@@ -1,7 +1,6 @@
 //! `hermon run`: boots an image; its console and its metrics in one terminal.
 
 use core::net::Ipv4Addr;
-use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,16 +13,17 @@ use thiserror::Error;
 
 use crate::application;
 use crate::cli::{AccelChoice, Exit, Heap, RunOptions};
+use crate::control::Addresses;
+use crate::desk::{Desk, DeskError};
 use crate::ending::Ending;
 use crate::guest::{self, Ended, Guest, Said, StartError};
 use crate::ports::{self, Named, SamePort, TakenPort};
 use crate::probe::{self, NoKvm};
 use crate::qemu::{Accel, Forward, Net, Nic, Vm};
 use crate::receive::{Arrival, BindError, MAX_WAITING, Port};
-use crate::show::{Origin, Show};
-use crate::tally::Tally;
+use crate::show::Origin;
 use crate::tsc;
-use crate::watch::colour;
+use crate::web::Controls;
 
 /// How long it must have been quiet after the guest's end before nothing more is expected. What it sent last is on its
 /// way through the loopback interface, and so is a Ctrl-C that ended QEMU first.
@@ -70,6 +70,9 @@ pub enum RunError {
     /// QEMU cannot be waited for.
     #[error("cannot wait for qemu: {0}")]
     Wait(io::Error),
+    /// What it should be shown or kept with.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
     /// The output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -184,25 +187,31 @@ fn session(
         forwards,
         metrics,
     } = prepared;
-    let mut show = Show::new(io::stdout(), colour(options.plain));
+    let title = match &metrics {
+        Some(port) => format!("{}, metrics at {}", image.display(), port.address()),
+        None => image.display().to_string(),
+    };
+    let mut desk = Desk::open(&options.desk, &title, controls(options, &forwards), ending)?;
+    desk.say_page()?;
     let mut arguments = options.arguments.clone();
-    let mut lost = None;
+    let received = metrics.is_some();
     if let Some(port) = metrics {
         let scheme = if options.tcp { "tcp" } else { "udp" };
         arguments.splice(0..0, application::influx(scheme, port.address().port()));
-        show.line(
+        desk.line(
             Origin::Hermon,
             format_args!("metrics arrive at {} by {scheme}", port.address()),
         )?;
-        lost = Some(port.start(to.clone()));
+        let address = port.address();
+        desk.watches(address, port.start(to.clone()));
     } else if let Some(target) = application::value_of(&options.arguments, "--influx") {
-        show.line(
+        desk.line(
             Origin::Hermon,
             format_args!("metrics go to {target} as given, they are not shown here"),
         )?;
     }
     for forward in &forwards {
-        show.line(
+        desk.line(
             Origin::Hermon,
             format_args!(
                 "127.0.0.1:{} leads to the guest's port {}",
@@ -226,37 +235,51 @@ fn session(
     };
     let (accel, why) = choose(options.accel, &vm, ending)?;
     if let Some(cause) = ending.cause() {
-        show.line(Origin::Hermon, format_args!("ended by {cause}"))?;
+        desk.leave(options.desk.plain)?;
+        desk.line(Origin::Hermon, format_args!("ended by {cause}"))?;
         return Ok(Exit::Interrupted);
     }
     vm.accel = accel;
-    show.line(
+    desk.line(
         Origin::Hermon,
         format_args!("{} runs under {accel}: {why}", vm.image.display()),
     )?;
 
     let mut guest = Guest::start(&vm, move |said| drop(to.send(Event::Said(said))))?;
     ending.takes(guest.killer());
-    let mut tally = Tally::default();
-    let heard = hear(from, ending, &mut show, &mut tally)?;
+    let heard = hear(from, ending, &mut desk)?;
     let end = guest.wait().map_err(RunError::Wait)?;
-    if let Some(lost) = lost {
-        tally.lost = lost.load(Ordering::Relaxed);
-        show.line(Origin::Hermon, tally)?;
+    desk.leave(options.desk.plain)?;
+    if received {
+        desk.sum_up()?;
     }
     if let Some(cause) = ending.cause() {
-        show.line(Origin::Hermon, format_args!("ended by {cause}"))?;
+        desk.line(Origin::Hermon, format_args!("ended by {cause}"))?;
         return Ok(Exit::Interrupted);
     }
     if let Some(words) = heard.why_no_guest_ran(end) {
         return Err(RunError::Qemu(words));
     }
-    show.line(Origin::Hermon, end)?;
+    desk.line(Origin::Hermon, end)?;
     Ok(if end == Ended::Success {
         Exit::Success
     } else {
         Exit::Guest
     })
+}
+
+/// The guest's control port, if one leads to it.
+fn controls(options: &RunOptions, forwards: &[Forward]) -> Controls {
+    let any = forwards
+        .iter()
+        .find(|forward| forward.host == options.control_port)
+        .map(|forward| (Ipv4Addr::LOCALHOST, forward.host).into());
+    let addresses = Addresses {
+        any,
+        ..Addresses::default()
+    };
+    let token = application::value_of(&options.arguments, "--token").map(str::to_owned);
+    Controls::at(&addresses, token.as_ref())
 }
 
 /// What was heard of the guest and of QEMU, as far as it tells whether a guest ran.
@@ -283,12 +306,7 @@ impl Heard {
 }
 
 /// Shows what comes until the guest's end, or until the end is asked for.
-fn hear(
-    from: &Receiver<Event>,
-    ending: &Ending,
-    show: &mut Show<impl io::Write>,
-    tally: &mut Tally,
-) -> Result<Heard, RunError> {
+fn hear(from: &Receiver<Event>, ending: &Ending, desk: &mut Desk) -> Result<Heard, RunError> {
     let mut heard = Heard::default();
     let mut linger = None;
     loop {
@@ -303,14 +321,14 @@ fn hear(
             None => from.recv().ok(),
         };
         match event {
-            Some(Event::Arrival(arrival)) => show.arrival(&arrival, tally)?,
+            Some(Event::Arrival(arrival)) => desk.arrival(&arrival)?,
             Some(Event::Said(Said::Console(line))) => {
                 heard.console = true;
-                show.line(Origin::Console, line)?;
+                desk.line(Origin::Console, line)?;
             }
             Some(Event::Said(Said::Qemu(line))) => {
                 heard.qemu(&line);
-                show.line(Origin::Qemu, line)?;
+                desk.line(Origin::Qemu, line)?;
             }
             Some(Event::Said(Said::End)) => {
                 linger.get_or_insert_with(|| Instant::now() + LINGER);

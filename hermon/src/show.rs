@@ -12,9 +12,8 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use jiff::Zoned;
 
-use crate::judge::{Verdict, judge};
-use crate::receive::{Arrival, What};
-use crate::tally::Tally;
+use crate::receive::{Arrival, Transport, What};
+use crate::tally::{Tally, Told};
 
 /// Where a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +30,18 @@ pub enum Origin {
     Hermon,
 }
 
+impl From<Transport> for Origin {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Udp => Self::Udp,
+            Transport::Tcp => Self::Tcp,
+        }
+    }
+}
+
 impl Origin {
-    fn name(self) -> &'static str {
+    /// As it is shown.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Console => "console",
             Self::Qemu => "qemu",
@@ -70,8 +79,7 @@ impl<W: Write> Show<W> {
     /// # Errors
     /// The output's: it is closed, say.
     pub fn line(&mut self, origin: Origin, text: impl fmt::Display) -> io::Result<()> {
-        let now = Zoned::now();
-        self.line_at(&now.strftime("%H:%M:%S%.3f").to_string(), origin, text)
+        self.line_at(&time_of_day(), origin, text)
     }
 
     /// Shows what arrived, and counts it. Blank lines and comments are not shown.
@@ -79,48 +87,27 @@ impl<W: Write> Show<W> {
     /// # Errors
     /// The output's.
     pub fn arrival(&mut self, arrival: &Arrival, tally: &mut Tally) -> io::Result<()> {
-        let origin = match arrival.transport {
-            crate::receive::Transport::Udp => Origin::Udp,
-            crate::receive::Transport::Tcp => Origin::Tcp,
-        };
+        let origin = arrival.transport.into();
         let peer = arrival.peer;
-        match &arrival.what {
-            What::Line(bytes) => match judge(bytes) {
-                Verdict::Nothing => Ok(()),
-                Verdict::Point => {
-                    tally.points += 1;
-                    self.line(origin, format_args!("{peer} {}", Printable(bytes)))
-                }
-                Verdict::Unparsable(why) => {
-                    tally.unparsable += 1;
-                    self.line(
-                        origin,
-                        format_args!("{peer} unparsable, {why}: {}", Printable(bytes)),
-                    )
-                }
-            },
-            What::Cut(bytes) => {
-                tally.cut += 1;
-                self.line(
-                    origin,
-                    format_args!("{peer} cut by the connection's end: {}", Printable(bytes)),
-                )
+        match (tally.count(&arrival.what), &arrival.what) {
+            (Told::Point, What::Line(bytes)) => {
+                self.line(origin, format_args!("{peer} {}", Printable(bytes)))
             }
-            What::TooLong(bytes) => {
-                tally.too_long += 1;
-                self.line(
-                    origin,
-                    format_args!("{peer} a line of {bytes} bytes is too long, left out"),
-                )
-            }
-            What::Refused => {
-                tally.refused += 1;
-                self.line(origin, format_args!("{peer} refused, too many connections"))
-            }
+            (Told::Fault(fault), _) => self.line(origin, format_args!("{peer} {fault}")),
+            (Told::Nothing | Told::Point, _) => Ok(()),
         }
     }
 
-    fn line_at(&mut self, time: &str, origin: Origin, text: impl fmt::Display) -> io::Result<()> {
+    /// The same with a time of day of its own.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn line_at(
+        &mut self,
+        time: &str,
+        origin: Origin,
+        text: impl fmt::Display,
+    ) -> io::Result<()> {
         let name = origin.name();
         let text = text.to_string();
         let text = Printable(text.as_bytes());
@@ -136,8 +123,13 @@ impl<W: Write> Show<W> {
     }
 }
 
+/// Now, in this machine's time zone, as lines begin with it.
+pub fn time_of_day() -> String {
+    Zoned::now().strftime("%H:%M:%S%.3f").to_string()
+}
+
 /// Bytes from outside, made harmless for a terminal: control characters are escaped, what is not UTF-8 is replaced.
-struct Printable<'a>(&'a [u8]);
+pub struct Printable<'a>(pub &'a [u8]);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,7 +147,6 @@ impl fmt::Display for Printable<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::receive::Transport;
 
     fn shown(colour: bool, text: &str) -> String {
         let mut out = Vec::new();
@@ -217,6 +208,7 @@ mod tests {
             too_long: 1,
             lost: 0,
             refused: 1,
+            dropped: 0,
         };
         assert_eq!(tally, expected);
         let text = String::from_utf8(out).unwrap();

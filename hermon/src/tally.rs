@@ -2,6 +2,10 @@
 
 use core::fmt;
 
+use crate::judge::{Verdict, judge};
+use crate::receive::What;
+use crate::show::Printable;
+
 /// Counts since the start. Nothing is ever reset.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
@@ -17,21 +21,74 @@ pub struct Tally {
     pub lost: u64,
     /// TCP connections over the limit.
     pub refused: u64,
+    /// Datagrams that the system dropped before this process read them.
+    pub dropped: u64,
 }
 
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} points", self.points)?;
-        for (count, what) in [
+/// What an arrival is, and the words for it if it is a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// A blank line or a comment.
+    Nothing,
+    /// A point.
+    Point,
+    /// Something that went wrong, in one line.
+    Fault(String),
+}
+
+impl Tally {
+    /// Counts what arrived.
+    pub fn count(&mut self, what: &What) -> Told {
+        match what {
+            What::Line(bytes) => match judge(bytes) {
+                Verdict::Nothing => Told::Nothing,
+                Verdict::Point => {
+                    self.points += 1;
+                    Told::Point
+                }
+                Verdict::Unparsable(why) => {
+                    self.unparsable += 1;
+                    Told::Fault(format!("unparsable, {why}: {}", Printable(bytes)))
+                }
+            },
+            What::Cut(bytes) => {
+                self.cut += 1;
+                Told::Fault(format!("cut by the connection's end: {}", Printable(bytes)))
+            }
+            What::TooLong(bytes) => {
+                self.too_long += 1;
+                Told::Fault(format!("a line of {bytes} bytes is too long, left out"))
+            }
+            What::Refused => {
+                self.refused += 1;
+                Told::Fault("refused, too many connections".to_owned())
+            }
+        }
+    }
+
+    /// What was lost, as far as it happened: how much, of what.
+    pub fn losses(&self) -> impl Iterator<Item = (u64, &'static str)> {
+        [
             (self.unparsable, "lines unparsable"),
             (self.cut, "lines cut by their connection's end"),
             (self.too_long, "lines too long"),
             (self.lost, "lines lost here"),
             (self.refused, "connections refused"),
-        ] {
-            if count > 0 {
-                write!(f, ", {count} {what}")?;
-            }
+            (
+                self.dropped,
+                "datagrams dropped by the system before they were read",
+            ),
+        ]
+        .into_iter()
+        .filter(|&(count, _)| count > 0)
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} points", self.points)?;
+        for (count, what) in self.losses() {
+            write!(f, ", {count} {what}")?;
         }
         Ok(())
     }

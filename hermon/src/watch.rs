@@ -1,16 +1,16 @@
 //! `hermon watch`: shows the metrics that arrive.
 
-use core::sync::atomic::Ordering;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::sync::mpsc::sync_channel;
 
 use thiserror::Error;
 
 use crate::cli::{Exit, WatchOptions};
+use crate::desk::{Desk, DeskError};
 use crate::ending::Ending;
 use crate::receive::{Arrival, BindError, MAX_WAITING, Port};
-use crate::show::{Origin, Show};
-use crate::tally::Tally;
+use crate::show::Origin;
+use crate::web::Controls;
 
 /// Why nothing can be watched.
 #[derive(Debug, Error)]
@@ -21,6 +21,9 @@ pub enum WatchError {
     /// Ctrl-C cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(io::Error),
+    /// What it should be shown or kept with.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
     /// The output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -37,7 +40,7 @@ impl From<Arrival> for Event {
     }
 }
 
-/// Shows what arrives until Ctrl-C, SIGTERM or SIGHUP, or until as many points as asked for have come; then what arrived and what was lost.
+/// Shows what arrives, in a view on a terminal and else as lines, until Ctrl-C, SIGTERM or SIGHUP, or until as many points as asked for have come; then what arrived and what was lost.
 ///
 /// # Errors
 /// [`WatchError`].
@@ -50,17 +53,24 @@ pub fn watch(options: &WatchOptions) -> Result<Exit, WatchError> {
         move || drop(to.try_send(Event::Interrupted))
     })
     .map_err(WatchError::Signals)?;
-    let mut show = Show::new(io::stdout(), colour(options.plain));
-    show.line(
+    let controls = options
+        .control
+        .as_ref()
+        .map(|addresses| Controls::at(addresses, options.token.as_ref()))
+        .unwrap_or_default();
+    let title = port.address().to_string();
+    let mut desk = Desk::open(&options.desk, &title, controls, &ending)?;
+    desk.line(
         Origin::Hermon,
         format_args!("listening on {} for udp and tcp", port.address()),
     )?;
-    let lost = port.start(to);
+    desk.say_page()?;
+    let address = port.address();
+    desk.watches(address, port.start(to));
 
-    let mut tally = Tally::default();
-    while options.points.is_none_or(|points| tally.points < points) {
+    while options.points.is_none_or(|points| desk.points() < points) {
         match from.recv() {
-            Ok(Event::Arrival(arrival)) => show.arrival(&arrival, &mut tally)?,
+            Ok(Event::Arrival(arrival)) => desk.arrival(&arrival)?,
             Ok(Event::Interrupted) => {}
             Err(_) => break,
         }
@@ -68,20 +78,13 @@ pub fn watch(options: &WatchOptions) -> Result<Exit, WatchError> {
             // What had come before the signal is shown; what keeps coming is not waited for.
             for event in from.try_iter().take(MAX_WAITING) {
                 if let Event::Arrival(arrival) = event {
-                    show.arrival(&arrival, &mut tally)?;
+                    desk.arrival(&arrival)?;
                 }
             }
             break;
         }
     }
-    tally.lost = lost.load(Ordering::Relaxed);
-    show.line(Origin::Hermon, tally)?;
+    desk.leave(options.desk.plain)?;
+    desk.sum_up()?;
     Ok(Exit::Success)
-}
-
-/// Whether to colour: on a terminal, unless `--plain` or the variable `NO_COLOR` says otherwise (no-color.org).
-pub(crate) fn colour(plain: bool) -> bool {
-    !plain
-        && io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -4,22 +4,13 @@ mod common;
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::PoisonError;
 use std::sync::mpsc::RecvTimeoutError;
 
-use common::{DEADLINE, STARTING, Tool};
+use common::{DEADLINE, STARTING, Tool, script};
 use tempfile::TempDir;
-
-fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
-    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = folder.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path
-}
 
 /// The tool with this body as QEMU, on ports that are free.
 fn run(folder: &TempDir, qemu: &str, options: &[&str]) -> Tool {

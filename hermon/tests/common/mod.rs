@@ -1,8 +1,20 @@
 //! The tool as a process, as a person runs it.
 
+#![expect(
+    dead_code,
+    reason = "each test file is a program of its own and uses some of what is here"
+)]
+
+pub mod browser;
+pub mod image;
+pub mod pty;
+
 use core::time::Duration;
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +26,15 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// Held while a program is written and while one is started: a process that is being started holds this one's open
 /// files for a moment, and a program that is open for writing cannot be executed (ETXTBSY).
 pub static STARTING: Mutex<()> = Mutex::new(());
+
+/// Writes a shell script that can be executed.
+pub fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
 
 pub struct Tool {
     child: Child,

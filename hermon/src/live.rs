@@ -1,0 +1,290 @@
+//! What has come so far, shared by the thread that receives, the view and the page.
+
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::database::{Database, DatabaseError, Record};
+use crate::dropped;
+use crate::point::{Point, UnixMicros};
+use crate::receive::{Arrival, What};
+use crate::recorder::{Progress, Recorder};
+use crate::show::{Origin, time_of_day};
+use crate::store::{Limits, Store};
+use crate::tally::{Tally, Told};
+
+/// Lines of consoles and of this tool that can be scrolled back to. Of at most [`MAX_SAID_LINE`] bytes each, that is
+/// at most 4 MB; usual lines are a tenth of that.
+pub const MAX_SAID: usize = 2_000;
+
+/// The longest such line in bytes; the rest of it is left out, with an ellipsis.
+pub const MAX_SAID_LINE: usize = 2_000;
+
+/// Points that are taken back from the file at the start: eighty minutes of ten usual images.
+const MAX_REPLAY: usize = 50_000;
+
+/// A line that somebody said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The time of day, as it is shown.
+    pub time: String,
+    /// Who.
+    pub origin: Origin,
+    /// What.
+    pub text: String,
+}
+
+/// What is under the lock.
+#[derive(Debug)]
+pub struct Inside {
+    /// Recent points.
+    pub store: Store,
+    /// What has arrived and what was lost on the way.
+    pub tally: Tally,
+    /// Lines of consoles, QEMU and this tool, and what went wrong with those that arrived.
+    pub said: VecDeque<Said>,
+    /// How many lines were ever said.
+    pub said_ever: u64,
+}
+
+/// Where to look for losses that nobody reports.
+#[derive(Debug)]
+struct Watched {
+    lost: Arc<AtomicU64>,
+    address: SocketAddr,
+}
+
+/// Everything that a view needs.
+#[derive(Debug)]
+pub struct Live {
+    inside: Mutex<Inside>,
+    watched: OnceLock<Watched>,
+    recorder: Mutex<Option<Recorder>>,
+    recorded: Option<Arc<Progress>>,
+}
+
+impl Live {
+    /// Empty, or with what the file has kept; from now on the file keeps what comes.
+    ///
+    /// # Errors
+    /// The file's.
+    pub fn new(database: Option<Database>) -> Result<Self, DatabaseError> {
+        let mut store = Store::new(Limits::USUAL);
+        if let Some(database) = &database {
+            database.replay(MAX_REPLAY, |arrived, line| {
+                if let Some(point) = Point::parse(line) {
+                    store.take(point, arrived);
+                }
+            })?;
+        }
+        let recorder = database.map(Recorder::start);
+        Ok(Self {
+            inside: Mutex::new(Inside {
+                store,
+                tally: Tally::default(),
+                said: VecDeque::new(),
+                said_ever: 0,
+            }),
+            watched: OnceLock::new(),
+            recorded: recorder.as_ref().map(Recorder::progress),
+            recorder: Mutex::new(recorder),
+        })
+    }
+
+    /// Whose losses count: those of the port with this address, and with this count of lines.
+    pub fn watches(&self, address: SocketAddr, lost: Arc<AtomicU64>) {
+        // Set once, by whoever opened the port.
+        drop(self.watched.set(Watched { lost, address }));
+    }
+
+    /// Takes what arrived, at `now`.
+    pub fn arrival(&self, arrival: &Arrival, now: UnixMicros) {
+        if let What::Line(line) = &arrival.what
+            && let Some(point) = Point::parse(line)
+        {
+            let mut inside = self.lock();
+            inside.tally.points += 1;
+            inside.store.take(point, now);
+            drop(inside);
+            if let Some(recorder) = &*self.recorder() {
+                recorder.record(Record {
+                    arrived: now,
+                    line: line.clone(),
+                });
+            }
+            return;
+        }
+        let mut inside = self.lock();
+        if let Told::Fault(fault) = inside.tally.count(&arrival.what) {
+            let text = format!("{} {fault}", arrival.peer);
+            inside.say(arrival.transport.into(), text);
+        }
+    }
+
+    /// Takes a line of a console, of QEMU or of this tool.
+    pub fn say(&self, origin: Origin, text: String) {
+        self.lock().say(origin, text);
+    }
+
+    /// Looks at what is there. Short, please: the receiver waits meanwhile.
+    pub fn look<T>(&self, with: impl FnOnce(&Inside) -> T) -> T {
+        with(&self.lock())
+    }
+
+    /// What has arrived and what was lost, including what only the system knows of.
+    pub fn tally(&self) -> Tally {
+        let mut tally = self.lock().tally.clone();
+        if let Some(watched) = self.watched.get() {
+            tally.lost = watched.lost.load(Ordering::Relaxed);
+            tally.dropped = dropped::datagrams(watched.address).unwrap_or(0);
+        }
+        tally
+    }
+
+    /// Everything that was received and is not where it should be: how much, of what.
+    pub fn losses(&self) -> Vec<(u64, &'static str)> {
+        self.tally().losses().chain(self.unkept()).collect()
+    }
+
+    /// What has arrived whole and found no place in memory or in the file.
+    pub fn unkept(&self) -> impl Iterator<Item = (u64, &'static str)> {
+        let refused = self.look(|inside| inside.store.refused());
+        let unstored = self
+            .recorded
+            .as_ref()
+            .map_or(0, |progress| progress.unstored());
+        [
+            (refused.points, "points of too many series"),
+            (refused.values, "values of too many fields"),
+            (unstored, "points not in the file"),
+        ]
+        .into_iter()
+        .filter(|&(count, _)| count > 0)
+    }
+
+    /// Why the file does not take more, if so.
+    pub fn fault(&self) -> Option<String> {
+        self.recorded.as_ref()?.fault()
+    }
+
+    /// Writes what the file has not taken yet and closes it. What arrives later is not kept.
+    pub fn close(&self) {
+        let recorder = self.recorder().take();
+        drop(recorder);
+    }
+
+    fn recorder(&self) -> MutexGuard<'_, Option<Recorder>> {
+        // Nothing under the lock can leave it half done.
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        // A thread that panicked under the lock left a sample or a line out at worst.
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn say(&mut self, origin: Origin, mut text: String) {
+        if text.len() > MAX_SAID_LINE {
+            let end = (0..=MAX_SAID_LINE)
+                .rev()
+                .find(|&end| text.is_char_boundary(end))
+                .unwrap_or(0);
+            text.truncate(end);
+            text.push('…');
+        }
+        if self.said.len() >= MAX_SAID {
+            self.said.pop_front();
+        }
+        self.said.push_back(Said {
+            time: time_of_day(),
+            origin,
+            text,
+        });
+        self.said_ever += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::{Keep, MIN_SIZE};
+    use crate::receive::Transport;
+    use core::time::Duration;
+    use tempfile::TempDir;
+
+    fn arrival(what: What) -> Arrival {
+        Arrival {
+            transport: Transport::Tcp,
+            peer: "127.0.0.1:7".parse().unwrap(),
+            what,
+        }
+    }
+
+    fn line(text: &str) -> Arrival {
+        arrival(What::Line(text.into()))
+    }
+
+    #[test]
+    fn points_are_counted_and_faults_are_said() {
+        let live = Live::new(None).unwrap();
+        for arrival in [
+            line("m v=1"),
+            line("# no point"),
+            line("m v="),
+            arrival(What::Cut(b"m".to_vec())),
+        ] {
+            live.arrival(&arrival, UnixMicros(1));
+        }
+        assert_eq!(
+            live.tally().to_string(),
+            "1 points, 1 lines unparsable, 1 lines cut by their connection's end"
+        );
+        let said: Vec<String> =
+            live.look(|inside| inside.said.iter().map(|said| said.text.clone()).collect());
+        assert_eq!(said.len(), 2);
+        assert!(said[0].starts_with("127.0.0.1:7 unparsable, "), "{said:?}");
+    }
+
+    #[test]
+    fn what_is_said_is_bounded_and_the_newest_stays() {
+        let live = Live::new(None).unwrap();
+        for n in 0..MAX_SAID + 5 {
+            live.say(
+                Origin::Console,
+                format!("{n} {}", "é".repeat(MAX_SAID_LINE)),
+            );
+        }
+        live.look(|inside| {
+            assert_eq!(inside.said.len(), MAX_SAID);
+            assert_eq!(inside.said_ever, MAX_SAID as u64 + 5);
+            assert!(inside.said[0].text.starts_with("5 é") && inside.said[0].text.ends_with('…'));
+            assert!(inside.said[0].text.len() <= MAX_SAID_LINE + '…'.len_utf8());
+        });
+    }
+
+    #[test]
+    fn a_file_brings_back_what_was_there_before() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("db");
+        let keep = Keep {
+            age: Duration::from_secs(1 << 40),
+            size: MIN_SIZE,
+        };
+        let first = Live::new(Some(Database::open(&path, keep).unwrap())).unwrap();
+        for n in 0..10 {
+            first.arrival(&line(&format!("m,vm=a v={n}")), UnixMicros(n));
+        }
+        drop(first);
+        let second = Live::new(Some(Database::open(&path, keep).unwrap())).unwrap();
+        second.look(|inside| {
+            let (_, series) = inside.store.series().next().unwrap();
+            assert_eq!(series.fields[0].samples().len(), 10);
+            assert_eq!(inside.store.machines()[0].arrived, UnixMicros(9));
+            assert_eq!(inside.tally.points, 0, "nothing has arrived yet");
+        });
+        assert_eq!(second.losses(), []);
+    }
+}

@@ -1,0 +1,218 @@
+//! A profile of the heap as a tree of frames, from whoever can supply one.
+//!
+//! Two documents are understood: folded stacks (`main;work;alloc 4096`, one stack a line, as Brendan Gregg's FlameGraph
+//! tools write them) and speedscope's JSON (speedscope.app/file-format-schema.json), sampled or evented.
+
+mod folded;
+mod speedscope;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use thiserror::Error;
+
+/// The largest document that is read, in bytes: more than a page can show.
+const MAX_DOCUMENT: u64 = 64 << 20;
+
+/// Frames of the tree. A flame graph on a wide screen shows some thousand.
+const MAX_NODES: usize = 200_000;
+
+/// Frames of a stack; deeper ones are cut, as the frame `(deeper)`.
+const MAX_DEPTH: usize = 500;
+
+/// Why there is no profile.
+#[derive(Debug, Error)]
+pub enum ProfileError {
+    /// The document cannot be read.
+    #[error("cannot read {file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// It is longer than 64 MiB.
+    #[error("{0} is larger than 64 MiB: reduce it, by the smallest stacks say")]
+    TooLarge(String),
+    /// A line of folded stacks is none.
+    #[error("line {line} is no folded stack: \"{text}\"")]
+    Folded {
+        /// Counted from 1.
+        line: usize,
+        /// Its beginning.
+        text: String,
+    },
+    /// It looks like JSON and is not speedscope's.
+    #[error("this is no document of speedscope: {0}")]
+    Speedscope(String),
+}
+
+/// Whoever can supply a profile: a file, or a capture that is going on.
+pub trait ProfileSource: Send + Sync {
+    /// The newest profile; `None` if there is none yet. May read a file, may not wait for a network.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    fn profile(&self) -> Result<Option<Profile>, ProfileError>;
+}
+
+/// A profile.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Profile {
+    /// What it is of.
+    pub name: String,
+    /// The values' unit: `bytes`, `words`, `samples`, or empty if the document does not say.
+    pub unit: String,
+    /// The frames' names; nodes refer to them.
+    pub names: Vec<String>,
+    /// The tree: a parent stands before its children, the first is the root.
+    pub nodes: Vec<Node>,
+    /// What found no place in the tree, in the unit; it is part of the root's value.
+    pub left_out: f64,
+}
+
+/// A frame with what was below it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Node {
+    /// Index into [`Profile::names`].
+    pub name: usize,
+    /// Index into [`Profile::nodes`]; the root's is its own.
+    pub parent: usize,
+    /// Of this frame and all below it.
+    pub value: f64,
+}
+
+/// Builds a tree of stacks.
+#[derive(Debug)]
+struct Tree {
+    profile: Profile,
+    names: HashMap<String, usize>,
+    children: HashMap<(usize, usize), usize>,
+}
+
+impl Tree {
+    fn new(name: String, unit: String) -> Self {
+        let profile = Profile {
+            name,
+            unit,
+            names: vec!["all".to_owned()],
+            nodes: vec![Node {
+                name: 0,
+                parent: 0,
+                value: 0.0,
+            }],
+            left_out: 0.0,
+        };
+        Self {
+            profile,
+            names: HashMap::from([("all".to_owned(), 0)]),
+            children: HashMap::new(),
+        }
+    }
+
+    /// Adds a stack, outermost frame first.
+    fn add<'a>(&mut self, frames: impl Iterator<Item = &'a str>, value: f64) {
+        self.profile.nodes[0].value += value;
+        let mut at = 0;
+        for (depth, frame) in frames.enumerate() {
+            let frame = if depth < MAX_DEPTH { frame } else { "(deeper)" };
+            let Some(next) = self.child(at, frame) else {
+                self.profile.left_out += value;
+                return;
+            };
+            self.profile.nodes[next].value += value;
+            at = next;
+            if depth >= MAX_DEPTH {
+                return;
+            }
+        }
+    }
+
+    fn child(&mut self, parent: usize, frame: &str) -> Option<usize> {
+        let name = match self.names.get(frame) {
+            Some(&name) => name,
+            None if self.profile.nodes.len() >= MAX_NODES => return None,
+            None => {
+                self.profile.names.push(frame.to_owned());
+                let name = self.profile.names.len() - 1;
+                self.names.insert(frame.to_owned(), name);
+                name
+            }
+        };
+        if let Some(&child) = self.children.get(&(parent, name)) {
+            return Some(child);
+        }
+        if self.profile.nodes.len() >= MAX_NODES {
+            return None;
+        }
+        self.profile.nodes.push(Node {
+            name,
+            parent,
+            value: 0.0,
+        });
+        let child = self.profile.nodes.len() - 1;
+        self.children.insert((parent, name), child);
+        Some(child)
+    }
+}
+
+impl Profile {
+    /// Reads a document: speedscope's if it begins as JSON does, else folded stacks.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    ///
+    /// ```
+    /// use hermon::profile::Profile;
+    /// let profile = Profile::read("heap", "main;work 3\nmain;idle 1\n").unwrap();
+    /// assert_eq!(profile.nodes[0].value, 4.0);
+    /// ```
+    pub fn read(name: &str, document: &str) -> Result<Self, ProfileError> {
+        if document.trim_start().starts_with('{') {
+            speedscope::read(name, document)
+        } else {
+            folded::read(name, document)
+        }
+    }
+}
+
+/// A document in a file, read anew each time, so that a newer one is seen.
+#[derive(Debug)]
+pub struct ProfileFile(PathBuf);
+
+impl ProfileFile {
+    /// The file with this path.
+    ///
+    /// # Errors
+    /// [`ProfileError`], if it cannot be read now.
+    pub fn open(path: PathBuf) -> Result<Self, ProfileError> {
+        let file = Self(path);
+        file.profile()?;
+        Ok(file)
+    }
+}
+
+impl ProfileSource for ProfileFile {
+    fn profile(&self) -> Result<Option<Profile>, ProfileError> {
+        let file = self.0.display().to_string();
+        let failed = |source| ProfileError::Read {
+            file: file.clone(),
+            source,
+        };
+        if fs::metadata(&self.0).map_err(failed)?.len() > MAX_DOCUMENT {
+            return Err(ProfileError::TooLarge(file));
+        }
+        let document = fs::read_to_string(&self.0).map_err(failed)?;
+        let name = self
+            .0
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Profile::read(&name, &document).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! Recent points in bounded memory.
+//!
+//! ```text
+//!  Point ──take──▶ series (machine, source, tags) ──▶ field ──▶ ring of samples
+//!                                                          └──▶ journal ──▶ whoever follows
+//! ```
+//!
+//! Knows no clock: the time of a point is in it, or comes with it. Nothing is dropped silently: what finds no place is
+//! counted in [`Refused`].
+
+mod field;
+mod journal;
+
+use std::collections::HashMap;
+
+pub use field::{Field, Sample, rate};
+pub use journal::{Behind, Change, Journal};
+
+use crate::point::{Point, UnixMicros};
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Series: machine, source and tags. An image has about 15 sources, and at most 1,024 series of points.
+    pub series: usize,
+    /// Fields of all series together: 16 images that use all that they have, or hundreds of usual ones.
+    pub fields: usize,
+    /// Samples of a field: fifty minutes at the usual interval of 10 s.
+    pub samples: usize,
+    /// Changes that a follower may be behind: a quarter of a second at 10,000 points of 10 fields a second.
+    pub changes: usize,
+    /// The longest name of a machine, source or field, or text of tags, in bytes. The image's own bound is lower.
+    pub name: usize,
+}
+
+impl Limits {
+    /// What the tool uses: at most 80 MB of samples (16 bytes each), 1 MB of changes, and names.
+    pub const USUAL: Self = Self {
+        series: 4_096,
+        fields: 16_384,
+        samples: 300,
+        changes: 32_768,
+        name: 512,
+    };
+}
+
+const _: () = assert!(
+    Limits::USUAL.fields * Limits::USUAL.samples * size_of::<Sample>() <= 80_000_000,
+    "the memory that the documentation promises"
+);
+
+/// What found no place. Counts since the start; nothing is reset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Points of series beyond the limit, or with names that are too long.
+    pub points: u64,
+    /// Values of fields beyond the limit, or with names that are too long.
+    pub values: u64,
+}
+
+/// A machine that has told something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its tag `vm`; empty if it has none.
+    pub name: String,
+    /// Points taken.
+    pub points: u64,
+    /// When its last point arrived, by this host's clock.
+    pub arrived: UnixMicros,
+    /// The newest time in a point of its, by its own clock.
+    pub newest: UnixMicros,
+}
+
+/// A series: one source of one machine with one set of tags.
+#[derive(Debug)]
+pub struct Series {
+    /// Index into [`Store::machines`].
+    pub machine: usize,
+    /// The measurement.
+    pub source: String,
+    /// `key=value,…`, or empty.
+    pub tags: String,
+    /// In the order in which they were first seen, which is the sender's.
+    pub fields: Vec<Field>,
+}
+
+/// The store. Its memory is bounded by its [`Limits`].
+#[derive(Debug)]
+pub struct Store {
+    limits: Limits,
+    machines: Vec<Machine>,
+    series: Vec<Series>,
+    /// By machine, source and tags, joined by a byte that no part can contain unescaped.
+    index: HashMap<String, usize>,
+    /// The series sorted by machine, source and tags.
+    order: Vec<usize>,
+    fields: usize,
+    journal: Journal,
+    refused: Refused,
+    /// Kept so that a lookup allocates nothing.
+    key: String,
+}
+
+impl Store {
+    /// Empty.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            machines: Vec::new(),
+            series: Vec::new(),
+            index: HashMap::new(),
+            order: Vec::new(),
+            fields: 0,
+            journal: Journal::new(limits.changes),
+            refused: Refused::default(),
+            key: String::new(),
+        }
+    }
+
+    /// Takes a point that arrived at `now`, which is its time too if it has none.
+    ///
+    /// Cost: one lookup, and a comparison of names per field. A point that is older than what is kept changes nothing.
+    pub fn take(&mut self, point: Point, now: UnixMicros) {
+        let Some(at) = self.series_for(&point, now) else {
+            self.refused.points += 1;
+            return;
+        };
+        let time = point.time.unwrap_or(now);
+        let series = &mut self.series[at];
+        let machine = &mut self.machines[series.machine];
+        machine.points += 1;
+        machine.arrived = now;
+        machine.newest = machine.newest.max(time);
+        for (hint, (name, value)) in point.fields.into_iter().enumerate() {
+            // As a rule a source's fields come in the same order each time.
+            let known = match series.fields.get(hint) {
+                Some(field) if field.name() == name => Some(hint),
+                _ => series.fields.iter().position(|field| field.name() == name),
+            };
+            let position = match known {
+                Some(position) => position,
+                None if self.fields >= self.limits.fields || name.len() > self.limits.name => {
+                    self.refused.values += 1;
+                    continue;
+                }
+                None => {
+                    self.fields += 1;
+                    series.fields.push(Field::new(&series.source, name));
+                    series.fields.len() - 1
+                }
+            };
+            if series.fields[position].take(time, value, self.limits.samples) {
+                self.journal.push(Change {
+                    series: at,
+                    field: position,
+                    time,
+                });
+            }
+        }
+    }
+
+    /// The machines, in the order in which they were first heard of.
+    pub fn machines(&self) -> &[Machine] {
+        &self.machines
+    }
+
+    /// All series, sorted by machine, source and tags; with the index that a [`Change`] names.
+    pub fn series(&self) -> impl Iterator<Item = (usize, &Series)> {
+        self.order.iter().map(|&at| (at, &self.series[at]))
+    }
+
+    /// One series.
+    pub fn at(&self, series: usize) -> Option<&Series> {
+        self.series.get(series)
+    }
+
+    /// What changed, for followers.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// What found no place.
+    pub fn refused(&self) -> Refused {
+        self.refused
+    }
+
+    /// Fields of all series.
+    pub fn fields(&self) -> usize {
+        self.fields
+    }
+
+    fn series_for(&mut self, point: &Point, now: UnixMicros) -> Option<usize> {
+        self.key.clear();
+        for part in [&point.vm, "\n", &point.source, "\n", &point.tags] {
+            self.key.push_str(part);
+        }
+        if let Some(&at) = self.index.get(&self.key) {
+            return Some(at);
+        }
+        let too_long = [&point.vm, &point.source, &point.tags]
+            .iter()
+            .any(|name| name.len() > self.limits.name);
+        if self.series.len() >= self.limits.series || too_long {
+            return None;
+        }
+        let known = self
+            .machines
+            .iter()
+            .position(|machine| machine.name == point.vm);
+        let machine = known.unwrap_or_else(|| {
+            self.machines.push(Machine {
+                name: point.vm.clone(),
+                points: 0,
+                arrived: now,
+                newest: UnixMicros(i64::MIN),
+            });
+            self.machines.len() - 1
+        });
+        let at = self.series.len();
+        self.series.push(Series {
+            machine,
+            source: point.source.clone(),
+            tags: point.tags.clone(),
+            fields: Vec::new(),
+        });
+        self.index.insert(self.key.clone(), at);
+        let place = self
+            .order
+            .partition_point(|&other| self.sort_key(other) < self.sort_key(at));
+        self.order.insert(place, at);
+        Some(at)
+    }
+
+    fn sort_key(&self, at: usize) -> (&str, &str, &str) {
+        let series = &self.series[at];
+        let machine = &self.machines[series.machine];
+        (&machine.name, &series.source, &series.tags)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! The terminal view: machines, sources, fields with value, rate and sparkline, losses in red, the console below.
+//!
+//! A thread of its own draws and takes keys, so that receiving never waits for a terminal. What is shown comes from
+//! [`snapshot`], what was chosen is in [`state`], [`draw`] is a pure function of both, [`terminal`] gives the terminal back
+//! on every way out.
+
+pub mod draw;
+pub mod snapshot;
+pub mod state;
+pub mod terminal;
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal, Stdout, stdout};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{Clear, ClearType};
+use signal_hook::consts::{SIGCONT, SIGTSTP};
+use signal_hook::flag;
+
+use crate::clock::unix_now;
+use crate::ending::{Cause, Ending};
+use crate::live::Live;
+use draw::{Around, draw};
+use snapshot::Snapshot;
+use state::{State, Wish};
+
+/// How long a key, a signal or the end may wait to be noticed.
+const TURN: Duration = Duration::from_millis(50);
+
+/// How often new values are shown. More often, numbers cannot be read.
+const FRESH: Duration = Duration::from_millis(250);
+
+/// Looking at very many fields takes long, and the receiver waits meanwhile: at most one part in so many of the time.
+const SHARE: u32 = 20;
+
+/// Over how many of those the points per second are taken.
+const OVER: usize = 20;
+
+/// A running view.
+#[derive(Debug)]
+pub struct View {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// Whether there is a terminal to draw on and to take keys from.
+pub fn is_possible() -> bool {
+    stdout().is_terminal()
+        && io::stdin().is_terminal()
+        && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
+
+impl View {
+    /// Takes the terminal over and shows what is in `live`, until it is closed. `q` and Ctrl-C ask for the end.
+    ///
+    /// # Errors
+    /// The terminal's.
+    pub fn start(live: Arc<Live>, ending: Ending, around: Around) -> io::Result<Self> {
+        let signals = Signals::catch()?;
+        terminal::enter()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = thread::Builder::new().name("view".to_owned()).spawn({
+            let stop = Arc::clone(&stop);
+            move || {
+                // Whatever ends this thread, the terminal is given back and nobody waits for keys that nobody reads.
+                let _ask = AskAtTheEnd(ending.clone());
+                let shown = show(&live, &ending, around, &stop, &signals);
+                terminal::leave();
+                shown
+            }
+        })?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Gives the terminal back.
+    ///
+    /// # Errors
+    /// What ended the view before.
+    pub fn close(mut self) -> io::Result<()> {
+        self.stop.store(true, Ordering::SeqCst);
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(shown)) => shown,
+            // It has said so itself.
+            Some(Err(_)) => Err(io::Error::other("the view has failed")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        terminal::leave();
+    }
+}
+
+/// Asks for the end when the thread ends, which does nothing if that is where it came from.
+struct AskAtTheEnd(Ending);
+
+impl Drop for AskAtTheEnd {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.ask(Cause::View);
+        }
+    }
+}
+
+/// The signals of job control, as flags.
+#[derive(Debug)]
+struct Signals {
+    stop: Arc<AtomicBool>,
+    awake: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        let signals = Self {
+            stop: Arc::default(),
+            awake: Arc::default(),
+        };
+        flag::register(SIGTSTP, Arc::clone(&signals.stop))?;
+        flag::register(SIGCONT, Arc::clone(&signals.awake))?;
+        Ok(signals)
+    }
+}
+
+fn show(
+    live: &Live,
+    ending: &Ending,
+    mut around: Around,
+    stop: &AtomicBool,
+    signals: &Signals,
+) -> io::Result<()> {
+    let mut terminal = fresh()?;
+    let mut state = State::default();
+    let mut snapshot = Snapshot::default();
+    let mut counted: VecDeque<(Instant, u64)> = VecDeque::new();
+    let mut looked: Option<Instant> = None;
+    let mut every = FRESH;
+    let mut changed = true;
+    while !stop.load(Ordering::SeqCst) {
+        let now = Instant::now();
+        if looked.is_none_or(|before| now - before >= every) {
+            looked = Some(now);
+            around.losses = live.losses();
+            around.fault = live.fault();
+            if !state.paused {
+                let machine = state.machine.as_deref();
+                let before = snapshot.said_ever;
+                snapshot = live.look(|inside| Snapshot::of(inside, machine, unix_now()));
+                // What is being read stays where it is.
+                if state.console_back > 0 {
+                    let new = (snapshot.said_ever - before) as usize;
+                    state.console_back = (state.console_back + new).min(snapshot.said.len());
+                }
+                every = FRESH.max(now.elapsed() * SHARE);
+                around.per_second = per_second(&mut counted, now, snapshot.points);
+            }
+            changed = true;
+        }
+        if changed {
+            terminal.draw(|frame| draw(frame, &snapshot, &mut state, &around))?;
+            changed = false;
+        }
+        let mut wish = Wish::Nothing;
+        if event::poll(TURN)? {
+            match event::read()? {
+                Event::Key(key) if key.kind != KeyEventKind::Release => {
+                    wish = state.key(key, &snapshot);
+                    // Another machine is shown at once.
+                    looked = None;
+                }
+                Event::Resize(..) => changed = true,
+                _ => {}
+            }
+        }
+        if signals.stop.swap(false, Ordering::SeqCst) {
+            wish = Wish::Suspend;
+        }
+        match wish {
+            Wish::Nothing => {}
+            Wish::Quit => ending.ask(Cause::Key),
+            Wish::Interrupt => ending.ask(Cause::CtrlC),
+            Wish::Redraw => terminal = fresh()?,
+            Wish::Suspend => {
+                signals.awake.store(false, Ordering::SeqCst);
+                terminal::suspend(|| signals.awake.load(Ordering::SeqCst))?;
+                signals.awake.store(true, Ordering::SeqCst);
+            }
+        }
+        if signals.awake.swap(false, Ordering::SeqCst) {
+            // After SIGSTOP nobody asked; the shell may have changed what it likes.
+            terminal::leave();
+            terminal::enter()?;
+            terminal = fresh()?;
+            changed = true;
+        }
+    }
+    Ok(())
+}
+
+/// An empty screen, of which nothing is remembered. (ratatui's own `clear` asks the terminal where its cursor is, and not
+/// all answer.)
+fn fresh() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
+    execute!(stdout(), Clear(ClearType::All))?;
+    Terminal::new(CrosstermBackend::new(stdout()))
+}
+
+/// The mean over the last few seconds.
+fn per_second(counted: &mut VecDeque<(Instant, u64)>, now: Instant, points: u64) -> u64 {
+    counted.push_back((now, points));
+    if counted.len() > OVER {
+        counted.pop_front();
+    }
+    let (then, before) = counted[0];
+    let seconds = (now - then).as_secs_f64();
+    if seconds > 0.0 {
+        ((points - before) as f64 / seconds).round() as u64
+    } else {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,369 @@
+//! The page: one server on one address, for people in front of this machine.
+//!
+//! ```text
+//!  GET  /                        the page; /page.css, /charts.js, /flame.js, /page.js belong to it
+//!  GET  /events?vm=NAME          server-sent events: `status` each second, `points` as they come (see `follow`)
+//!  GET  /control.json?vm=NAME    what is on and what is logged, asked of the image
+//!  POST /control?vm=NAME         {"metric": NAME, "on": BOOL} or {"log": NAME, "level": LEVEL}
+//!  GET  /profile.json            the heap profile, if there is one
+//! ```
+//!
+//! axum on tokio, one thread: both are maintained by the same people, and server-sent events are part of axum; `tiny_http`
+//! has them not, and its last release is years old. The page is part of the program and asks nothing of any other server.
+
+mod follow;
+mod guard;
+
+use core::convert::Infallible;
+use core::net::SocketAddr;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::collections::HashMap;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use futures_core::Stream;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+
+use crate::clock::unix_now;
+use crate::control::{Addresses, Control, ControlError, LEVELS, Order};
+use crate::live::Live;
+use crate::profile::ProfileSource;
+use follow::Follower;
+
+/// Pages at a time, each with a stream of its own. A person has some; the memory of their messages is the bound's reason.
+const MAX_PAGES: usize = 32;
+
+/// Messages that wait for one page. When it is behind, what follows waits in the store, and becomes one larger message.
+const MAX_WAITING: usize = 4;
+
+/// How often a page is told what is new.
+const FRESH: Duration = Duration::from_millis(250);
+
+/// Every so many of those it is told how it goes.
+const STATUS: u32 = 4;
+
+/// Why there is no page.
+#[derive(Debug, Error)]
+#[error("cannot serve a page at {address}: {source}: choose another with --web ADDRESS:PORT")]
+pub struct WebError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// The control ports of the machines that have one.
+#[derive(Debug, Default)]
+pub struct Controls {
+    /// For every machine that has none of its own.
+    pub any: Option<Control>,
+    /// By the tag `vm`.
+    pub by_vm: HashMap<String, Control>,
+}
+
+impl Controls {
+    /// At these addresses, which all want the same token, if any.
+    pub fn at(addresses: &Addresses, token: Option<&String>) -> Self {
+        let control = |&address: &SocketAddr| Control::new(address, token.cloned());
+        Self {
+            any: addresses.any.as_ref().map(control),
+            by_vm: addresses
+                .by_vm
+                .iter()
+                .map(|(vm, address)| (vm.clone(), control(address)))
+                .collect(),
+        }
+    }
+
+    fn of(&self, vm: &str) -> Option<&Control> {
+        self.by_vm.get(vm).or(self.any.as_ref())
+    }
+}
+
+/// All that the page shows.
+struct Shown {
+    live: Arc<Live>,
+    controls: Controls,
+    profile: Option<Box<dyn ProfileSource>>,
+    pages: Arc<Semaphore>,
+}
+
+/// Serves the page until the process ends; gives its address, with the port that it really has.
+///
+/// # Errors
+/// [`WebError`], if the address cannot be had.
+pub fn serve(
+    address: SocketAddr,
+    live: Arc<Live>,
+    controls: Controls,
+    profile: Option<Box<dyn ProfileSource>>,
+) -> Result<SocketAddr, WebError> {
+    let failed = |source| WebError { address, source };
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(failed)?;
+    let listener = {
+        let _inside = runtime.enter();
+        tokio::net::TcpListener::from_std(listener).map_err(failed)?
+    };
+    let router = router(Shown {
+        live,
+        controls,
+        profile,
+        pages: Arc::new(Semaphore::new(MAX_PAGES)),
+    });
+    thread::Builder::new()
+        .name("web".to_owned())
+        // It never ends by itself: an error of one connection is that connection's.
+        .spawn(move || drop(runtime.block_on(axum::serve(listener, router).into_future())))
+        .map_err(failed)?;
+    Ok(bound)
+}
+
+fn router(shown: Shown) -> Router {
+    let mut router = Router::new()
+        .route("/events", get(events))
+        .route("/control.json", get(states))
+        .route("/control", post(order))
+        .route("/profile.json", get(profile));
+    for (path, kind, text) in [
+        (
+            "/",
+            "text/html; charset=utf-8",
+            include_str!("../web/page.html"),
+        ),
+        (
+            "/page.css",
+            "text/css; charset=utf-8",
+            include_str!("../web/page.css"),
+        ),
+        (
+            "/charts.js",
+            "text/javascript; charset=utf-8",
+            include_str!("../web/charts.js"),
+        ),
+        (
+            "/flame.js",
+            "text/javascript; charset=utf-8",
+            include_str!("../web/flame.js"),
+        ),
+        (
+            "/page.js",
+            "text/javascript; charset=utf-8",
+            include_str!("../web/page.js"),
+        ),
+    ] {
+        router = router.route(path, get(async move || ([(CONTENT_TYPE, kind)], text)));
+    }
+    router
+        .layer(middleware::from_fn(guard::guard))
+        .with_state(Arc::new(shown))
+}
+
+#[derive(Deserialize)]
+struct Which {
+    vm: Option<String>,
+}
+
+/// The machines and how receiving goes.
+#[derive(Serialize)]
+struct Status {
+    machines: Vec<Machine>,
+    points: u64,
+    losses: Vec<(u64, &'static str)>,
+    fault: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Machine {
+    name: String,
+    /// Seconds since it was last heard of.
+    age: i64,
+    points: u64,
+    control: bool,
+}
+
+impl Shown {
+    fn status(&self) -> Status {
+        let now = unix_now();
+        let (mut machines, points) = self.live.look(|inside| {
+            let machines = inside.store.machines().iter().map(|machine| Machine {
+                name: machine.name.clone(),
+                age: (now.0 - machine.arrived.0) / 1_000_000,
+                points: machine.points,
+                control: self.controls.of(&machine.name).is_some(),
+            });
+            (machines.collect::<Vec<_>>(), inside.tally.points)
+        });
+        machines.sort_by(|a, b| a.name.cmp(&b.name));
+        Status {
+            machines,
+            points,
+            losses: self.live.losses(),
+            fault: self.live.fault(),
+        }
+    }
+}
+
+/// A page's messages, as axum wants them.
+struct Messages {
+    from: Receiver<Event>,
+    /// Its place among the pages.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Stream for Messages {
+    type Item = Result<Event, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.from.poll_recv(context).map(|event| event.map(Ok))
+    }
+}
+
+async fn events(State(shown): State<Arc<Shown>>, Query(which): Query<Which>) -> Response {
+    let Ok(place) = Arc::clone(&shown.pages).try_acquire_owned() else {
+        let full = format!("{MAX_PAGES} pages are open: close one\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, full).into_response();
+    };
+    let (to, from) = mpsc::channel(MAX_WAITING);
+    tokio::spawn(tell(shown, Follower::new(which.vm), to));
+    let messages = Messages {
+        from,
+        _place: place,
+    };
+    Sse::new(messages)
+        .keep_alive(KeepAlive::default())
+        .into_response()
+}
+
+/// Tells one page what is new, until it is closed.
+async fn tell(shown: Arc<Shown>, mut follower: Follower, to: Sender<Event>) {
+    let mut ticks = tokio::time::interval(FRESH);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for turn in (0..STATUS).cycle() {
+        ticks.tick().await;
+        if turn == 0 && !send(&to, "status", &shown.status()).await {
+            return;
+        }
+        if let Some(message) = shown.live.look(|inside| follower.look(inside))
+            && !send(&to, "points", &message).await
+        {
+            return;
+        }
+    }
+}
+
+/// `false`: the page is closed.
+async fn send(to: &Sender<Event>, name: &str, what: &impl Serialize) -> bool {
+    match Event::default().event(name).json_data(what) {
+        Ok(event) => to.send(event).await.is_ok(),
+        // None of the messages has keys that are no text.
+        Err(_) => false,
+    }
+}
+
+/// What the page shows of a control port.
+#[derive(Serialize)]
+struct Told {
+    metrics: Vec<crate::control::Switch>,
+    logs: Vec<crate::control::Level>,
+    levels: &'static [&'static str],
+}
+
+async fn states(State(shown): State<Arc<Shown>>, Query(which): Query<Which>) -> Response {
+    asked(shown, which, |control| {
+        control.states().map(|states| Told {
+            metrics: states.metrics,
+            logs: states.logs,
+            levels: LEVELS,
+        })
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Wanted {
+    Metric { metric: String, on: bool },
+    Log { log: String, level: String },
+}
+
+async fn order(
+    State(shown): State<Arc<Shown>>,
+    Query(which): Query<Which>,
+    Json(wanted): Json<Wanted>,
+) -> Response {
+    asked(shown, which, move |control| {
+        control.order(&match &wanted {
+            Wanted::Metric { metric, on } => Order::Metric {
+                name: metric,
+                on: *on,
+            },
+            Wanted::Log { log, level } => Order::Log { name: log, level },
+        })
+    })
+    .await
+}
+
+/// Asks a machine's control port, on a thread that may wait.
+async fn asked<T: Serialize + Send + 'static>(
+    shown: Arc<Shown>,
+    which: Which,
+    ask: impl FnOnce(&Control) -> Result<T, ControlError> + Send + 'static,
+) -> Response {
+    let answer = spawn_blocking(move || {
+        let vm = which.vm.unwrap_or_default();
+        match shown.controls.of(&vm) {
+            None => Err((
+                StatusCode::NOT_FOUND,
+                "no control port is known: give --control\n".to_owned(),
+            )),
+            Some(control) => ask(control).map_err(|error| {
+                let status = match error {
+                    ControlError::Refused(_) | ControlError::Name(_) | ControlError::Level(_) => {
+                        StatusCode::BAD_REQUEST
+                    }
+                    ControlError::Port { .. } | ControlError::Reply(_) => StatusCode::BAD_GATEWAY,
+                };
+                (status, format!("{error}\n"))
+            }),
+        }
+    })
+    .await;
+    match answer {
+        Ok(Ok(told)) => Json(told).into_response(),
+        Ok(Err(refused)) => refused.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn profile(State(shown): State<Arc<Shown>>) -> Response {
+    let answer = spawn_blocking(move || match &shown.profile {
+        Some(source) => source.profile(),
+        None => Ok(None),
+    })
+    .await;
+    match answer {
+        Ok(Ok(profile)) => Json(profile).into_response(),
+        Ok(Err(error)) => (StatusCode::BAD_GATEWAY, format!("{error}\n")).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

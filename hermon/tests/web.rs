@@ -1,0 +1,368 @@
+//! The page of `hermon watch --web`: as a browser sees it, and as somebody asks who should not.
+
+mod common;
+
+use core::net::SocketAddr;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use common::browser::Browser;
+use common::image::Image;
+use common::{DEADLINE, Tool};
+use tempfile::TempDir;
+
+/// A watch with a page: where it listens, and where the page is.
+fn watch(options: &[&str]) -> (Tool, SocketAddr, String) {
+    let fixed = [
+        "watch",
+        "--plain",
+        "--listen=127.0.0.1:0",
+        "--web=127.0.0.1:0",
+    ];
+    let tool = Tool::start(fixed.iter().chain(options));
+    let line = tool.line_with("listening on");
+    let address = line.split_whitespace().nth(3).unwrap().parse().unwrap();
+    let line = tool.line_with("the page is at ");
+    let page = line.rsplit_once(' ').unwrap().1.to_owned();
+    (tool, address, page)
+}
+
+/// When the machines were booted, a minute ago.
+static BOOT: LazyLock<u64> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_nanos() as u64 - 60_000_000_000
+});
+
+/// The lines of one second.
+fn feed(address: SocketAddr, count: u64) {
+    let time = *BOOT + count * 1_000_000_000;
+    let lines = format!(
+        "memory,vm=web-1 allocations={}i,live_bytes={}i {time}\n\
+         log,vm=web-1 errors=0i,infos={count}i {time}\n\
+         monitoring,vm=web-1 lines_lost={}i {time}\n\
+         uptime,vm=web-2 seconds={count}i {time}\n",
+        count * 1_000,
+        1_048_576 + (count % 3) * 65_536,
+        count / 20,
+    );
+    send(address, &lines);
+}
+
+fn send(address: SocketAddr, lines: &str) {
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.send_to(lines.as_bytes(), address).unwrap();
+}
+
+const CARD: &str = "document.querySelector('[data-field=\"memory allocations\"]')";
+
+#[test]
+fn values_and_charts_arrive_and_switches_and_levels_reach_the_image() {
+    let folder = TempDir::new().unwrap();
+    let folded = folder.path().join("heap.folded");
+    fs::write(&folded, "main;work;alloc 3000\nmain;idle 1000\n").unwrap();
+    let (image, control) = Image::start(&["memory", "log", "never"], &["app", "dns"]);
+    let control = control.to_string();
+    let (_tool, address, page) =
+        watch(&["--control", &control, "--profile", folded.to_str().unwrap()]);
+    for count in 0..30 {
+        feed(address, count);
+    }
+    let Some(mut browser) = Browser::open(&page, (1200, 900)) else {
+        return;
+    };
+    // What came before it was opened, and what comes after.
+    browser.wait_for(&format!(
+        "{CARD}.querySelector('.value').textContent.startsWith('29,000')"
+    ));
+    feed(address, 30);
+    browser.wait_for(&format!(
+        "{CARD}.querySelector('.value').textContent === '30,000 1,000/s'"
+    ));
+    let points = browser.value(&format!("{CARD}.querySelector('canvas').dataset.points"));
+    let points: usize = points.as_str().unwrap().parse().unwrap();
+    assert!((25..=30).contains(&points), "{points} points");
+    browser.wait_for("document.querySelector('[data-field=\"memory live_bytes\"] .value').textContent === '1 MiB'");
+    browser.wait_for("document.querySelector('[data-field=\"monitoring lines_lost\"]').classList.contains('loss')");
+    browser.wait_for("/points, \\d+\\/s/.test(document.getElementById('count').textContent)");
+
+    // Where the pointer is, the value is told.
+    browser.value(&format!("{CARD}.scrollIntoView()"));
+    browser.value(&format!(
+        "{CARD}.querySelector('canvas').dispatchEvent(new PointerEvent('pointermove', {{clientX: {CARD}.querySelector('canvas').getBoundingClientRect().right - 20}}))"
+    ));
+    browser.wait_for(&format!(
+        "/^1,000\\/s  \\d/.test({CARD}.querySelector('canvas').dataset.hover)"
+    ));
+
+    let switch = "document.querySelector('[aria-label=\"metrics of memory\"]')";
+    browser.wait_for(&format!("{switch}.getAttribute('aria-checked') === 'true'"));
+    assert!(image.is_on("memory"));
+    browser.value(&format!("{switch}.click()"));
+    browser.wait_for(&format!(
+        "{switch}.getAttribute('aria-checked') === 'false'"
+    ));
+    assert!(!image.is_on("memory") && image.is_on("log"));
+    browser.wait_for("document.querySelector('[aria-label=\"metrics of never\"]')");
+
+    let level = "document.querySelector('select[data-log=dns]')";
+    browser.value(&format!(
+        "{level}.className = 'old'; {level}.value = 'debug'; {level}.dispatchEvent(new Event('change'))"
+    ));
+    // The levels are asked for anew after the change.
+    browser.wait_for(&format!(
+        "{level}.className === '' && {level}.value === 'debug'"
+    ));
+    browser.wait_for("document.getElementById('fault').hidden");
+    assert_eq!(
+        (image.level("dns"), image.level("app")),
+        ("debug".to_owned(), "info".to_owned())
+    );
+
+    let frames = "[...document.querySelectorAll('#flame button')]";
+    browser.wait_for(&format!("{frames}.map((frame) => frame.textContent).join() === 'all,main,work,alloc,idle' || {frames}.length === 5"));
+    let wide = |name: &str| {
+        format!("{frames}.find((frame) => frame.textContent === '{name}').offsetWidth")
+    };
+    let (main, work) = (browser.value(&wide("main")), browser.value(&wide("work")));
+    let share = work.as_f64().unwrap() / main.as_f64().unwrap();
+    assert!((0.74..0.76).contains(&share), "{share}");
+    browser.value(&format!(
+        "{frames}.find((frame) => frame.textContent === 'work').click()"
+    ));
+    browser.wait_for(&format!("{} === {}", wide("work"), wide("main")));
+
+    browser.value("[...document.querySelectorAll('nav button')].find((button) => button.textContent.startsWith('web-2')).click()");
+    browser.wait_for("document.querySelector('[data-field=\"uptime seconds\"]') && !document.querySelector('[data-field=\"memory allocations\"]')");
+
+    assert_eq!(browser.complaints, Vec::<String>::new());
+    let elsewhere: Vec<&String> = browser
+        .requests
+        .iter()
+        .filter(|url| !url.starts_with(&page) && !url.starts_with("data:,"))
+        .collect();
+    assert!(
+        elsewhere.is_empty() && !browser.requests.is_empty(),
+        "{elsewhere:?}"
+    );
+}
+
+#[test]
+fn names_from_outside_are_text_and_the_page_fits_a_phone_in_light_and_dark() {
+    let (_tool, address, page) = watch(&[]);
+    let name = "<img\\ src\\=x\\ onerror\\=document.title\\=1>";
+    send(
+        address,
+        &format!(
+            "{name},vm={name},a={name} {name}=1,text=\"<b>{}</b>\"\n",
+            "w".repeat(200)
+        ),
+    );
+    let Some(mut browser) = Browser::open(&page, (390, 800)) else {
+        return;
+    };
+    browser.wait_for("document.querySelector('article h3')?.textContent === '<img src=x onerror=document.title=1>'");
+    assert_eq!(
+        browser.value("document.images.length + document.querySelectorAll('b').length"),
+        0
+    );
+    let width = browser.value("document.scrollingElement.scrollWidth");
+    assert!(width.as_u64().unwrap() <= 390, "{width}");
+    let mut back = |dark| {
+        browser.dark(dark);
+        browser.value("getComputedStyle(document.body).backgroundColor")
+    };
+    assert_ne!(back(false), back(true));
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+#[test]
+fn the_page_says_when_hermon_is_gone() {
+    let (tool, address, page) = watch(&[]);
+    feed(address, 1);
+    let Some(mut browser) = Browser::open(&page, (800, 600)) else {
+        return;
+    };
+    browser.wait_for("document.querySelector('article')");
+    drop(tool);
+    browser.wait_for("document.getElementById('state').textContent.includes('does not answer')");
+}
+
+/// Asks in plain HTTP; the whole answer.
+fn ask(page: &str, request: &str) -> String {
+    let address = page.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let request = request.replace("HOST", address);
+    stream
+        .write_all(request.replace('\n', "\r\n").as_bytes())
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn get(page: &str, path: &str) -> String {
+    ask(
+        page,
+        &format!("GET {path} HTTP/1.1\nHost: HOST\nConnection: close\n\n"),
+    )
+}
+
+fn post(page: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    ask(
+        page,
+        &format!(
+            "POST /control?vm=a HTTP/1.1\nHost: HOST\nConnection: close\nContent-Length: {length}\n{headers}\n\n{body}"
+        ),
+    )
+}
+
+const OURS: &str = "X-Hermon: 1\nContent-Type: application/json";
+
+#[test]
+fn every_answer_has_the_policy_and_other_names_are_refused() {
+    let (_tool, _, page) = watch(&[]);
+    for path in ["/", "/page.js", "/nowhere", "/profile.json"] {
+        let answer = get(&page, path);
+        assert!(
+            answer.contains("content-security-policy: default-src 'none'; script-src 'self'"),
+            "{answer}"
+        );
+        assert!(answer.contains("cache-control: no-store"), "{answer}");
+    }
+    assert!(get(&page, "/profile.json").ends_with("\r\n\r\nnull"));
+    let rebound = ask(
+        &page,
+        "GET / HTTP/1.1\nHost: evil.example\nConnection: close\n\n",
+    );
+    assert!(rebound.starts_with("HTTP/1.1 403 "), "{rebound}");
+}
+
+#[test]
+fn nothing_changes_by_get_or_for_another_sites_page() {
+    let (image, control) = Image::start(&["memory"], &[]);
+    let (_tool, _, page) = watch(&["--control", &format!("a={control}")]);
+    let off = r#"{"metric": "memory", "on": false}"#;
+    assert!(get(&page, "/control?vm=a").starts_with("HTTP/1.1 405 "));
+    for headers in [
+        "Content-Type: application/json",
+        "X-Hermon: 1\nContent-Type: text/plain",
+        "X-Hermon: 1\nContent-Type: application/json\nOrigin: http://evil.example",
+        "X-Hermon: 1\nContent-Type: application/json\nSec-Fetch-Site: cross-site",
+    ] {
+        let answer = post(&page, headers, off);
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    }
+    assert!(image.is_on("memory"));
+    let answer = post(&page, OURS, off);
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && !image.is_on("memory"),
+        "{answer}"
+    );
+    let answer = post(&page, OURS, r#"{"metric": "nobody", "on": true}"#);
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("unknown source: nobody\n"),
+        "{answer}"
+    );
+    let answer = post(
+        &page,
+        OURS,
+        r#"{"metric": "memory", "on": true, "level": "info"}"#,
+    );
+    assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
+    assert!(get(&page, "/control.json?vm=b").contains("no control port is known"));
+}
+
+#[test]
+fn an_image_that_does_not_answer_is_an_error_that_names_its_port() {
+    let (_tool, _, page) = watch(&["--control", "127.0.0.1:1"]);
+    let answer = get(&page, "/control.json?vm=a");
+    assert!(
+        answer.starts_with("HTTP/1.1 502 ")
+            && answer.contains("the control port 127.0.0.1:1 does not answer"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_taken_address_and_a_profile_that_is_none_are_one_line_each() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut tool = Tool::start([
+        "watch",
+        "--plain",
+        "--listen=127.0.0.1:0",
+        "--web",
+        &address,
+    ]);
+    let line = tool.line();
+    assert!(
+        line.starts_with(&format!("hermon: cannot serve a page at {address}: ")),
+        "{line}"
+    );
+    assert_eq!(tool.wait().code(), Some(3));
+    let arguments = [
+        "watch",
+        "--plain",
+        "--listen=127.0.0.1:0",
+        "--web=0",
+        "--profile=Cargo.toml",
+    ];
+    let mut tool = Tool::start(arguments);
+    assert_eq!(
+        tool.line(),
+        "hermon: line 1 is no folded stack: \"[package]\""
+    );
+    assert_eq!(tool.wait().code(), Some(3));
+}
+
+#[test]
+fn pages_beyond_the_limit_are_refused_and_a_closed_one_makes_room() {
+    let (_tool, address, page) = watch(&[]);
+    feed(address, 1);
+    let host = page.strip_prefix("http://").unwrap();
+    let open = || {
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        write!(stream, "GET /events HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).unwrap();
+        (stream, String::from_utf8_lossy(&begin).into_owned())
+    };
+    let mut streams: Vec<TcpStream> = (0..32)
+        .map(|_| {
+            let (stream, begin) = open();
+            assert_eq!(begin, "HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    assert_eq!(open().1, "HTTP/1.1 503");
+    streams.clear();
+    // The server notices with the next message that it cannot send.
+    while open().1 != "HTTP/1.1 200" {}
+}
+
+/// The README's pictures, of a page that shows a real image: `PAGE=http://127.0.0.1:8080 cargo test -p hermon --test web
+/// pictures -- --ignored`.
+#[test]
+#[ignore = "takes pictures of the page at $PAGE"]
+fn pictures_for_the_readme() {
+    let page = std::env::var("PAGE").expect("PAGE=http://…");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
+    for (name, dark, size, place) in [
+        ("page-light", false, (1280, 1000), "scrollTo(0, 0)"),
+        ("page-dark", true, (1280, 1000), "scrollTo(0, 0)"),
+        ("page-phone", true, (390, 844), "scrollTo(0, 0)"),
+    ] {
+        let mut browser = Browser::open(&page, size).expect("a browser");
+        browser.dark(dark);
+        browser.wait_for("Number(document.querySelector('article canvas')?.dataset.points) >= 30");
+        browser.value(place);
+        browser.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))");
+        fs::write(format!("{folder}/{name}.png"), browser.picture()).unwrap();
+    }
+}

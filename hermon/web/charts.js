@@ -1,0 +1,192 @@
+// Numbers for people, and line charts on canvas: axes with units, gaps where data is missing, values under the pointer.
+// No library: what a chart of one field needs is short, and nothing is fetched from elsewhere.
+"use strict";
+
+const TIME = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1 };
+
+// All digits of a whole number; else as many as can be read.
+function plain(number) {
+  if (!Number.isFinite(number)) return String(number);
+  if (Number.isInteger(number)) return number.toLocaleString("en");
+  const size = Math.abs(number);
+  return number.toLocaleString("en", size < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: size < 1000 ? 1 : 0 });
+}
+
+// A number with its unit, as the terminal view writes it.
+function human(number, unit) {
+  if (unit === "bytes") {
+    const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let at = 0;
+    while (Math.abs(number) >= 1024 && at < units.length - 1) { number /= 1024; at += 1; }
+    return `${short(number)} ${units[at]}`;
+  }
+  if (unit in TIME) {
+    const seconds = number * TIME[unit], size = Math.abs(seconds);
+    if (size === 0) return `0 ${unit === "us" ? "µs" : unit}`;
+    if (size < 1e-6) return `${short(seconds * 1e9)} ns`;
+    if (size < 1e-3) return `${short(seconds * 1e6)} µs`;
+    if (size < 1) return `${short(seconds * 1e3)} ms`;
+    if (size < 120) return `${short(seconds)} s`;
+    if (size < 7200) return `${short(seconds / 60)} min`;
+    return size < 172800 ? `${short(seconds / 3600)} h` : `${short(seconds / 86400)} d`;
+  }
+  if (unit === "permille") return `${short(number / 10)} %`;
+  if (unit === "percent") return `${short(number)} %`;
+  return plain(number);
+}
+
+const short = (number) => number.toLocaleString("en", { maximumFractionDigits: Math.abs(number) < 1 ? 3 : 1 });
+
+// How fast something counts; a time per second is a share of a core.
+function humanRate(perSecond, unit) {
+  return unit in TIME ? `${short(perSecond * TIME[unit] * 100)} %` : `${human(perSecond, unit)}/s`;
+}
+
+// Samples [ms, value] to points of a line; null ends a stretch: a missing sample, a restart, a number that is none.
+function toPoints(samples, counts) {
+  const steps = samples.slice(1).map((sample, at) => sample[0] - samples[at][0]).sort((a, b) => a - b);
+  const usual = steps.length ? steps[steps.length >> 1] : 0;
+  const points = [];
+  let before = null;
+  for (const [time, value] of samples) {
+    const missing = before !== null && time - before[0] > 3 * usual;
+    if (missing || value === null) points.push(null);
+    if (value === null) { before = null; continue; }
+    if (!counts) points.push([time, value]);
+    else if (before !== null && !missing) {
+      if (value < before[1]) points.push(null);
+      else points.push([time, (value - before[1]) * 1000 / (time - before[0])]);
+    }
+    before = [time, value];
+  }
+  return points;
+}
+
+// Round numbers from least to most: the finest that are at most `count`, and at least two. Of bytes in powers of two.
+function ticks(least, most, count, unit) {
+  const range = most - least;
+  // So near to each other that a double can hardly tell them apart, or infinitely far.
+  if (!(range > 1e-12 * Math.max(Math.abs(least), Math.abs(most))) || !Number.isFinite(range)) return [least];
+  const base = unit === "bytes" ? 2 : 10, times = base === 2 ? [1] : [5, 2, 1];
+  let all = [];
+  for (let power = Math.floor(Math.log(range) / Math.log(base)) + 1; ; power -= 1) {
+    for (const by of times) {
+      const step = by * base ** power, next = [];
+      for (let at = Math.ceil(least / step - 1e-9); at * step <= most + step * 1e-9; at += 1) next.push(at * step + 0);
+      if (next.length > count && all.length >= 2) return all;
+      all = next;
+      if (all.length > 4 * count) return all;
+    }
+  }
+}
+
+class Chart {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.points = [];
+    this.pointer = null;
+    const move = (event) => { this.pointer = event.offsetX; this.draw(); };
+    canvas.addEventListener("pointermove", move);
+    canvas.addEventListener("pointerdown", move);
+    canvas.addEventListener("pointerleave", () => { this.pointer = null; this.draw(); });
+  }
+
+  // Shows these samples between two times, both in ms.
+  show(samples, { unit, counts, from, to }) {
+    Object.assign(this, { unit, counts, from, to });
+    const inside = samples.filter(([time]) => time >= from && time <= to);
+    this.points = toPoints(inside, counts);
+    this.draw();
+  }
+
+  text(value) { return this.counts ? humanRate(value, this.unit) : human(value, this.unit); }
+
+  draw() {
+    const { canvas } = this, scale = window.devicePixelRatio || 1;
+    const width = canvas.clientWidth, height = canvas.clientHeight;
+    if (!width || !height) return;
+    if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
+      canvas.width = Math.round(width * scale);
+      canvas.height = Math.round(height * scale);
+    }
+    const style = getComputedStyle(canvas), colour = (name) => style.getPropertyValue(name);
+    const pen = canvas.getContext("2d");
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    pen.clearRect(0, 0, width, height);
+    pen.font = `11px ${style.fontFamily}`;
+    const known = this.points.filter((point) => point !== null);
+    canvas.dataset.points = known.length;
+    if (!known.length) return;
+
+    let least = Math.min(...known.map((point) => point[1])), most = Math.max(...known.map((point) => point[1]));
+    // A rate, and what comes near to zero, is shown from zero: else small changes look like large ones.
+    if (this.counts || (least > 0 && least < most / 2)) least = Math.min(least, 0);
+    if (most === least) { most += Math.abs(most) / 10 || 1; if (!this.counts && least !== 0) least -= Math.abs(least) / 10; }
+    const high = ticks(least, most, Math.max(3, Math.floor(height / 30)), this.unit);
+    const left = Math.max(...high.map((value) => pen.measureText(this.text(value)).width)) + 8;
+    const [right, top, bottom] = [width - 6, 6, height - 16];
+    const x = (time) => left + (time - this.from) / (this.to - this.from || 1) * (right - left);
+    const y = (value) => bottom - (value - least) / (most - least) * (bottom - top);
+
+    pen.fillStyle = colour("--quiet");
+    pen.strokeStyle = colour("--edge");
+    pen.lineWidth = 1;
+    pen.textBaseline = "middle";
+    pen.textAlign = "right";
+    for (const value of high) {
+      pen.fillText(this.text(value), left - 5, y(value));
+      pen.beginPath();
+      pen.moveTo(left, y(value));
+      pen.lineTo(right, y(value));
+      pen.stroke();
+    }
+    pen.textBaseline = "alphabetic";
+    const clock = (time) => new Date(time).toLocaleTimeString("en-GB");
+    pen.textAlign = "left";
+    pen.fillText(clock(this.from), left, height - 3);
+    pen.textAlign = "right";
+    pen.fillText(clock(this.to), right, height - 3);
+
+    pen.strokeStyle = pen.fillStyle = colour("--line");
+    pen.lineWidth = 1.5;
+    pen.lineJoin = "round";
+    for (const stretch of this.stretches()) {
+      pen.beginPath();
+      for (const [time, value] of stretch) pen.lineTo(x(time), y(value));
+      pen.stroke();
+      const last = stretch[stretch.length - 1];
+      if (stretch.length === 1) pen.fillRect(x(last[0]) - 1.5, y(last[1]) - 1.5, 3, 3);
+      pen.lineTo(x(last[0]), bottom);
+      pen.lineTo(x(stretch[0][0]), bottom);
+      pen.fillStyle = colour("--fill");
+      pen.fill();
+      pen.fillStyle = colour("--line");
+    }
+    if (this.pointer === null) return;
+    const near = known.reduce((best, point) => Math.abs(x(point[0]) - this.pointer) < Math.abs(x(best[0]) - this.pointer) ? point : best);
+    const label = `${this.text(near[1])}  ${clock(near[0])}`, wide = pen.measureText(label).width + 10;
+    const place = Math.min(Math.max(x(near[0]) - wide / 2, left), right - wide);
+    pen.strokeStyle = colour("--quiet");
+    pen.beginPath();
+    pen.moveTo(x(near[0]), top);
+    pen.lineTo(x(near[0]), bottom);
+    pen.stroke();
+    pen.beginPath();
+    pen.arc(x(near[0]), y(near[1]), 3, 0, 7);
+    pen.fill();
+    pen.fillStyle = colour("--card");
+    pen.fillRect(place, top - 4, wide, 16);
+    pen.fillStyle = colour("--text");
+    pen.textAlign = "left";
+    pen.fillText(label, place + 5, top + 8);
+    canvas.dataset.hover = label;
+  }
+
+  *stretches() {
+    let stretch = [];
+    for (const point of [...this.points, null]) {
+      if (point !== null) stretch.push(point);
+      else if (stretch.length) { yield stretch; stretch = []; }
+    }
+  }
+}
