@@ -1,0 +1,92 @@
+//! Stacks from codewords: a cache of codes, with a prediction of what comes after each.
+
+use crate::bytes::Bytes;
+use crate::error::{Error, Fault};
+use crate::header::Check;
+
+const SLOTS: usize = 16_384;
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    code: u64,
+    prediction: u16,
+    is_filled: bool,
+}
+
+/// What one domain's writer and reader both know of earlier stacks.
+pub(crate) struct Cache {
+    slots: Box<[Slot]>,
+    /// The stack of the alloc event before, the outermost first.
+    pub(crate) stack: Vec<u64>,
+}
+
+impl Cache {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: vec![Slot::default(); SLOTS].into_boxed_slice(),
+            stack: Vec::new(),
+        }
+    }
+
+    /// Whether a header is right about a slot; codes are compared as readers do, without their highest bit.
+    pub(crate) fn compare(&self, check: &Check) -> Result<(), Fault> {
+        let Some(slot) = self.slots.get(usize::from(check.slot)) else {
+            return Err(Fault::CheckedSlot(check.slot));
+        };
+        if slot.prediction == check.prediction && slot.code << 1 == check.code << 1 {
+            return Ok(());
+        }
+        Err(Fault::Check {
+            slot: check.slot,
+            said: (check.prediction, check.code),
+            known: (slot.prediction, slot.code),
+        })
+    }
+
+    /// Reads `words` codewords behind the first `prefix` frames of the stack before.
+    pub(crate) fn read(
+        &mut self,
+        prefix: usize,
+        words: u16,
+        bytes: &mut Bytes<'_>,
+    ) -> Result<(), Error> {
+        self.stack.truncate(prefix);
+        let mut previous = 0;
+        for _ in 0..words {
+            let at = bytes.clone();
+            let word = bytes.u16()?;
+            let number = word >> 2;
+            self.slots[previous].prediction = number;
+            previous = number.into();
+            let predicted = match word & 3 {
+                0 => 0,
+                1 => 1,
+                2 => bytes.u8()?,
+                _ => {
+                    let code = bytes.u64()?;
+                    if code >> 63 != 0 {
+                        return at.fault(Fault::CodeTooLarge(code));
+                    }
+                    let slot = &mut self.slots[previous];
+                    (slot.code, slot.is_filled) = (code, true);
+                    0
+                }
+            };
+            self.push(previous, &at)?;
+            for _ in 0..predicted {
+                previous = self.slots[previous].prediction.into();
+                self.push(previous, &at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, number: usize, at: &Bytes<'_>) -> Result<(), Error> {
+        let slot = self.slots[number];
+        if !slot.is_filled {
+            return at.fault(Fault::EmptySlot(number as u16));
+        }
+        self.stack.push(slot.code);
+        Ok(())
+    }
+}

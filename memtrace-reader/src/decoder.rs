@@ -1,0 +1,439 @@
+//! A trace's state, packet by packet and event by event.
+
+use std::collections::HashMap;
+
+use crate::backtrace::Cache;
+use crate::bytes::Bytes;
+use crate::error::{Error, Fault};
+use crate::event::{Alloc, Event, Frame, Kind, Source, Stack};
+use crate::header::{Header, Packet};
+use crate::positions::{Names, Table};
+use crate::text::Text;
+
+const TIME_BITS: u32 = 25;
+const TIME_MASK: u32 = (1 << TIME_BITS) - 1;
+
+/// What the first packet says of the trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Info {
+    /// When it begins, in microseconds since 1970.
+    pub start: u64,
+    /// Probability with which a word was sampled, more than 0 and at most 1.
+    pub rate: f64,
+    /// Bytes of a word.
+    pub word_bytes: u64,
+    /// The program.
+    pub executable: Text,
+    /// The machine.
+    pub host: Text,
+    /// Parameters of its run-time system.
+    pub parameters: Text,
+    /// The process.
+    pub pid: u64,
+    /// More; empty in version 1.
+    pub context: Text,
+    /// Of the format.
+    pub version: u16,
+}
+
+/// State of one domain: all that its events depend on.
+struct Domain {
+    cache: Cache,
+    names: Names,
+    last: u64,
+    next_id: u64,
+}
+
+impl Domain {
+    fn new(start: u64) -> Self {
+        Self {
+            cache: Cache::new(),
+            names: Names::default(),
+            last: start,
+            next_id: 0,
+        }
+    }
+}
+
+/// A block that is alive, and whether it may be promoted.
+#[derive(Clone, Copy)]
+enum Live {
+    Minor,
+    Promoted,
+    Other,
+}
+
+/// Reads packets that come one by one, from a socket say. For a whole stream see [`Trace`](crate::Trace).
+pub struct Decoder {
+    info: Info,
+    domains: HashMap<u16, Domain>,
+    table: Table,
+    live: HashMap<u64, Live>,
+}
+
+/// How far a packet has been read.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    header: Header,
+    offset: usize,
+    bytes: Bytes<'a>,
+    next_id: u64,
+}
+
+impl Progress<'_> {
+    /// Whether all events were read. One more call of [`Decoder::next_event`] then compares the ids.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+impl Decoder {
+    /// From the first packet.
+    ///
+    /// # Errors
+    /// The first broken rule.
+    pub fn new(packet: &Packet<'_>) -> Result<Self, Error> {
+        let info = read_info(packet)?;
+        Ok(Self {
+            domains: HashMap::new(),
+            table: Table::default(),
+            live: HashMap::new(),
+            info,
+        })
+    }
+
+    /// What the first packet says.
+    #[must_use]
+    pub const fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// How many blocks are alive.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Begins a packet behind the first. The one before was read to its end, or the ids will not fit.
+    ///
+    /// # Errors
+    /// A header that contradicts the first one or what was read so far.
+    pub fn begin<'a>(&mut self, packet: &Packet<'a>) -> Result<Progress<'a>, Error> {
+        let Packet {
+            offset,
+            ref header,
+            content,
+        } = *packet;
+        let fault = |at: usize, fault| {
+            Err(Error {
+                offset: offset + at,
+                fault,
+            })
+        };
+        let info = &self.info;
+        // The fields from the domain on are two bytes further in version 3.
+        let shift = header.len() - 66;
+        if header.version != info.version {
+            return fault(
+                28,
+                Fault::VersionChanged {
+                    from: info.version,
+                    to: header.version,
+                },
+            );
+        }
+        if header.pid != info.pid {
+            return fault(
+                30,
+                Fault::Pid {
+                    trace: info.pid,
+                    packet: header.pid,
+                },
+            );
+        }
+        let domain = self
+            .domains
+            .entry(header.domain)
+            .or_insert_with(|| Domain::new(info.start));
+        if header.begin < domain.last {
+            return fault(
+                8,
+                Fault::BackInTime {
+                    last: domain.last,
+                    time: header.begin,
+                },
+            );
+        }
+        let gaps = header.version == 3 && header.first_id > domain.next_id;
+        if header.first_id != domain.next_id && !gaps {
+            return fault(
+                50 + shift,
+                Fault::FirstId {
+                    expected: domain.next_id,
+                    said: header.first_id,
+                },
+            );
+        }
+        if let Some(check) = &header.check
+            && let Err(wrong) = domain.cache.compare(check)
+        {
+            return fault(38 + shift, wrong);
+        }
+        Ok(Progress {
+            bytes: Bytes::new(content, offset + header.len()),
+            next_id: header.first_id,
+            offset,
+            header: header.clone(),
+        })
+    }
+
+    /// The next event of a packet; nothing at its end.
+    ///
+    /// # Errors
+    /// The first broken rule. What is read after an error means nothing.
+    pub fn next_event(&mut self, packet: &mut Progress<'_>) -> Result<Option<Event<'_>>, Error> {
+        let header = &packet.header;
+        let start = self.info.start;
+        let domain = self
+            .domains
+            .entry(header.domain)
+            .or_insert_with(|| Domain::new(start));
+        if packet.bytes.is_empty() {
+            domain.next_id = packet.next_id;
+            if packet.next_id != header.next_id {
+                return Err(Error {
+                    offset: packet.offset + header.len() - 8,
+                    fault: Fault::NextId {
+                        counted: packet.next_id,
+                        said: header.next_id,
+                    },
+                });
+            }
+            return Ok(None);
+        }
+        let bytes = &mut packet.bytes;
+        let at = bytes.clone();
+        let word = bytes.u32()?;
+        let time = time_of(word, header);
+        if time < domain.last {
+            return at.fault(Fault::BackInTime {
+                last: domain.last,
+                time,
+            });
+        }
+        if time > header.end {
+            return at.fault(Fault::AfterTheEnd {
+                end: header.end,
+                time,
+            });
+        }
+        domain.last = time;
+        let kind = match word >> TIME_BITS {
+            0 => return at.fault(Fault::SecondInfo),
+            1 => {
+                let code = self.table.define(bytes, &mut domain.names)?;
+                Kind::Location(Frame {
+                    code,
+                    positions: self.table.get(code).unwrap_or_default(),
+                })
+            }
+            code @ (2 | 101..=116) => {
+                let alloc = read_alloc(code, packet.next_id, bytes, domain, &self.table, &at)?;
+                packet.next_id += 1;
+                let live = if alloc.source == Source::Minor {
+                    Live::Minor
+                } else {
+                    Live::Other
+                };
+                if self.live.insert(alloc.id, live).is_some() {
+                    return at.fault(Fault::IdTwice(alloc.id));
+                }
+                Kind::Alloc(alloc)
+            }
+            3 => Kind::Promote(promote(&mut self.live, packet)?),
+            4 => {
+                let (id, at) = object(packet, packet.header.version == 3)?;
+                if self.live.remove(&id).is_none() {
+                    return at.fault(Fault::NotAlive(id));
+                }
+                Kind::Collect(id)
+            }
+            code => return at.fault(Fault::EventCode(code)),
+        };
+        Ok(Some(Event {
+            offset: at.offset(),
+            time,
+            since_start: time - start,
+            kind,
+        }))
+    }
+}
+
+/// The time of an event: its own 25 bits, and the packet's above them.
+fn time_of(word: u32, header: &Header) -> u64 {
+    let low = u64::from(word & TIME_MASK);
+    let begin = header.begin;
+    let begin_low = begin & u64::from(TIME_MASK);
+    let carry = if low < begin_low { 1 << TIME_BITS } else { 0 };
+    (begin - begin_low).saturating_add(low + carry)
+}
+
+fn read_info(packet: &Packet<'_>) -> Result<Info, Error> {
+    let header = &packet.header;
+    let fault = |at: usize, what| {
+        Err(Error {
+            offset: packet.offset + at,
+            fault: Fault::FirstPacket(what),
+        })
+    };
+    if header.begin != header.end {
+        return fault(16, "has a begin and another end");
+    }
+    if header.check.is_some() {
+        return fault(header.len() - 28, "says something of the cache");
+    }
+    if (header.first_id, header.next_id) != (0, 0) {
+        return fault(header.len() - 16, "has ids");
+    }
+    let mut bytes = Bytes::new(packet.content, packet.offset + header.len());
+    let at = bytes.clone();
+    let word = bytes.u32()?;
+    if word >> TIME_BITS != 0 {
+        return at.fault(Fault::FirstPacket("does not say what the trace is"));
+    }
+    let time = time_of(word, header);
+    if time != header.begin {
+        return at.fault(Fault::StartDiffers {
+            header: header.begin,
+            event: time,
+        });
+    }
+    let at = bytes.clone();
+    let rate = f64::from_bits(bytes.u64()?);
+    if !(rate > 0.0 && rate <= 1.0) {
+        return at.fault(Fault::Rate(rate.to_bits()));
+    }
+    let at = bytes.clone();
+    let word_bits = bytes.u8()?;
+    if ![32, 64].contains(&word_bits) {
+        return at.fault(Fault::WordSize(word_bits));
+    }
+    let executable = Text::new(bytes.text()?);
+    let host = Text::new(bytes.text()?);
+    let parameters = Text::new(bytes.text()?);
+    let at = bytes.clone();
+    let pid = bytes.u64()?;
+    if pid != header.pid {
+        return at.fault(Fault::Pid {
+            trace: pid,
+            packet: header.pid,
+        });
+    }
+    let context = Text::new(if header.version == 1 {
+        b""
+    } else {
+        bytes.text()?
+    });
+    if !bytes.is_empty() {
+        return bytes.fault(Fault::FirstPacket("has more than one event"));
+    }
+    Ok(Info {
+        start: header.begin,
+        rate,
+        word_bytes: u64::from(word_bits) / 8,
+        executable,
+        host,
+        parameters,
+        pid,
+        context,
+        version: header.version,
+    })
+}
+
+fn read_alloc<'t>(
+    code: u32,
+    id: u64,
+    bytes: &mut Bytes<'_>,
+    domain: &'t mut Domain,
+    table: &'t Table,
+    at: &Bytes<'_>,
+) -> Result<Alloc<'t>, Error> {
+    let is_short = code != 2;
+    let (length, samples, source) = if is_short {
+        (u64::from(code - 100), 1, Source::Minor)
+    } else {
+        let (length, samples) = (bytes.count()?, bytes.count()?);
+        let place = bytes.clone();
+        let source = match bytes.u8()? {
+            0 => Source::Minor,
+            1 => Source::Major,
+            2 => Source::External,
+            other => return place.fault(Fault::Source(other)),
+        };
+        (length, samples, source)
+    };
+    if samples == 0 {
+        return at.fault(Fault::NoSamples);
+    }
+    let place = bytes.clone();
+    let prefix = bytes.number()?;
+    let last = domain.cache.stack.len();
+    let Some(common_prefix) = usize::try_from(prefix)
+        .ok()
+        .filter(|prefix| *prefix <= last)
+    else {
+        return place.fault(Fault::CommonPrefix { prefix, last });
+    };
+    let codewords = if is_short {
+        bytes.u8()?.into()
+    } else {
+        bytes.u16()?
+    };
+    domain.cache.read(common_prefix, codewords, bytes)?;
+    let codes = &domain.cache.stack[..];
+    if codes.is_empty() {
+        return at.fault(Fault::EmptyStack);
+    }
+    // The common ones were checked with the event before.
+    if let Some(code) = codes[common_prefix..]
+        .iter()
+        .find(|code| table.get(**code).is_none())
+    {
+        return at.fault(Fault::Undefined(*code));
+    }
+    Ok(Alloc {
+        id,
+        length,
+        samples,
+        source,
+        common_prefix,
+        codewords,
+        stack: Stack { codes, table },
+    })
+}
+
+/// The object an event is about, and where the event says so. Only in version 3 may it have been allocated
+/// elsewhere, with an id that is still to come here.
+fn object<'a>(packet: &mut Progress<'a>, may_be_later: bool) -> Result<(u64, Bytes<'a>), Error> {
+    let at = packet.bytes.clone();
+    let (delta, next) = (packet.bytes.number()?, packet.next_id);
+    let id = next
+        .checked_sub(1)
+        .and_then(|newest| newest.checked_sub_signed(delta));
+    match id {
+        Some(id) if delta >= 0 || may_be_later => Ok((id, at)),
+        _ => at.fault(Fault::NoSuchObject { delta, next }),
+    }
+}
+
+fn promote(live: &mut HashMap<u64, Live>, packet: &mut Progress<'_>) -> Result<u64, Error> {
+    let (id, at) = object(packet, false)?;
+    match live.get_mut(&id) {
+        Some(live @ Live::Minor) => *live = Live::Promoted,
+        Some(Live::Promoted) => return at.fault(Fault::PromotedTwice(id)),
+        Some(Live::Other) => return at.fault(Fault::PromotedNotMinor(id)),
+        None => return at.fault(Fault::NotAlive(id)),
+    }
+    Ok(id)
+}
