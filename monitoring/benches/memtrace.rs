@@ -1,0 +1,120 @@
+//! Nanoseconds and bytes per event of a trace: `cargo bench -p monitoring --bench memtrace`.
+//!
+//! Allocs and collects both count as events. Prints the median of many short rounds, because on a shared machine
+//! others run in between; beside it stands what copying the stacks alone takes, so that ratios can be compared between machines.
+
+#[path = "../tests/memtrace/program.rs"]
+mod program;
+
+use core::hint::black_box;
+use core::num::NonZeroU64;
+use std::time::Instant;
+
+use monitoring::memtrace::{Alloc, CollectError, Encoder, Info, ObjectId, SampleRate, UnixMicros};
+
+use program::{Happening, Names, Program, Random, run};
+
+const PASSES: u64 = 8;
+/// Some hundred microseconds: most rounds are not interrupted.
+const EVENTS_PER_ROUND: usize = 2_000;
+const ALLOCATIONS: u64 = 50_000;
+const START: u64 = 1_700_000_000_000_000;
+
+/// Encodes everything that happened, from `at` on. Returns the bytes.
+fn encode(encoder: &mut Encoder, happenings: &[Happening], mut at: u64, first: u64) -> usize {
+    let mut bytes = 0;
+    for happening in happenings {
+        at += 20;
+        match happening {
+            Happening::Alloc(words, hits, stack) => {
+                let block = Alloc::new(*words, NonZeroU64::new(*hits).expect("a hit"));
+                loop {
+                    let stack = stack.iter().copied();
+                    match encoder.alloc(UnixMicros(at), block, stack, &mut Names) {
+                        Ok(_) => break,
+                        Err(_) => bytes += encoder.flush().map_or(0, <[u8]>::len),
+                    }
+                }
+            }
+            Happening::Free(id) => {
+                let id = ObjectId(first + id);
+                while encoder.collect(UnixMicros(at), id) == Err(CollectError::Full) {
+                    bytes += encoder.flush().map_or(0, <[u8]>::len);
+                }
+            }
+        }
+    }
+    bytes + encoder.flush().map_or(0, <[u8]>::len)
+}
+
+fn copy(happenings: &[Happening], out: &mut [u64; 256]) {
+    for happening in happenings {
+        if let Happening::Alloc(_, _, stack) = happening {
+            out[..stack.len()].copy_from_slice(stack);
+            black_box(&*out);
+        }
+    }
+}
+
+fn median(mut rounds: Vec<f64>) -> f64 {
+    rounds.sort_by(f64::total_cmp);
+    rounds[rounds.len() / 2]
+}
+
+fn main() {
+    let info = Info {
+        start: UnixMicros(START),
+        rate: SampleRate::ONE,
+        executable: "app.elf",
+        host: "bench",
+        parameters: "",
+        pid: 1,
+        context: "",
+    };
+    let mut encoder = Encoder::new(&info);
+    let mut random = Random(5);
+    for (name, program) in [
+        ("usual program", Program::usual(&mut random)),
+        ("odd program, 2,000 codes", Program::odd(70, &mut random)),
+        ("odd program, 12,000 codes", Program::odd(600, &mut random)),
+    ] {
+        let happenings = run(&program, ALLOCATIONS, &mut random);
+        let events = happenings.len() as f64;
+        let frames: usize = happenings
+            .iter()
+            .map(|happening| match happening {
+                Happening::Alloc(_, _, stack) => stack.len(),
+                Happening::Free(_) => 0,
+            })
+            .sum();
+        let (mut encoded, mut copied, mut out) = (Vec::new(), Vec::new(), [0; 256]);
+        encoder.restart(&info);
+        let first = encoder.flush().map_or(0, <[u8]>::len);
+        let whole = first + encode(&mut encoder, &happenings, START, 0);
+        let codes = encoder.counts().definitions;
+        let mut steady = 0;
+        for pass in 1..=PASSES {
+            // A trace that goes on: names are known, the clock and the ids move.
+            let mut at = START + pass * (events as u64 * 20 + 60_000_000);
+            steady = 0;
+            for happenings in happenings.chunks(EVENTS_PER_ROUND) {
+                let count = happenings.len() as f64;
+                let start = Instant::now();
+                steady += encode(&mut encoder, black_box(happenings), at, pass * ALLOCATIONS);
+                encoded.push(start.elapsed().as_secs_f64() * 1e9 / count);
+                let start = Instant::now();
+                copy(black_box(happenings), &mut out);
+                copied.push(start.elapsed().as_secs_f64() * 1e9 / count);
+                at += 20 * happenings.len() as u64;
+            }
+        }
+        println!(
+            "{name}: {:.1} frames a stack, {codes} codes; {:.1} ns an event (copying the stacks {:.1}); {:.2} bytes an event, {:.2} with the names",
+            frames as f64 / ALLOCATIONS as f64,
+            median(encoded),
+            median(copied),
+            steady as f64 / events,
+            whole as f64 / events,
+        );
+    }
+}

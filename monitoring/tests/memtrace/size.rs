@@ -1,0 +1,150 @@
+//! How many bytes a trace takes, beside memtrace's own writer.
+
+use std::rc::Rc;
+
+use crate::peer::Peer;
+use crate::program::{Happening, Names, Program, Random, run};
+use crate::tracer::{Tracer, info};
+
+/// Bytes of our trace and of memtrace's, and the encoder that wrote ours.
+fn both(happenings: &[Happening]) -> (usize, usize, Tracer<Names>) {
+    let mut tracer = Tracer::new(&info(), Names);
+    let first = tracer.stream.len();
+    tracer.happen(happenings);
+    (
+        tracer.stream.len(),
+        Peer::new(first, Names).happen(happenings),
+        tracer,
+    )
+}
+
+type Make = fn(&mut Random) -> Program;
+
+/// A program, how often it allocates, and what memtrace's own writer made of that: the number of bytes that it
+/// was seen to write when it was given our trace to copy (version of September 2024, OCaml 4.13.1).
+fn copied() -> [(&'static str, Make, u64, usize); 5] {
+    [
+        ("usual", Program::usual, 20_000, 398_118),
+        ("usual and short", Program::usual, 500, 21_567),
+        (
+            "odd, 1,700 codes",
+            |random| Program::odd(60, random),
+            20_000,
+            577_512,
+        ),
+        (
+            "odd, 4,500 codes",
+            |random| Program::odd(200, random),
+            40_000,
+            1_379_532,
+        ),
+        (
+            "odd, 12,000 codes",
+            |random| Program::odd(600, random),
+            100_000,
+            5_482_732,
+        ),
+    ]
+}
+
+#[test]
+fn the_model_of_memtraces_writer_is_right_to_the_byte_and_ours_takes_less() {
+    for (name, program, allocations, copied) in copied() {
+        let mut random = Random(7);
+        let program = program(&mut random);
+        let happenings = run(&program, allocations, &mut random);
+        let (ours, theirs, tracer) = both(&happenings);
+        let counts = tracer.encoder.counts();
+        println!(
+            "{name}: {} codes, {:.2} bytes an event; memtrace's writer {:.2}",
+            counts.definitions,
+            ours as f64 / happenings.len() as f64,
+            theirs as f64 / happenings.len() as f64,
+        );
+        assert_eq!(theirs, copied, "{name}");
+        assert!(ours < theirs, "{name}: {ours} bytes, memtrace's {theirs}");
+        assert_eq!(counts.evictions, 0, "{name}");
+    }
+}
+
+#[test]
+fn a_usual_program_takes_less_than_ten_bytes_an_event() {
+    for seed in 0..4 {
+        let mut random = Random(seed);
+        let program = Program::usual(&mut random);
+        let happenings = run(&program, 25_000, &mut random);
+        let (ours, theirs, _) = both(&happenings);
+        let per_event = ours as f64 / happenings.len() as f64;
+        println!(
+            "seed {seed}: {per_event:.2} bytes an event, memtrace's writer {:.2}",
+            theirs as f64 / happenings.len() as f64
+        );
+        assert!(per_event < 10.0, "{per_event}");
+    }
+}
+
+#[test]
+fn no_trace_takes_more_than_memtraces_writer_while_its_codes_fit_the_cache() {
+    for seed in 0..30 {
+        let mut random = Random(seed);
+        let codes = 2 << random.below(12);
+        let depth = 1 + random.below(40);
+        let random_stack = |random: &mut Random| -> Rc<[u64]> {
+            (0..1 + random.below(depth))
+                .map(|_| 16 + 7 * random.below(codes) as u64)
+                .collect()
+        };
+        let happenings: Vec<Happening> = (0..3_000)
+            .map(|_| Happening::Alloc(1 + random.below(300) as u64, 1, random_stack(&mut random)))
+            .collect();
+        let (ours, theirs, _) = both(&happenings);
+        assert!(
+            ours <= theirs,
+            "seed {seed}, {codes} codes: {ours} bytes, memtrace's {theirs}"
+        );
+    }
+}
+
+/// How a program comes back to its codes.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    Alike,
+    Round,
+    /// One in eight codes takes half of all frames.
+    FewOften,
+}
+
+#[test]
+fn nor_do_traces_with_more_codes_than_the_cache_holds() {
+    for (codes, usage) in [14_000, 18_000, 24_000, 40_000]
+        .into_iter()
+        .flat_map(|codes| [Use::Alike, Use::Round, Use::FewOften].map(|usage| (codes, usage)))
+    {
+        let mut random = Random(1);
+        let mut frame = 0;
+        let mut code = || {
+            frame += 1;
+            let which = match usage {
+                Use::Alike => random.below(codes),
+                Use::Round => frame % codes,
+                Use::FewOften => {
+                    let part = random.below(1 << 20) as f64 / f64::from(1 << 20);
+                    (part.powi(3) * codes as f64) as usize
+                }
+            };
+            0x20_0000 + 23 * which as u64
+        };
+        let happenings: Vec<Happening> = (0..10_000)
+            .map(|_| Happening::Alloc(2, 1, (0..20).map(|_| code()).collect()))
+            .collect();
+        let (ours, theirs, tracer) = both(&happenings);
+        let evictions = tracer.encoder.counts().evictions;
+        println!(
+            "{codes} codes, {usage:?}: {ours} bytes, memtrace's {theirs}; {evictions} evictions"
+        );
+        assert!(
+            ours <= theirs,
+            "{codes} codes, {usage:?}: {ours} bytes, memtrace's {theirs}"
+        );
+    }
+}
