@@ -9,6 +9,7 @@ use core::{ptr, slice};
 
 use super::fdt::{self, Machine};
 use super::info::{BootInfo, Platform, Tls};
+use crate::image;
 
 const SERIAL_PORT: u16 = 0x3f8;
 const DEBUG_EXIT_PORT: u16 = 0xf4;
@@ -58,7 +59,6 @@ unsafe extern "C" {
     static boot_gdt_pointer: u8;
     // Defined in image.ld: only their addresses mean something.
     static __image_start: u8;
-    static __image_end: u8;
     static __tls_start: u8;
     static __tls_file_end: u8;
     static __tls_end: u8;
@@ -155,7 +155,7 @@ unsafe extern "C" fn boot_main(start_info: *const StartInfo) -> ! {
         serial_port: SERIAL_PORT,
         device_tree: address(tree.as_ptr()),
         image_start: address(&raw const __image_start),
-        image_end: address(&raw const __image_end),
+        image_end: image::end() as u64,
         tls: Tls {
             start: tls_start,
             file_bytes: address(&raw const __tls_file_end) - tls_start,

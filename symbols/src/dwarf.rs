@@ -1,0 +1,423 @@
+//! What the symbol table and DWARF say about every address of an image's code.
+//!
+//! The outermost function of an address is the symbol's, because its mangled name has the whole path; with line tables only, DWARF
+//! has bare names, and none for a function that nothing was inlined into. Inlined functions and calls are from `.debug_info`, the
+//! innermost line from `.debug_line`. Read like the crate `addr2line` 0.27 reads it, which the tests hold this against.
+
+use std::collections::HashMap;
+
+use gimli::{
+    AttributeValue, DebuggingInformationEntry, Dwarf, EndianSlice, LittleEndian, Unit, UnitRef,
+};
+use object::{Object, ObjectSection, SectionKind};
+
+use crate::spans::{Frame, Interned, Spans};
+use crate::{names, paths};
+
+type Reader<'a> = EndianSlice<'a, LittleEndian>;
+
+/// Why there are no spans.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Not an ELF file, or a broken one.
+    #[error("no ELF file: {0}")]
+    Object(#[from] object::Error),
+    /// Broken debugging information.
+    #[error("broken DWARF: {0}")]
+    Dwarf(#[from] gimli::Error),
+    /// Stripped.
+    #[error("no line tables: was it stripped?")]
+    NoLines,
+}
+
+/// One row of a line table.
+struct Row {
+    start: u64,
+    end: u64,
+    file: u32,
+    line: u32,
+}
+
+/// A stretch of an inlined function. Those of one chain follow each other, outermost first.
+struct Inlined {
+    start: u64,
+    end: u64,
+    depth: usize,
+    function: u32,
+    call_file: u32,
+    call_line: u32,
+}
+
+/// What is read, before it is put together.
+struct Parts {
+    names: Interned<String>,
+    files: Interned<String>,
+    rows: Vec<Row>,
+    inlined: Vec<Inlined>,
+}
+
+/// Everything that `image`, an ELF file, says about its code.
+///
+/// # Errors
+/// If it is none, is broken, or has no line tables.
+pub fn read(image: &[u8]) -> Result<Spans, ReadError> {
+    let object = object::File::parse(image)?;
+    let code: Vec<(u64, u64)> = object
+        .sections()
+        .filter(|section| section.kind() == SectionKind::Text && section.size() > 0)
+        .map(|section| (section.address(), section.address() + section.size()))
+        .collect();
+    let is_code = |address: u64| {
+        code.iter()
+            .any(|&(start, end)| (start..end).contains(&address))
+    };
+
+    let dwarf = Dwarf::load(|section| {
+        let bytes = object
+            .section_by_name(section.name())
+            .and_then(|found| found.data().ok());
+        Ok::<_, gimli::Error>(EndianSlice::new(bytes.unwrap_or_default(), LittleEndian))
+    })?;
+    let mut units = Vec::new();
+    let mut headers = dwarf.units();
+    while let Some(header) = headers.next()? {
+        units.push(dwarf.unit(header)?);
+    }
+    let folders: Vec<String> = units
+        .iter()
+        .filter_map(|unit| Some(unit.comp_dir?.to_string_lossy().into_owned()))
+        .collect();
+    let workspace = paths::workspace(folders.iter().map(String::as_str));
+
+    let functions = Functions::read(&dwarf, &units)?;
+    let mut parts = Parts {
+        names: Interned::new(),
+        files: Interned::new(),
+        rows: Vec::new(),
+        inlined: Vec::new(),
+    };
+    for unit in &units {
+        let unit = unit.unit_ref(&dwarf);
+        let files = files(unit, workspace)?;
+        let numbers: Vec<u32> = files
+            .into_iter()
+            .map(|file| parts.files.number(file))
+            .collect();
+        rows(unit, &numbers, &is_code, &mut parts.rows)?;
+        inlined(unit, &numbers, &is_code, &functions, &mut parts)?;
+    }
+    if parts.rows.is_empty() {
+        return Err(ReadError::NoLines);
+    }
+    let symbols = symbols(&object, &code, &mut parts.names);
+    Ok(together(parts, &symbols))
+}
+
+/// Stretches of addresses with the number of the name of the function that they belong to.
+fn symbols(
+    object: &object::File<'_>,
+    code: &[(u64, u64)],
+    names: &mut Interned<String>,
+) -> Vec<(u64, u64, u32)> {
+    let map = object.symbol_map();
+    let symbols = map.symbols();
+    let mut out = Vec::new();
+    for (at, symbol) in symbols.iter().enumerate() {
+        let start = symbol.address();
+        let Some(&(_, code_end)) = code.iter().find(|(from, to)| (*from..*to).contains(&start))
+        else {
+            continue;
+        };
+        let next = symbols
+            .get(at + 1)
+            .map_or(code_end, |next| next.address().min(code_end));
+        // A size of 0, as labels of assembly have it, means up to the next symbol.
+        let end = if symbol.size() == 0 {
+            next
+        } else {
+            next.min(start + symbol.size())
+        };
+        out.push((start, end, names.number(names::normalise(symbol.name()))));
+    }
+    out
+}
+
+/// The paths of a unit's files, shortened, by their index in the line table; index 0 is none.
+fn files(
+    unit: UnitRef<'_, Reader<'_>>,
+    workspace: Option<&str>,
+) -> Result<Vec<String>, gimli::Error> {
+    let Some(program) = &unit.line_program else {
+        return Ok(Vec::new());
+    };
+    let header = program.header();
+    let mut files = Vec::new();
+    let mut index = 0;
+    loop {
+        let file = match header.file(index) {
+            Some(file) => file,
+            // Up to version 4 indices begin with 1.
+            None if index == 0 => {
+                files.push(String::new());
+                index = 1;
+                continue;
+            }
+            None => return Ok(files),
+        };
+        let mut path = unit
+            .comp_dir
+            .map_or_else(String::new, |folder| folder.to_string_lossy().into_owned());
+        // Folder 0 is where the compiler ran.
+        if file.directory_index() != 0
+            && let Some(folder) = file.directory(header)
+        {
+            join(&mut path, &unit.attr_string(folder)?.to_string_lossy());
+        }
+        join(
+            &mut path,
+            &unit.attr_string(file.path_name())?.to_string_lossy(),
+        );
+        files.push(paths::shorten(&path, workspace));
+        index += 1;
+    }
+}
+
+fn join(path: &mut String, part: &str) {
+    if part.starts_with('/') {
+        path.clear();
+    } else if !path.is_empty() && !path.ends_with('/') {
+        path.push('/');
+    }
+    path.push_str(part);
+}
+
+fn rows(
+    unit: UnitRef<'_, Reader<'_>>,
+    files: &[u32],
+    is_code: &dyn Fn(u64) -> bool,
+    out: &mut Vec<Row>,
+) -> Result<(), gimli::Error> {
+    let Some(program) = unit.line_program.clone() else {
+        return Ok(());
+    };
+    let mut rows = program.rows();
+    // The row before: it ends where the next one begins.
+    let mut open: Option<Row> = None;
+    while let Some((_, row)) = rows.next_row()? {
+        let start = row.address();
+        if let Some(before) = open.take()
+            && before.start < start
+            // Code that the linker dropped is left at the address 0 or 1.
+            && is_code(before.start)
+        {
+            out.push(Row {
+                end: start,
+                ..before
+            });
+        }
+        if !row.end_sequence() {
+            let line = row
+                .line()
+                .map_or(0, |line| u32::try_from(line.get()).unwrap_or(0));
+            let file = usize::try_from(row.file_index())
+                .ok()
+                .and_then(|index| files.get(index));
+            open = Some(Row {
+                start,
+                end: start,
+                file: file.copied().unwrap_or(0),
+                line,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn inlined(
+    unit: UnitRef<'_, Reader<'_>>,
+    files: &[u32],
+    is_code: &dyn Fn(u64) -> bool,
+    functions: &Functions<'_>,
+    parts: &mut Parts,
+) -> Result<(), gimli::Error> {
+    // How deep in the tree of entries the inlined functions are that the walk is inside of.
+    let mut inside: Vec<isize> = Vec::new();
+    let mut entries = unit.entries();
+    while let Some(entry) = entries.next_dfs()? {
+        let depth = entry.depth();
+        inside.retain(|&outer| outer < depth);
+        if entry.tag() != gimli::DW_TAG_inlined_subroutine {
+            if entry.tag() == gimli::DW_TAG_subprogram {
+                inside.clear();
+            }
+            continue;
+        }
+        let number = |name| match entry.attr_value(name) {
+            Some(AttributeValue::FileIndex(value)) => value,
+            Some(value) => value.udata_value().unwrap_or(0),
+            None => 0,
+        };
+        let call_file = usize::try_from(number(gimli::DW_AT_call_file))
+            .ok()
+            .and_then(|index| files.get(index));
+        let call_file = call_file.copied().unwrap_or(0);
+        let call_line = u32::try_from(number(gimli::DW_AT_call_line)).unwrap_or(0);
+        let function = origin(unit, entry).and_then(|origin| functions.name(origin));
+        let function = parts
+            .names
+            .number(names::normalise(function.unwrap_or_default()));
+        let mut ranges = unit.die_ranges(entry)?;
+        while let Some(range) = ranges.next()? {
+            if range.begin < range.end && is_code(range.begin) {
+                parts.inlined.push(Inlined {
+                    start: range.begin,
+                    end: range.end,
+                    depth: inside.len(),
+                    function,
+                    call_file,
+                    call_line,
+                });
+            }
+        }
+        inside.push(depth);
+    }
+    Ok(())
+}
+
+/// Where the entry is described that this one is an instance of, as an offset into `.debug_info`.
+fn origin(
+    unit: UnitRef<'_, Reader<'_>>,
+    entry: &DebuggingInformationEntry<Reader<'_>>,
+) -> Option<usize> {
+    let refers = entry
+        .attr_value(gimli::DW_AT_abstract_origin)
+        .or_else(|| entry.attr_value(gimli::DW_AT_specification))?;
+    match refers {
+        AttributeValue::UnitRef(offset) => offset
+            .to_debug_info_offset(&unit.header)
+            .map(|offset| offset.0),
+        AttributeValue::DebugInfoRef(offset) => Some(offset.0),
+        _ => None,
+    }
+}
+
+/// The names of all functions that DWARF describes.
+struct Functions<'a>(HashMap<usize, Function<'a>>);
+
+enum Function<'a> {
+    Named(&'a str),
+    /// Its name is where another entry is described.
+    Refers(usize),
+}
+
+impl<'a> Functions<'a> {
+    /// References are followed this far: a function's instance, its description, its declaration.
+    const REFERENCES_MAX: usize = 16;
+
+    fn read(dwarf: &Dwarf<Reader<'a>>, units: &[Unit<Reader<'a>>]) -> Result<Self, gimli::Error> {
+        let mut functions = HashMap::new();
+        for unit in units {
+            let unit = unit.unit_ref(dwarf);
+            let mut entries = unit.entries();
+            while let Some(entry) = entries.next_dfs()? {
+                if entry.tag() != gimli::DW_TAG_subprogram {
+                    continue;
+                }
+                let name = entry
+                    .attr_value(gimli::DW_AT_linkage_name)
+                    .or_else(|| entry.attr_value(gimli::DW_AT_name));
+                let function = match name {
+                    Some(name) => unit
+                        .attr_string(name)?
+                        .to_string()
+                        .ok()
+                        .map(Function::Named),
+                    None => origin(unit, entry).map(Function::Refers),
+                };
+                if let (Some(offset), Some(function)) =
+                    (entry.offset().to_debug_info_offset(&unit.header), function)
+                {
+                    functions.insert(offset.0, function);
+                }
+            }
+        }
+        Ok(Self(functions))
+    }
+
+    fn name(&self, mut offset: usize) -> Option<&'a str> {
+        for _ in 0..Self::REFERENCES_MAX {
+            match self.0.get(&offset)? {
+                Function::Named(name) => return Some(name),
+                Function::Refers(to) => offset = *to,
+            }
+        }
+        None
+    }
+}
+
+/// Cuts the code where anything changes and says what holds in between.
+fn together(parts: Parts, symbols: &[(u64, u64, u32)]) -> Spans {
+    let Parts {
+        mut names,
+        mut files,
+        mut rows,
+        inlined,
+    } = parts;
+    let (no_name, no_file) = (names.number(String::new()), files.number(String::new()));
+    rows.sort_by_key(|row| row.start);
+
+    let mut cuts: Vec<u64> = symbols
+        .iter()
+        .flat_map(|&(start, end, _)| [start, end])
+        .collect();
+    cuts.extend(rows.iter().flat_map(|row| [row.start, row.end]));
+    cuts.extend(inlined.iter().flat_map(|it| [it.start, it.end]));
+    cuts.sort_unstable();
+    cuts.dedup();
+
+    // For each cut, the inlined functions from there to the next, outermost first.
+    let mut chains: Vec<Vec<&Inlined>> = vec![Vec::new(); cuts.len()];
+    for it in &inlined {
+        let from = cuts.partition_point(|&cut| cut < it.start);
+        let to = cuts.partition_point(|&cut| cut < it.end);
+        for chain in &mut chains[from..to] {
+            // Of two at the same depth the first one counts.
+            if chain.len() == it.depth {
+                chain.push(it);
+            }
+        }
+    }
+
+    let mut spans = Spans::default();
+    let mut frames = Vec::new();
+    let (mut row, mut symbol) = (0, 0);
+    for (&cut, chain) in cuts.iter().zip(&chains) {
+        while rows.get(row).is_some_and(|row| row.end <= cut) {
+            row += 1;
+        }
+        while symbols.get(symbol).is_some_and(|symbol| symbol.1 <= cut) {
+            symbol += 1;
+        }
+        let row = rows.get(row).filter(|row| row.start <= cut);
+        let symbol = symbols.get(symbol).filter(|symbol| symbol.0 <= cut);
+        frames.clear();
+        if row.is_some() || symbol.is_some() || !chain.is_empty() {
+            let functions = core::iter::once(symbol.map_or(no_name, |symbol| symbol.2))
+                .chain(chain.iter().map(|it| it.function));
+            let innermost = row.map_or((no_file, 0), |row| (row.file, row.line));
+            let places = chain
+                .iter()
+                .map(|it| (it.call_file, it.call_line))
+                .chain([innermost]);
+            frames.extend(functions.zip(places).map(|(function, (file, line))| Frame {
+                function,
+                file,
+                line,
+            }));
+        }
+        spans.push(cut, &frames);
+    }
+    spans.names = names.into_values();
+    spans.files = files.into_values();
+    spans
+}

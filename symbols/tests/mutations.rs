@@ -1,0 +1,110 @@
+//! Tables that were tampered with, checksum and all: whatever they say, a lookup ends, and within its bounds.
+
+use std::sync::LazyLock;
+
+use monitoring::symbols::{FRAMES_MAX, Scratch, Symbols, TEXT_MAX};
+use proptest::prelude::*;
+use symbols::spans::{Frame, Spans};
+use symbols::table::{Coverage, write};
+
+/// A table with guesses, a dictionary, several blocks and groups.
+static TABLE: LazyLock<Vec<u8>> = LazyLock::new(written);
+
+fn written() -> Vec<u8> {
+    let names: Vec<String> = (0..60)
+        .map(|n| format!("crate::module::Type::function_{n}"))
+        .collect();
+    let files: Vec<String> = (0..20)
+        .map(|n| format!("crate/src/module_{n}.rs"))
+        .collect();
+    let mut spans = Spans {
+        names,
+        files,
+        spans: Vec::new(),
+    };
+    for at in 0..400_u32 {
+        let frames: Vec<Frame> = (0..at % 7)
+            .map(|depth| Frame {
+                function: (at / 16 + depth) % 60,
+                file: depth,
+                line: at % 3 * 1000 + depth,
+            })
+            .collect();
+        spans.push(0x20_0000 + u64::from(at) * 7, &frames);
+    }
+    let table = write(&spans, Coverage::All, &[7; 20]).expect("a table");
+    assert_ne!(table.bytes[47], 0, "there are guesses");
+    assert_ne!(table.bytes[46], 0, "there is a dictionary");
+    table.bytes
+}
+
+/// As the format says, written once more.
+fn seal(table: &mut [u8]) {
+    let mut sum = table.len() as u64 - 16;
+    let mut at = 16;
+    // The last word is there even if it holds nothing.
+    while at <= table.len() {
+        let word = (0..8).fold(0, |word, byte| {
+            word | u64::from(table.get(at + byte).copied().unwrap_or(0)) << (8 * byte)
+        });
+        sum = (sum ^ word).wrapping_mul(0x100_0000_01b3);
+        sum ^= sum >> 32;
+        at += 8;
+    }
+    table[8..16].copy_from_slice(&sum.to_le_bytes());
+}
+
+#[test]
+fn the_checksum_is_what_the_format_says() {
+    let table = &*TABLE;
+    let mut sealed = table.clone();
+    seal(&mut sealed);
+    assert!(sealed == *table);
+}
+
+fn look_around(symbols: &Symbols<'_>, scratch: &mut Scratch) -> usize {
+    let mut frames = 0;
+    for address in (0x1f_ffff..0x20_0c00).step_by(5).chain([0, u64::MAX]) {
+        let count = symbols.frames(address, scratch, &mut |frame| {
+            assert!(frame.function.len() <= TEXT_MAX && frame.file.len() <= TEXT_MAX);
+        });
+        assert!(count <= FRAMES_MAX);
+        frames += count;
+    }
+    frames
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn no_change_of_bytes_makes_a_lookup_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8), header in any::<bool>()) {
+        let mut table = TABLE.clone();
+        for (at, byte) in changes {
+            // Half of them where the sizes are.
+            let end = if header { 350 } else { table.len() };
+            let at = 16 + at.index(end - 16);
+            table[at] = byte;
+        }
+        seal(&mut table);
+        if let Ok(symbols) = Symbols::parse(&table) {
+            look_around(&symbols, &mut Scratch::new());
+        }
+    }
+}
+
+#[test]
+fn a_table_that_is_cut_off_is_refused() {
+    let table = &*TABLE;
+    for length in 0..table.len() {
+        assert!(Symbols::parse(&table[..length]).is_err(), "{length} bytes");
+        // Even if it says so itself.
+        let mut shorter = table[..length].to_vec();
+        if length >= 92 {
+            shorter[4..8].copy_from_slice(&(length as u32).to_le_bytes());
+            seal(&mut shorter);
+            assert!(Symbols::parse(&shorter).is_err(), "{length} bytes, sealed");
+        }
+    }
+    let whole = Symbols::parse(table).expect("a table");
+    assert!(look_around(&whole, &mut Scratch::new()) > 1000);
+}
