@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
-use monitoring::counter::{Counter, Gauge};
+use monitoring::counter::Counter;
 
 /// Long enough for dozens of involuntary switches between the threads.
 const RUN: Duration = Duration::from_millis(400);
@@ -80,21 +80,4 @@ fn threads_that_preempt_each_other_lose_no_count() {
         3
     });
     assert_eq!(counter.get(), counted.iter().sum());
-}
-
-#[test]
-fn a_gauge_is_exact_and_its_peak_is_never_below_what_was_reached() {
-    let gauge = Gauge::new();
-    on_one_core(|| {
-        gauge.add(1_000);
-        gauge.sub(1_000);
-        1
-    });
-    assert_eq!(gauge.get(), 0);
-    // Each of the three threads holds at most 1,000 at a time.
-    assert!(
-        [1_000, 2_000, 3_000].contains(&gauge.peak()),
-        "peak {}",
-        gauge.peak()
-    );
 }

@@ -2,22 +2,52 @@
 //!
 //! ```text
 //!  Box, Vec, … ──▶ Profiled ──▶ Talc or LinkedList ──▶ one region of memory
-//!                     └── exact counters ──▶ HeapStats ──▶ source `memory`
+//!                     ├── exact counters ──▶ HeapStats ──▶ source `memory`
+//!                     └── hook ─▶ countdown ─▶ stack ─▶ ring ──▶ HeapProfile::drain ──▶ trace
+//!                                    live: which blocks are sampled
 //! ```
 //!
-//! [`Profiled`] wraps any allocator and counts. `Talc` (feature `talc`) and `LinkedList` (feature
+//! [`Profiled`] wraps any allocator, counts, and samples while a [`HeapProfile`] runs. `Talc` (feature `talc`) and `LinkedList` (feature
 //! `linked-list`) are the heaps an image is built with: one region of memory, given once with `claim`, behind
 //! a lock that the image chooses.
 
+#[cfg(not(loom))]
+mod counts;
+// Loom's atomics cannot be in a static.
+#[cfg(not(loom))]
+mod hook;
 #[cfg(any(test, feature = "linked-list"))]
 mod linked_list;
+#[cfg_attr(loom, expect(dead_code, reason = "the hook uses the rest"))]
+mod live;
+#[cfg(not(loom))]
+mod odds;
+mod profile;
+#[cfg(not(loom))]
 mod profiled;
+mod rate;
+#[cfg_attr(loom, expect(dead_code, reason = "the hook uses the rest"))]
+mod ring;
+#[cfg(not(loom))]
+mod sampler;
+#[cfg_attr(loom, expect(dead_code, reason = "only the hook walks"))]
+mod stack;
 #[cfg(any(test, feature = "talc"))]
 mod talc;
+#[cfg_attr(loom, expect(dead_code, reason = "the hook uses the rest"))]
+mod word;
 
 #[cfg(any(test, feature = "linked-list"))]
 pub use self::linked_list::LinkedList;
+pub use self::profile::{
+    DEFAULT_RING_BYTES, Drained, HeapProfile, Lost, MAX_RING_BYTES, MIN_RING_BYTES, PrepareError,
+    Record, Settings, StartError, memory_bytes, slots,
+};
+#[cfg(not(loom))]
 pub use self::profiled::Profiled;
+pub use self::rate::{Rate, RateError};
+pub use self::ring::MAX_FRAMES;
+pub use self::stack::Machine;
 #[cfg(any(test, feature = "talc"))]
 pub use self::talc::Talc;
 
@@ -70,5 +100,5 @@ pub trait Extent {
     fn largest_free_bytes(&self) -> Option<u64>;
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

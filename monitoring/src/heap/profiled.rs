@@ -1,47 +1,48 @@
-//! An allocator that counts.
+//! An allocator that counts, and that can be sampled.
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::ops::ControlFlow;
 
-use super::{Extent, HeapSource, HeapStats};
-use crate::counter::{Counter, Gauge};
+use super::counts::Counts;
+use super::hook::{Hook, words};
+use super::profile::{Drained, HeapProfile, Lost, PrepareError, Record, Settings, StartError};
+use super::{Extent, HeapSource, HeapStats, Rate};
 
-/// Counts exactly what goes through an allocator, and hands all of it on.
+/// Counts exactly what goes through an allocator, samples it while a [profile](HeapProfile) is wanted, and hands all of it on.
 ///
 /// Every method of `GlobalAlloc` is forwarded as itself, so that the inner allocator's way to grow in place
-/// or to have zeroed memory ready is not lost. Cost: three unlocked additions in memory and a comparison per
-/// allocation, three additions per free. The hooks never allocate, lock, block or panic, and may be entered
+/// or to have zeroed memory ready is not lost. The hooks never allocate, lock, block or panic, and may be entered
 /// again at any point by an interrupt or another task; see [`crate::counter`] for several cores.
+///
+/// Cost of an allocation and its free together, whether a profile runs or not: four unlocked additions, a subtraction and a few loads and
+/// comparisons. A sample costs some tens of nanoseconds more.
 ///
 /// # A reading while the heap is in use
 ///
 /// A high-priority task can take a reading while a lower one stands anywhere inside a hook. Every total is a
-/// counter of its own that only grows, so no reading is ever below an earlier one. What is live is never
-/// negative: a block is counted as allocated before its pointer is known to anyone who could free it, and a
-/// reading looks at the frees first. Between the totals of one reading a single operation per preempted task
-/// may be missing: `live_bytes` can differ from `allocated_bytes - freed_bytes` by the blocks that are just
-/// being counted.
-#[derive(Debug, Default)]
+/// counter of its own that only grows, so no reading is ever below an earlier one. A block is counted as allocated before its pointer
+/// is known to anyone who could free it, and as freed before its memory is given back: what is live is never
+/// negative, and was live at one moment during the reading.
+///
+/// # The peak
+///
+/// What is live grows until something is freed. So the peak is looked for right before a free and at a reading, which saves the
+/// allocation the comparison. A block counts as freed from the moment its free begins: what another task allocates in the few
+/// instructions of that is not on top of it.
+#[derive(Debug)]
 pub struct Profiled<A> {
     inner: A,
-    allocations: Counter,
-    frees: Counter,
-    allocated_bytes: Counter,
-    freed_bytes: Counter,
-    live_bytes: Gauge,
-    failed: Counter,
+    counts: Counts,
+    hook: Hook,
 }
 
 impl<A> Profiled<A> {
-    /// Wraps an allocator; all counts are 0.
+    /// Wraps an allocator; all counts are 0, and nothing is sampled.
     pub const fn new(inner: A) -> Self {
         Self {
             inner,
-            allocations: Counter::new(),
-            frees: Counter::new(),
-            allocated_bytes: Counter::new(),
-            freed_bytes: Counter::new(),
-            live_bytes: Gauge::new(),
-            failed: Counter::new(),
+            counts: Counts::new(),
+            hook: Hook::new(),
         }
     }
 
@@ -50,46 +51,64 @@ impl<A> Profiled<A> {
         &self.inner
     }
 
+    #[cfg(test)]
+    pub(super) const fn test_hook(&self) -> &Hook {
+        &self.hook
+    }
+
     /// What every new block passes, or a refusal. `block` is returned as it is.
     #[inline(always)]
     fn allocated(&self, block: *mut u8, size: usize) -> *mut u8 {
         if block.is_null() {
-            self.failed.add(1);
-            return block;
+            return self.counts.refused();
         }
-        self.allocations.add(1);
-        self.allocated_bytes.add(size as u64);
-        self.live_bytes.add(size as u64);
+        self.counts.allocate(size);
+        let words = words(size);
+        if self.hook.pass(words) {
+            return self.hook.sample(block, words);
+        }
         block
     }
+}
 
-    /// What every block passes before it is given back: before, because as soon as the inner allocator has
-    /// it, another task may be given the same address.
-    #[inline(always)]
-    fn freed(&self, size: usize) {
-        self.frees.add(1);
-        self.freed_bytes.add(size as u64);
-        self.live_bytes.sub(size as u64);
+// What is rare is one call at the end of each method, so that the common way saves no registers for it.
+impl<A: GlobalAlloc> Profiled<A> {
+    /// # Safety
+    /// As `GlobalAlloc::dealloc`.
+    #[cold]
+    #[inline(never)]
+    #[expect(unsafe_code, reason = "calls the allocator")]
+    unsafe fn dealloc_rarely(&self, block: *mut u8, layout: Layout) {
+        self.counts.raise_peak();
+        self.counts.free(layout.size());
+        self.hook.free(block.addr());
+        // SAFETY: the caller's promises.
+        unsafe { self.inner.dealloc(block, layout) }
     }
 
-    /// What every block of a new size passes, moved or not, or a refusal, which leaves the old block alive.
-    #[inline(always)]
-    fn reallocated(&self, block: *mut u8, old: usize, new: usize) -> *mut u8 {
-        if block.is_null() {
-            self.failed.add(1);
-            return block;
+    /// # Safety
+    /// As `GlobalAlloc::realloc`.
+    #[cold]
+    #[inline(never)]
+    #[expect(unsafe_code, reason = "calls the allocator")]
+    unsafe fn realloc_rarely(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        self.counts.raise_peak();
+        let moving = self.hook.detach(block.addr());
+        // SAFETY: the caller's promises.
+        let moved = unsafe { self.inner.realloc(block, layout, new_size) };
+        if let Some(moving) = moving {
+            moving.moved(!moved.is_null());
         }
-        self.allocations.add(1);
-        self.allocated_bytes.add(new as u64);
-        // By the difference, so that growing does not look like a peak of both sizes together.
-        if new >= old {
-            self.live_bytes.add((new - old) as u64);
-        } else {
-            self.live_bytes.sub((old - new) as u64);
+        if !moved.is_null() {
+            self.counts.free(layout.size());
         }
-        self.frees.add(1);
-        self.freed_bytes.add(old as u64);
-        block
+        self.allocated(moved, new_size)
+    }
+}
+
+impl<A: Default> Default for Profiled<A> {
+    fn default() -> Self {
+        Self::new(A::default())
     }
 }
 
@@ -114,38 +133,69 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Profiled<A> {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        self.freed(layout.size());
+        if self.counts.is_peak() || self.hook.may_be_sampled(block.addr()) {
+            // SAFETY: the caller's promises.
+            return unsafe { self.dealloc_rarely(block, layout) };
+        }
+        // Before: as soon as the inner allocator has it, another task may be given the same address.
+        self.counts.free(layout.size());
         // SAFETY: as in `alloc`; the block came from the inner allocator with this layout.
         unsafe { self.inner.dealloc(block, layout) }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if self.counts.is_peak() || self.hook.may_be_sampled(block.addr()) {
+            // SAFETY: the caller's promises.
+            return unsafe { self.realloc_rarely(block, layout, new_size) };
+        }
         // SAFETY: as in `dealloc`.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
-        self.reallocated(moved, layout.size(), new_size)
+        if !moved.is_null() {
+            // First: growing must not look like both sizes together.
+            self.counts.free(layout.size());
+        }
+        self.allocated(moved, new_size)
     }
 }
 
 impl<A: GlobalAlloc + Extent + Sync> HeapSource for Profiled<A> {
     fn stats(&self) -> HeapStats {
-        // Frees before allocations: what is freed in between must not make the difference negative.
-        let (frees, freed_bytes) = (self.frees.get(), self.freed_bytes.get());
-        let (live_bytes, peak_bytes) = (self.live_bytes.get(), self.live_bytes.peak());
-        let (allocations, allocated_bytes) = (self.allocations.get(), self.allocated_bytes.get());
         HeapStats {
-            allocations,
-            frees,
-            allocated_bytes,
-            freed_bytes,
-            live_bytes,
-            live_blocks: allocations.saturating_sub(frees),
-            // A task that is just raising the peak may have been preempted before it could.
-            peak_bytes: peak_bytes.max(live_bytes),
-            failed: self.failed.get(),
             size_bytes: self.inner.size_bytes(),
             free_bytes: self.inner.free_bytes(),
             largest_free_bytes: self.inner.largest_free_bytes(),
+            ..self.counts.read()
         }
+    }
+}
+
+impl<A: Sync> HeapProfile for Profiled<A> {
+    fn prepare(&self, settings: Settings) -> Result<usize, PrepareError> {
+        self.hook.prepare(settings)
+    }
+
+    fn start(&self, rate: Rate, seed: u64) -> Result<(), StartError> {
+        self.hook.start(rate, seed)
+    }
+
+    fn stop(&self) {
+        self.hook.stop();
+    }
+
+    fn is_sampling(&self) -> bool {
+        self.hook.is_sampling()
+    }
+
+    fn drain(&self, take: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>) -> Drained {
+        self.hook.drain(take)
+    }
+
+    fn slots(&self) -> usize {
+        self.hook.slots()
+    }
+
+    fn lost(&self) -> Lost {
+        self.hook.lost()
     }
 }

@@ -1,0 +1,181 @@
+//! Updates of one word in memory that no interrupt can come between: one instruction, with the bus locked only
+//! where there may be several cores.
+//!
+//! Each is also a barrier for the compiler. On x86-64, where a core sees its own accesses in order and others see
+//! its stores in order, each is an acquiring and releasing operation as far as one core can tell, and with the
+//! feature `smp` for all of them.
+
+#[cfg(all(target_arch = "x86_64", not(feature = "smp"), not(miri)))]
+pub(crate) use self::unlocked::{add, add_byte, compare_exchange, fetch_add, subtract_below_zero};
+
+#[cfg(not(all(target_arch = "x86_64", not(feature = "smp"), not(miri))))]
+pub(crate) use self::locked::{add, add_byte, compare_exchange, fetch_add, subtract_below_zero};
+
+#[cfg(all(target_arch = "x86_64", not(feature = "smp"), not(miri)))]
+#[expect(
+    unsafe_code,
+    reason = "Rust has no read-modify-write that is atomic for one core only"
+)]
+mod unlocked {
+    use core::arch::asm;
+    use core::sync::atomic::{AtomicU8, AtomicU64};
+
+    #[inline(always)]
+    pub(crate) fn add(word: &AtomicU64, n: u64) {
+        // SAFETY: the pointer comes from a reference and is valid and aligned for the instruction, which
+        // reads and writes these eight bytes only, in one piece each, as a relaxed load and a relaxed store
+        // of the atomic would. It leaves the stack alone.
+        unsafe {
+            asm!("add qword ptr [{word}], {n}", word = in(reg) word.as_ptr(), n = in(reg) n, options(nostack));
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn add_byte(byte: &AtomicU8, n: u8) {
+        // SAFETY: as in `add`, of one byte.
+        unsafe {
+            asm!("add byte ptr [{byte}], {n}", byte = in(reg) byte.as_ptr(), n = in(reg_byte) n, options(nostack));
+        }
+    }
+
+    /// Returns the value before.
+    #[inline(always)]
+    pub(crate) fn fetch_add(word: &AtomicU64, n: u64) -> u64 {
+        let before;
+        // SAFETY: as in `add`.
+        unsafe {
+            asm!(
+                "xadd qword ptr [{word}], {n}",
+                word = in(reg) word.as_ptr(),
+                n = inout(reg) n => before,
+                options(nostack),
+            );
+        }
+        before
+    }
+
+    /// Stores `new` if the value is `current`; else returns what it is.
+    #[inline(always)]
+    pub(crate) fn compare_exchange(word: &AtomicU64, current: u64, new: u64) -> Result<(), u64> {
+        let before: u64;
+        // SAFETY: as in `add`; the instruction writes in either case, the old value if they differ.
+        unsafe {
+            asm!(
+                "cmpxchg qword ptr [{word}], {new}",
+                word = in(reg) word.as_ptr(),
+                new = in(reg) new,
+                inout("rax") current => before,
+                options(nostack),
+            );
+        }
+        if before == current {
+            Ok(())
+        } else {
+            Err(before)
+        }
+    }
+
+    /// Subtracts and tells whether the result, as a signed number, is negative. The flags of the subtraction itself
+    /// are tested: nobody else's update comes in between.
+    #[inline(always)]
+    pub(crate) fn subtract_below_zero(word: &AtomicU64, n: u64) -> bool {
+        // SAFETY: as in `add`; a label is left with all registers as they were.
+        unsafe {
+            asm!(
+                "sub qword ptr [{word}], {n}",
+                "js {negative}",
+                word = in(reg) word.as_ptr(),
+                n = in(reg) n,
+                negative = label { return true; },
+                options(nostack),
+            );
+        }
+        false
+    }
+}
+
+#[cfg(any(
+    test,
+    not(all(target_arch = "x86_64", not(feature = "smp"), not(miri)))
+))]
+mod locked {
+    use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+    #[inline(always)]
+    pub(crate) fn add(word: &AtomicU64, n: u64) {
+        word.fetch_add(n, Ordering::AcqRel);
+    }
+
+    #[inline(always)]
+    pub(crate) fn add_byte(byte: &AtomicU8, n: u8) {
+        byte.fetch_add(n, Ordering::AcqRel);
+    }
+
+    #[inline(always)]
+    pub(crate) fn fetch_add(word: &AtomicU64, n: u64) -> u64 {
+        word.fetch_add(n, Ordering::AcqRel)
+    }
+
+    #[inline(always)]
+    pub(crate) fn compare_exchange(word: &AtomicU64, current: u64, new: u64) -> Result<(), u64> {
+        word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+    }
+
+    #[inline(always)]
+    pub(crate) fn subtract_below_zero(word: &AtomicU64, n: u64) -> bool {
+        let after = word.fetch_sub(n, Ordering::AcqRel).wrapping_sub(n);
+        after.cast_signed() < 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+    use super::*;
+
+    /// Values at which a carry, a sign or a wrap-around could go wrong.
+    const AWKWARD: [u64; 7] = [0, 1, 2, i64::MAX as u64, 1 << 63, u64::MAX - 1, u64::MAX];
+
+    /// What `update` returns and leaves behind.
+    fn applied<T>(value: u64, update: impl FnOnce(&AtomicU64) -> T) -> (T, u64) {
+        let word = AtomicU64::new(value);
+        let returned = update(&word);
+        (returned, word.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn an_unlocked_update_does_what_the_locked_one_does() {
+        for value in AWKWARD {
+            for n in AWKWARD {
+                assert_eq!(
+                    applied(value, |word| add(word, n)),
+                    applied(value, |word| locked::add(word, n))
+                );
+                assert_eq!(
+                    applied(value, |word| fetch_add(word, n)),
+                    applied(value, |word| locked::fetch_add(word, n))
+                );
+                assert_eq!(
+                    applied(value, |word| subtract_below_zero(word, n)),
+                    applied(value, |word| locked::subtract_below_zero(word, n))
+                );
+                for new in AWKWARD {
+                    assert_eq!(
+                        applied(value, |word| compare_exchange(word, n, new)),
+                        applied(value, |word| locked::compare_exchange(word, n, new))
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_update_of_a_byte_leaves_its_neighbours_alone() {
+        let bytes = [const { AtomicU8::new(7) }; 3];
+        add_byte(&bytes[1], 250);
+        locked::add_byte(&bytes[1], 1);
+        assert_eq!(bytes.map(AtomicU8::into_inner), [7, 2, 7]);
+    }
+}
