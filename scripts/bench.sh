@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
-# Benchmarks of the library on this host: by itself, then the line encoder beside other crates' in one run.
+# Benchmarks on this host: the library by itself, lookups in the image's symbol table if there is an image, then the line
+# encoder and the heap profiler beside other crates', each in one run.
 # usage: scripts/bench.sh [arguments of cargo bench]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 set -x
-cargo bench -p monitoring "$@"
-exec cargo run --release --manifest-path monitoring/compare/Cargo.toml --target-dir target/compare
+# With frame pointers, as the image has them: without, the heap profiler's stacks are empty. A folder of its own, so that nothing else
+# is built again.
+RUSTFLAGS="-C force-frame-pointers=yes" cargo bench -p monitoring --features talc --target-dir target/frames "$@"
+cargo bench -p symbols "$@"
+cargo run --release --manifest-path monitoring/compare/Cargo.toml --target-dir target/compare
+exec cargo run --release --manifest-path monitoring/compare-heap/Cargo.toml --target-dir target/compare-heap

@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
 # Builds the self-booting image and prints its path last.
-# usage: scripts/build.sh [--heap talc|linked-list] [--package app|guest]   (guest: an image for the boot tests)
+# usage: scripts/build.sh [--heap talc|linked-list] [--no-symbols] [--package app|guest]
+#   --no-symbols     no table of names and lines in the image's memory; the ELF file keeps its debugging information
+#   --package guest  an image for the boot tests
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-bad() { printf 'build: %s; usage: scripts/build.sh [--heap talc|linked-list]\n' "$*" >&2; exit 2; }
+bad() { printf 'build: %s; usage: scripts/build.sh [--heap talc|linked-list] [--no-symbols]\n' "$*" >&2; exit 2; }
 run() { printf '+ %s\n' "$*" >&2; "$@" >&2; }
 
 heap=talc
 package=app
+symbols=yes
 while (($#)); do
     case $1 in
         --heap) (($# > 1)) || bad "--heap needs a value"; heap=$2; shift 2 ;;
         --heap=*) heap=${1#*=}; shift ;;
+        --no-symbols) symbols=no; shift ;;
         --package) (($# > 1)) || bad "--package needs a value"; package=$2; shift 2 ;;
         --package=*) package=${1#*=}; shift ;;
         *) bad "unknown argument '$1'" ;;
@@ -34,13 +38,20 @@ artifacts=${CARGO_TARGET_DIR:-target}
 run "$GUEST_CARGO" build -p "$package" --bin "$package" --profile guest --target x86_64-unknown-hermit.json \
     --target-dir "$artifacts" "${unstable[@]}" --no-default-features --features "$heap"
 
+linked=$artifacts/x86_64-unknown-hermit/guest/$package
+mkdir -p target/hermit
+image=target/hermit/$package-$heap.elf
+if [[ $symbols == yes ]]; then
+    run "$GUEST_CARGO" build -p symbols --release --target-dir "$artifacts"
+    run "$artifacts/release/symbols" "$linked" "$image.new"
+else
+    cp "$linked" "$image.new"
+fi
+
 # Under its own name for the tests, which need both, and under the one that people use. In one step each, and only when
 # it is another, so that a running QEMU never reads half an image.
-mkdir -p target/hermit
-for name in "$package-$heap" "$package"; do
-    if ! cmp -s "$artifacts/x86_64-unknown-hermit/guest/$package" "target/hermit/$name.elf"; then
-        cp "$artifacts/x86_64-unknown-hermit/guest/$package" "target/hermit/$name.elf.new"
-        mv "target/hermit/$name.elf.new" "target/hermit/$name.elf"
-    fi
-done
+replace() { if cmp -s "$1" "$2"; then rm "$1"; else mv "$1" "$2"; fi; }
+replace "$image.new" "$image"
+cp "$image" "target/hermit/$package.elf.new"
+replace "target/hermit/$package.elf.new" "target/hermit/$package.elf"
 echo "$PWD/target/hermit/$package.elf"

@@ -25,6 +25,9 @@ for features in talc linked-list; do
     step "monitoring with $features" cargo test -p monitoring --features "$features" "$@"
 done
 step "monitoring with all features" cargo test -p monitoring --all-features "$@"
+# The ring and the live set in all orders of three tasks, on loom's atomics: another build of the library, 15 s to run.
+loom() { RUSTFLAGS="--cfg loom" cargo test -p monitoring --release --lib --target-dir target/loom loom; }
+step "heap profiler with loom" loom
 if cargo fmt --version >/dev/null 2>&1; then
     step "format" cargo fmt --all --check
 else

@@ -7,7 +7,10 @@ use monitoring::time::Micros;
 use proptest::prelude::*;
 
 /// Keys with and without values, right and wrong.
-const TOKENS: [&str; 35] = [
+const TOKENS: [&str; 38] = [
+    "--heap-profile",
+    "--sample-memory",
+    "256K",
     "--influx",
     "--interval",
     "--vm",
@@ -45,7 +48,9 @@ const TOKENS: [&str; 35] = [
     "10.0.2.0/24,10.0.3.1",
 ];
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
+    "heap-profile",
+    "sample-memory",
     "control-idle",
     "token",
     "allow",

@@ -11,7 +11,9 @@
 //! | [`backtrace`] | walks frame pointers |
 //! | `clock`, `task`, `entropy`, `heap` | the machine, one noun each |
 //! | `rtc` | the date as the machine's real-time clock has it |
+//! | `image` | the image's build id and symbol table |
 //! | `stack` | how deep a stack was ever used |
+//! | `memory` | what is mapped, and where |
 //! | `sync` | a lock that masks interrupts |
 //! | `console` | text to the serial port |
 //! | `virtio` | the network card as a smoltcp `phy::Device`, with the interrupt it waits on |
@@ -42,8 +44,9 @@ on_hermit! {
     mod cpu;
     pub mod entropy;
     pub mod heap;
-    mod memory;
-    mod panic;
+    pub mod image;
+    pub mod memory;
+    pub mod panic;
     pub mod sync;
     mod sys;
     pub mod task;

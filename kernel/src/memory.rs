@@ -1,4 +1,4 @@
-//! Physical addresses, for devices that read and write memory by themselves.
+//! What is mapped, and where: for devices that read and write memory by themselves, and for walks over stacks.
 
 use core::ptr::NonNull;
 
@@ -11,6 +11,12 @@ pub const PAGE_BYTES: usize = 4096;
 pub fn physical(address: usize) -> Option<u64> {
     let physical = sys::sys_virt_to_phys(address as u64);
     (physical != u64::MAX).then_some(physical)
+}
+
+/// Whether an address can be read. May be asked in any context. Walks the page tables: some 100 ns.
+#[must_use]
+pub fn is_mapped(address: usize) -> bool {
+    physical(address).is_some()
 }
 
 /// The physical address of a buffer that is contiguous in physical memory, `None` if it is not, or not mapped.

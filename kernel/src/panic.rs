@@ -5,14 +5,28 @@
 //! backtrace: 0x2041c3 0x203f10 0x2012ab
 //! ```
 //! The addresses are return addresses inside the image: one less lies in the call. An address is resolved by
-//! `addr2line -fie target/hermit/app.elf ADDRESS`; the test harness does so by itself.
+//! `addr2line -fie target/hermit/app.elf ADDRESS`; the test harness does so by itself. Whoever can say more sets a [`Report`].
 
 use core::arch::asm;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{backtrace, memory, sync, sys};
+use spin::Once;
+
+use crate::{backtrace, image, memory, sync, sys};
+
+/// What else is printed at a panic: to the console, with the return addresses of the panicking task, innermost first. Interrupts are
+/// masked, nobody else runs any more, and any lock may be held: it must not wait for one, nor allocate. A panic in it
+/// ends the machine.
+pub type Report = fn(&mut dyn Write, &[usize]);
+
+static REPORT: Once<Report> = Once::new();
+
+/// Has every panic print more. The first call counts.
+pub fn set_report(report: Report) {
+    REPORT.call_once(|| report);
+}
 
 static PANICKING: AtomicBool = AtomicBool::new(false);
 
@@ -32,11 +46,17 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     let frame: usize;
     // SAFETY: reads a register; with frame pointers it is this function's frame.
     unsafe { asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack, preserves_flags)) };
+    let (mut addresses, mut count) = ([0; backtrace::MAX_FRAMES], 0);
     let _ = Emergency.write_str("backtrace:");
-    for address in backtrace::walk(frame, is_code, read) {
+    for address in backtrace::walk(frame, |address| image::code().contains(&address), read) {
         let _ = write!(Emergency, " {address:#x}");
+        addresses[count] = address;
+        count += 1;
     }
     let _ = Emergency.write_str("\n");
+    if let Some(report) = REPORT.get() {
+        report(&mut Emergency, &addresses[..count]);
+    }
     sys::sys_panic_exit()
 }
 
@@ -49,15 +69,6 @@ impl Write for Emergency {
         unsafe { sys::sys_panic_print(text.as_ptr(), text.len()) };
         Ok(())
     }
-}
-
-fn is_code(address: usize) -> bool {
-    unsafe extern "C" {
-        // Defined in image.ld: only their addresses mean something.
-        static __text_start: u8;
-        static __text_end: u8;
-    }
-    ((&raw const __text_start).addr()..(&raw const __text_end).addr()).contains(&address)
 }
 
 /// A word of memory, if it is mapped.

@@ -12,8 +12,9 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 pub use self::access::{ALLOW_MAX, Allow, TOKEN_MAX, Token, parse_token};
 pub use self::error::{
     AddressingError, AllowError, CidrError, IdleError, IntervalError, PortError, PortsError,
-    RateError, TargetError, TokenError, VmError,
+    RateError, SampleBytesError, SwitchError, TargetError, TokenError, VmError,
 };
+use crate::heap::{DEFAULT_RING_BYTES, MAX_RING_BYTES, MIN_RING_BYTES, Rate};
 use crate::net::bounds::CONTROL_IDLE;
 use crate::time::Micros;
 
@@ -30,6 +31,12 @@ pub const IDLE_MAX: Micros = Micros::from_secs(3_600);
 /// Longest value of the tag `vm`, in bytes: a DNS label has at most 63 (RFC 1035, section 2.3.4), and the tag
 /// is repeated on every line.
 pub const VM_NAME_MAX: usize = 63;
+
+/// Samples per allocated word: one in 80 kB.
+const DEFAULT_RATE: Rate = match Rate::new(1e-4) {
+    Ok(rate) => rate,
+    Err(_) => panic!("a probability"),
+};
 
 /// Everything the library can be told.
 ///
@@ -58,10 +65,14 @@ pub struct Config {
     pub token: Option<Token>,
     /// Who may connect to the control port and to the heap profiler.
     pub allow: Allow,
-    /// TCP port of the heap profiler; `None`: off. Nothing listens on it yet.
+    /// TCP port of the heap profiler; `None`: off.
     pub memtrace_port: Option<u16>,
-    /// Samples per allocated word, above 0 and at most 1. Nothing samples yet.
-    pub sampling_rate: f64,
+    /// Samples per allocated word.
+    pub sampling_rate: Rate,
+    /// Whether the heap is always sampled, so that what is alive can be told at any time.
+    pub heap_profile: bool,
+    /// Memory for samples that wait to be sent, in bytes: a power of two, see [`heap::Settings`](crate::heap::Settings).
+    pub sample_bytes: usize,
     /// How the interface gets its address.
     pub addressing: Addressing,
 }
@@ -77,7 +88,9 @@ impl Default for Config {
             token: None,
             allow: Allow::ALL,
             memtrace_port: Some(4242),
-            sampling_rate: 1e-4,
+            sampling_rate: DEFAULT_RATE,
+            heap_profile: false,
+            sample_bytes: DEFAULT_RING_BYTES,
             addressing: Addressing::Dhcp,
         }
     }
@@ -383,16 +396,44 @@ pub const fn check_ports(control: Option<u16>, memtrace: Option<u16>) -> Result<
     }
 }
 
-/// Parses the value of `--sampling-rate`: samples per allocated word, above 0 and at most 1.
+/// Parses the value of `--sampling-rate`: samples per allocated word, from 1e-12 to 1.
 ///
 /// # Errors
-/// Anything that is not such a number; `nan`, infinities, and a number so small that it rounds to 0 are not.
-pub fn parse_rate(text: &str) -> Result<f64, RateError<'_>> {
-    match text.parse::<f64>() {
-        // Comparisons with NaN are false.
-        Ok(rate) if rate > 0.0 && rate <= 1.0 => Ok(rate),
-        _ => Err(RateError(text)),
+/// Anything that is not such a number.
+pub fn parse_rate(text: &str) -> Result<Rate, RateError<'_>> {
+    let rate = text.parse().ok().and_then(|rate| Rate::new(rate).ok());
+    rate.ok_or(RateError(text))
+}
+
+/// Parses the value of `--heap-profile`: `on` or `off`.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_switch(text: &str) -> Result<bool, SwitchError<'_>> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(SwitchError(text)),
     }
+}
+
+/// Parses the value of `--sample-memory`: bytes, or with `K` or `M` behind the number units of 1,024 or 1,048,576.
+///
+/// # Errors
+/// Anything that is not a power of two from [`MIN_RING_BYTES`] to [`MAX_RING_BYTES`].
+pub fn parse_sample_bytes(text: &str) -> Result<usize, SampleBytesError<'_>> {
+    let (number, unit) = match text.as_bytes() {
+        [number @ .., b'K'] => (number.len(), 1 << 10),
+        [number @ .., b'M'] => (number.len(), 1 << 20),
+        number => (number.len(), 1),
+    };
+    let bytes = text[..number].parse::<usize>().ok();
+    bytes
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|bytes| {
+            (MIN_RING_BYTES..=MAX_RING_BYTES).contains(bytes) && bytes.is_power_of_two()
+        })
+        .ok_or(SampleBytesError(text))
 }
 
 /// Parses `A.B.C.D/LEN`, the value of `--ipv4`.

@@ -8,6 +8,7 @@
 //! ```
 
 mod machine;
+mod profile;
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ use kernel::virtio::{Nic, NicError};
 use kernel::{clock, console, entropy, task};
 
 use crate::config::Config;
-use crate::heap::HeapSource;
+use crate::heap::{HeapProfile, HeapSource};
 use crate::levels::{Level, LogSource};
 use crate::logging;
 use crate::monitor::{Event, Monitor, Next, Subject};
@@ -79,6 +80,7 @@ impl core::error::Error for StartError {}
 struct Parts {
     config: Config,
     heap: &'static dyn HeapSource,
+    profile: &'static dyn HeapProfile,
     nic: Nic,
     storage: Storage<'static>,
 }
@@ -86,11 +88,34 @@ struct Parts {
 static HANDOVER: IrqLock<Option<Parts>> = IrqLock::new(None);
 static STARTED: AtomicBool = AtomicBool::new(false);
 
+/// A client has a trace, or the end of one.
+static TRACING: AtomicBool = AtomicBool::new(false);
+/// The application is about to end.
+static FINISHING: AtomicBool = AtomicBool::new(false);
+
+/// Time that a client has to take the end of its trace when the application ends.
+const FINISH: Duration = Duration::from_secs(6);
+/// Between two looks whether it has.
+const FINISH_LOOK: Duration = Duration::from_millis(2);
+
+/// To be called before the machine ends: a client that gets a trace gets the rest of it, and its end. Waits for that, at most some
+/// seconds; without such a client not at all.
+pub fn finish() {
+    FINISHING.store(true, Ordering::Relaxed);
+    let end = clock::micros() + FINISH.as_micros() as u64;
+    while TRACING.load(Ordering::Relaxed) && clock::micros() < end {
+        task::sleep(FINISH_LOOK);
+    }
+}
+
 /// Starts monitoring in a task of its own, above all tasks of the application. Call it once, from any task.
 ///
 /// # Errors
 /// [`StartError`]: its text is one line for the log; nothing was started then.
-pub fn start(config: Config, heap: &'static dyn HeapSource) -> Result<(), StartError> {
+pub fn start<H: HeapSource + HeapProfile>(
+    config: Config,
+    heap: &'static H,
+) -> Result<(), StartError> {
     if STARTED.swap(true, Ordering::Relaxed) {
         return Err(StartError::Twice);
     }
@@ -99,6 +124,7 @@ pub fn start(config: Config, heap: &'static dyn HeapSource) -> Result<(), StartE
     *HANDOVER.lock() = Some(Parts {
         config,
         heap,
+        profile: heap,
         nic,
         storage,
     });
@@ -119,6 +145,7 @@ fn run() {
     let Some(Parts {
         config,
         heap,
+        profile,
         mut nic,
         storage,
     }) = parts
@@ -139,10 +166,15 @@ fn run() {
         kernel: kernel::HERMIT_VERSION,
         ..Image::default()
     };
+    let trace = profile::take(&config, &image, profile, seed).unwrap_or_else(|error| {
+        log::warn!(target: "monitoring", "monitoring: {error}");
+        None
+    });
     let mut monitor = Monitor::new(
         &config,
         Subject {
             image,
+            trace,
             ..Subject::new(heap)
         },
         storage,
@@ -160,6 +192,9 @@ fn run() {
             machine::look_at_clock(&mut watch);
         }
         let began = now();
+        if FINISHING.load(Ordering::Relaxed) {
+            monitor.end_trace();
+        }
         let mut events = [None; EVENTS];
         let mut room = events.iter_mut();
         let next = monitor.turn(began, &mut nic, &mut |event| match room.next() {
@@ -168,6 +203,7 @@ fn run() {
         });
         let took = Micros(clock::micros()) - began.mono;
         monitor.after_turn(took, nic.dropped());
+        TRACING.store(monitor.is_tracing(), Ordering::Relaxed);
         nic.flush();
         events.into_iter().flatten().for_each(tell);
         if let Some(news) = nic.news() {

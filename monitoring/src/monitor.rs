@@ -17,7 +17,7 @@ use smoltcp::phy::Device;
 pub use event::Event;
 
 use crate::config::{Config, Target, VmName};
-use crate::control::{Managed, Status};
+use crate::control::{Managed, Profiler, Status};
 use crate::emit::{Emission, EncodeCounts, Schedule, Sink};
 use crate::heap::HeapSource;
 use crate::levels::Table;
@@ -30,6 +30,7 @@ use crate::net::outbox::Outbox;
 use crate::net::push::{Loss, PushEvent, StreamPush};
 use crate::net::stack::{AddressEvent, Stack, Way};
 use crate::net::storage::Storage;
+use crate::net::trace::{Handle, Round, Trace};
 use crate::sources::{BuiltIn, Image, Own, Readings};
 use crate::time::{Micros, Now, UnixNanos};
 
@@ -43,7 +44,6 @@ pub enum Next {
 }
 
 /// What a monitor tells about.
-#[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// The application's heap.
     pub heap: &'a dyn HeapSource,
@@ -53,6 +53,8 @@ pub struct Subject<'a> {
     pub log: &'static Table,
     /// What was built.
     pub image: Image,
+    /// The service of the memtrace port; without it, nobody listens there.
+    pub trace: Option<Trace<'a>>,
 }
 
 impl<'a> Subject<'a> {
@@ -64,6 +66,7 @@ impl<'a> Subject<'a> {
             registry: metrics::registry(),
             log: logging::levels(),
             image: Image::default(),
+            trace: None,
         }
     }
 }
@@ -116,6 +119,7 @@ impl<'a> Subject<'a> {
 pub struct Monitor<'a> {
     target: Target,
     control_port: Option<u16>,
+    memtrace_port: Option<u16>,
     /// Whether it is still to be told that everyone may connect.
     open_to_all: bool,
     vm: VmName,
@@ -160,11 +164,17 @@ impl<'a> Monitor<'a> {
         seed: u64,
         now: Now,
     ) -> Self {
+        let mut config = *config;
+        if subject.trace.is_none() {
+            config.memtrace_port = None;
+        }
+        let config = &config;
         // A name that the application has taken is off and counted: its own is as good.
         let _ = BuiltIn::register_all(subject.registry);
         Self {
             target: config.target,
             control_port: config.control_port,
+            memtrace_port: config.memtrace_port,
             open_to_all: config.is_open_to_all(),
             vm: config.vm,
             subject,
@@ -207,8 +217,9 @@ impl<'a> Monitor<'a> {
             let push = self.push(now.mono, events);
             self.follow_losses(events);
             let control = self.serve_control(now.mono);
+            let trace = self.serve_trace(now, events);
             let patience = self.follow_patience(now.mono, events);
-            let deadline = [push, control, patience].into_iter().flatten().min();
+            let deadline = [push, control, trace, patience].into_iter().flatten().min();
             let sent = self.stack.egress(now.mono, device);
             if received == 0 && !sent && !self.emission.can_go_on(&self.outbox) {
                 return self.rest(now.mono, deadline);
@@ -231,8 +242,22 @@ impl<'a> Monitor<'a> {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.stack.control_counts().open > 0
+            || self.stack.trace_counts().open > 0
             || self.datagram == DatagramPush::HandedOver
             || self.stream.is_active()
+    }
+
+    /// Whether a client gets a trace, or the end of one is still on its way.
+    #[must_use]
+    pub fn is_tracing(&self) -> bool {
+        self.stack.is_trace_open()
+    }
+
+    /// Ends the trace that goes on, if there is one: its client gets the rest.
+    pub fn end_trace(&mut self) {
+        if let Some(trace) = &mut self.subject.trace {
+            trace.stop();
+        }
     }
 
     /// When a missing address has to be told, and tells it.
@@ -284,6 +309,7 @@ impl<'a> Monitor<'a> {
                     self.schedule.start(now.mono);
                     let Self {
                         control_port,
+                        memtrace_port,
                         target,
                         ..
                     } = *self;
@@ -291,6 +317,7 @@ impl<'a> Monitor<'a> {
                         address: cidr,
                         by,
                         control_port,
+                        memtrace_port,
                         target,
                     });
                     if core::mem::take(&mut self.open_to_all) {
@@ -337,6 +364,7 @@ impl<'a> Monitor<'a> {
             registry,
             log,
             image,
+            ref trace,
         } = self.subject;
         let since_boot = i64::try_from(now.mono.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
         let boot = UnixNanos(now.unix.0.saturating_sub(since_boot));
@@ -354,6 +382,9 @@ impl<'a> Monitor<'a> {
             sources: registry.len(),
             sources_refused: registry.refused(),
             series: registry.series().counts(),
+            trace_connections: self.stack.trace_counts(),
+            profiler: trace.as_ref().map(Trace::state).unwrap_or_default(),
+            held_bytes: self.memory_bytes(),
         };
         self.turn_max = Micros::ZERO;
         Readings {
@@ -428,6 +459,7 @@ impl<'a> Monitor<'a> {
         let counts = *self.outbox.counts();
         let lines_waiting = self.outbox.lines_waiting();
         let intervals_missed = self.schedule.missed();
+        let monitoring_bytes = self.memory_bytes();
         let status = || Status {
             uptime: now,
             address,
@@ -436,14 +468,44 @@ impl<'a> Monitor<'a> {
             lines_waiting,
             intervals_missed,
             heap: heap.stats(),
+            monitoring_bytes,
         };
-        let Subject { registry, log, .. } = self.subject;
+        let Subject {
+            registry,
+            log,
+            trace,
+            ..
+        } = &mut self.subject;
+        let handle = trace.as_mut().map(Handle::new);
         let managed = Managed {
             registry,
             log,
             status: &status,
+            profiler: handle.as_ref().map(|handle| handle as &dyn Profiler),
         };
         self.stack
             .serve_control(now, &mut self.control.serve(&managed))
+    }
+
+    /// All memory that monitoring holds.
+    fn memory_bytes(&self) -> usize {
+        let trace = self.subject.trace.as_ref();
+        size_of::<Self>()
+            + Storage::BYTES
+            + Storage::SOCKET_BYTES
+            + self.subject.registry.memory_bytes()
+            + size_of_val(self.subject.log)
+            + trace.map_or(0, Trace::memory_bytes)
+    }
+
+    fn serve_trace(&mut self, now: Now, events: &mut dyn FnMut(Event)) -> Option<Micros> {
+        let trace = self.subject.trace.as_mut()?;
+        let round = Round {
+            host: self.vm.as_str(),
+            unix: now.unix,
+            events: &mut |event| events(Event::Trace(event)),
+        };
+        let served = self.stack.serve_trace(now.mono, &mut trace.serve(round));
+        [served, trace.follow(now.mono)].into_iter().flatten().min()
     }
 }

@@ -14,6 +14,7 @@ pub mod machine;
 pub use self::declared::{BuiltIn, Declared};
 
 use crate::control::ControlCounts;
+use crate::control::ProfilerState;
 use crate::emit::EncodeCounts;
 use crate::heap::HeapStats;
 use crate::line::Value;
@@ -75,6 +76,12 @@ pub struct Own {
     pub sources_refused: u64,
     /// Series of the sources that push points.
     pub series: SeriesCounts,
+    /// Connections of the memtrace port.
+    pub trace_connections: ListenCounts,
+    /// The heap profiler.
+    pub profiler: ProfilerState,
+    /// All memory that monitoring holds, in bytes.
+    pub held_bytes: usize,
 }
 
 /// The values of all built-in sources at one moment.
@@ -197,7 +204,11 @@ impl Readings {
     }
 
     fn tcp(&self, fields: &mut FieldList<'_>) {
-        let (sockets, listen) = (&self.sockets, &self.own.connections);
+        let (sockets, control, trace) = (
+            &self.sockets,
+            &self.own.connections,
+            &self.own.trace_connections,
+        );
         numbers(
             fields,
             &declared::TCP,
@@ -207,8 +218,8 @@ impl Readings {
                 sockets.established,
                 sockets.closing,
                 sockets.time_wait,
-                listen.accepted,
-                listen.refused,
+                control.accepted + trace.accepted,
+                control.refused + trace.refused,
                 self.resets,
             ],
         );
@@ -257,6 +268,14 @@ impl Readings {
                 own.series.series,
                 own.series.refused,
                 own.series.expired,
+                u64::from(own.profiler.tracing),
+                own.profiler.counts.traces,
+                own.profiler.counts.bytes,
+                own.profiler.counts.allocs,
+                own.profiler.counts.frees,
+                own.profiler.lost,
+                own.profiler.refused,
+                own.held_bytes as u64,
             ],
         );
     }

@@ -3,7 +3,8 @@
 use core::fmt;
 
 use monitoring::config::{
-    Allow, Target, parse_idle, parse_interval, parse_port, parse_rate, parse_token, parse_vm,
+    Allow, Target, parse_idle, parse_interval, parse_port, parse_rate, parse_sample_bytes,
+    parse_switch, parse_token, parse_vm,
 };
 use monitoring::levels::Levels;
 use monitoring::time::Micros;
@@ -34,6 +35,8 @@ enum Id {
     Allow,
     MemtracePort,
     SamplingRate,
+    HeapProfile,
+    SampleMemory,
     Ipv4,
     Gateway,
     Log,
@@ -45,7 +48,7 @@ enum Id {
 /// The names of [`Kind`] as a sentence has them.
 pub(super) const WORKLOADS: &str = "mixed, churn, leak, spin, exact or idle";
 
-pub(super) static ARGUMENTS: [Argument; 15] = [
+pub(super) static ARGUMENTS: [Argument; 17] = [
     Argument {
         id: Id::Influx,
         name: "influx",
@@ -115,8 +118,24 @@ pub(super) static ARGUMENTS: [Argument; 15] = [
         name: "sampling-rate",
         short: None,
         value: "RATE",
-        meaning: "samples per allocated word, above 0 and at most 1",
+        meaning: "samples per allocated word, at most 1",
         default: Some("1e-4"),
+    },
+    Argument {
+        id: Id::HeapProfile,
+        name: "heap-profile",
+        short: None,
+        value: "on|off",
+        meaning: "sample the heap always, for the command H and for panics",
+        default: Some("off"),
+    },
+    Argument {
+        id: Id::SampleMemory,
+        name: "sample-memory",
+        short: None,
+        value: "BYTES",
+        meaning: "for samples that wait to be sent: a power of two, 4K to 64M",
+        default: Some("256K"),
     },
     Argument {
         id: Id::Ipv4,
@@ -204,6 +223,12 @@ impl<'a> Draft<'a> {
             Id::Allow => config.allow = Allow::parse(text).map_err(BadValue::Allow)?,
             Id::MemtracePort => config.memtrace_port = parse_port(text).map_err(BadValue::Port)?,
             Id::SamplingRate => config.sampling_rate = parse_rate(text).map_err(BadValue::Rate)?,
+            Id::HeapProfile => {
+                config.heap_profile = parse_switch(text).map_err(BadValue::Switch)?;
+            }
+            Id::SampleMemory => {
+                config.sample_bytes = parse_sample_bytes(text).map_err(BadValue::SampleBytes)?;
+            }
             Id::Ipv4 => *ipv4 = text,
             Id::Gateway => *gateway = Some(text),
             Id::Log => options.log = check_levels(text)?,

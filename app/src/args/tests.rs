@@ -6,6 +6,8 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use monitoring::config::{Allow, Target, parse_token};
 
 use super::table::{WORKLOADS, parse_duration};
+use monitoring::heap::Rate;
+
 use super::*;
 
 fn options<'a>(args: &[&'a str]) -> Options<'a> {
@@ -38,7 +40,7 @@ fn every_default_is_the_one_of_the_design() {
     assert_eq!(config.control_idle, Micros::from_secs(60));
     assert_eq!((config.token, config.allow), (None, Allow::ALL));
     assert_eq!(config.memtrace_port, Some(4242));
-    assert_eq!(config.sampling_rate, 1e-4);
+    assert_eq!(config.sampling_rate.get(), 1e-4);
     assert_eq!(config.addressing, Addressing::Dhcp);
     assert_eq!(log, "*:info");
     assert_eq!(workload, Kind::Mixed);
@@ -116,7 +118,21 @@ fn every_argument_sets_its_value_in_both_styles() {
         (
             &["--sampling-rate", "0.5"],
             with(Config {
-                sampling_rate: 0.5,
+                sampling_rate: Rate::new(0.5).expect("a rate"),
+                ..config
+            }),
+        ),
+        (
+            &["--heap-profile", "on"],
+            with(Config {
+                heap_profile: true,
+                ..config
+            }),
+        ),
+        (
+            &["--sample-memory", "1M"],
+            with(Config {
+                sample_bytes: 1 << 20,
                 ..config
             }),
         ),
@@ -310,7 +326,15 @@ fn each_error_has_its_text() {
         ),
         (
             &["--sampling-rate", "2"],
-            "argument --sampling-rate: \"2\" is not a sampling rate: want a number above 0 and at most 1",
+            "argument --sampling-rate: \"2\" is not a sampling rate: want a number from 1e-12 to 1",
+        ),
+        (
+            &["--heap-profile", "yes"],
+            "argument --heap-profile: \"yes\" is not a switch: want on or off",
+        ),
+        (
+            &["--sample-memory", "100K"],
+            "argument --sample-memory: \"100K\" is not a size for samples: want a power of two from 4K to 64M",
         ),
         (
             &["--ipv4", "10.0.2.50"],

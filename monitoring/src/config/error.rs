@@ -6,6 +6,7 @@ use core::fmt;
 use super::{
     ALLOW_MAX, Cidr, IDLE_MAX, IDLE_MIN, INTERVAL_MAX, INTERVAL_MIN, TOKEN_MAX, VM_NAME_MAX,
 };
+use crate::heap::{MAX_RING_BYTES, MIN_RING_BYTES, Rate};
 
 /// Why a text is no target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,8 +246,35 @@ impl fmt::Display for RateError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is not a sampling rate: want a number above 0 and at most 1",
-            self.0
+            "{:?} is not a sampling rate: want a number from {:e} to 1",
+            self.0,
+            Rate::MIN
+        )
+    }
+}
+
+/// A text that is neither `on` nor `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SwitchError<'a>(pub &'a str);
+
+impl fmt::Display for SwitchError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a switch: want on or off", self.0)
+    }
+}
+
+/// A text that is no size for the memory of samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleBytesError<'a>(pub &'a str);
+
+impl fmt::Display for SampleBytesError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is not a size for samples: want a power of two from {}K to {}M",
+            self.0,
+            MIN_RING_BYTES >> 10,
+            MAX_RING_BYTES >> 20
         )
     }
 }
@@ -262,3 +290,5 @@ impl Error for VmError<'_> {}
 impl Error for PortError<'_> {}
 impl Error for PortsError {}
 impl Error for RateError<'_> {}
+impl Error for SwitchError<'_> {}
+impl Error for SampleBytesError<'_> {}

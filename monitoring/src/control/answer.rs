@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::command::{Command, CommandError, Help, Query};
 use super::listing::{Listing, Which};
+use super::profiler::{self, Profiler};
 use super::reply::Reply;
 use super::status::Status;
 use super::switches::{Switch, Switches};
@@ -19,6 +20,8 @@ pub struct Managed<'m> {
     pub log: &'m Table,
     /// Asked only by the command that tells it.
     pub status: &'m dyn Fn() -> Status,
+    /// The heap profiler, if there is one.
+    pub profiler: Option<&'m dyn Profiler>,
 }
 
 impl fmt::Debug for Managed<'_> {
@@ -57,6 +60,20 @@ pub fn answer(
             };
             let has = |name: &str| registry.find(name).is_some();
             list(reply, query, &default, has, Listing::metrics);
+        }
+        Ok(Command::Trace) => profiler::tell_state(managed.profiler, reply),
+        Ok(Command::Heap) => profiler::tell_top(managed.profiler, reply),
+        Ok(Command::SetRate(rate)) => {
+            done(
+                reply,
+                profiler::of(managed.profiler).and_then(|it| it.set_rate(rate)),
+            );
+        }
+        Ok(Command::StopTrace) => {
+            done(
+                reply,
+                profiler::of(managed.profiler).and_then(|it| it.stop()),
+            );
         }
         Ok(Command::SetLevels(levels)) => done(reply, log.apply(&levels, Unknown::Refuse)),
         Ok(Command::SetMetrics(switches)) => done(reply, switch(registry, &switches)),

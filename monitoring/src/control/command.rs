@@ -4,10 +4,12 @@ use core::fmt;
 
 use super::listing::Which;
 use super::switches::{Switches, SwitchesError};
+use crate::config::{RateError, parse_rate};
+use crate::heap::Rate;
 use crate::levels::{Levels, LevelsError};
 
 /// Every command: how it is written, and what it does. The reply to `?`.
-pub const COMMANDS: [(&str, &str); 11] = [
+pub const COMMANDS: [(&str, &str); 15] = [
     ("?", "this help"),
     ("s", "status"),
     (
@@ -22,6 +24,10 @@ pub const COMMANDS: [(&str, &str); 11] = [
     ("m*", "all metrics"),
     ("mA,B", "of these"),
     ("MA:on,tag:T:off,*:on", "switch metrics"),
+    ("T", "the trace of the heap: rate, state, counts"),
+    ("TRATE", "rate of the next trace"),
+    ("Tstop", "end the trace"),
+    ("H", "sites with the most bytes alive"),
 ];
 
 /// The text of [`COMMANDS`], without a line feed.
@@ -56,6 +62,14 @@ pub enum Command<'a> {
     Metrics(Query<'a>),
     /// `M`: switches metrics sources.
     SetMetrics(Switches<'a>),
+    /// `T`: the state of the trace.
+    Trace,
+    /// `TRATE`: sets the rate of the next trace.
+    SetRate(Rate),
+    /// `Tstop`: ends the trace.
+    StopTrace,
+    /// `H`: the sites with the most bytes alive.
+    Heap,
 }
 
 /// Which sources are asked for.
@@ -102,6 +116,8 @@ pub enum CommandError<'a> {
     Levels(LevelsError<'a>),
     /// Not a list of switches.
     Switches(SwitchesError<'a>),
+    /// Not a sampling rate.
+    Rate(RateError<'a>),
 }
 
 impl fmt::Display for CommandError<'_> {
@@ -112,6 +128,7 @@ impl fmt::Display for CommandError<'_> {
             Self::TooLong => f.write_str("command too long"),
             Self::Levels(error) => error.fmt(f),
             Self::Switches(error) => error.fmt(f),
+            Self::Rate(error) => error.fmt(f),
         }
     }
 }
@@ -144,6 +161,13 @@ impl<'a> Command<'a> {
             [b'M', rest @ ..] => {
                 let switches = Switches::parse(text(rest)?).map_err(CommandError::Switches)?;
                 Ok(Self::SetMetrics(switches))
+            }
+            b"H" => Ok(Self::Heap),
+            b"T" => Ok(Self::Trace),
+            b"Tstop" => Ok(Self::StopTrace),
+            [b'T', rest @ ..] => {
+                let rate = parse_rate(text(rest)?).map_err(CommandError::Rate)?;
+                Ok(Self::SetRate(rate))
             }
             _ => Err(CommandError::Unknown),
         }
@@ -193,7 +217,7 @@ mod tests {
     #[test]
     fn every_letter_has_its_help() {
         let help = Help.to_string();
-        for letter in "?sSlLmM".chars() {
+        for letter in "?sSlLmMTH".chars() {
             let at_start = |(form, _): &(&str, &str)| form.starts_with(letter);
             assert!(COMMANDS.iter().any(at_start), "{letter}");
         }

@@ -4,7 +4,7 @@
 //!  bytes ─▶ Session ─ a line ─▶ Door ─▶ Command::parse ─▶ answer ─▶ Reply ─▶ bytes
 //!                              token      a borrowed        │         a line, or a Listing that
 //!                                         command           ▼         is written as it is taken
-//!                                               Managed: sources, log levels, status
+//!                                               Managed: sources, log levels, status, heap profiler
 //! ```
 //!
 //! The grammar and the replies are those of `mirage-monitoring` 0.0.7, with repairs: a command ends with a line, not with a
@@ -19,6 +19,7 @@ mod answer;
 mod command;
 mod door;
 mod listing;
+mod profiler;
 mod reply;
 mod session;
 mod status;
@@ -28,6 +29,7 @@ pub use self::answer::{Managed, answer};
 pub use self::command::{COMMANDS, Command, CommandError, Help, Query};
 pub use self::door::{DOOR_ADDRESSES, DOOR_CLOSED, DOOR_FAILURES, Door, Refusal};
 pub use self::listing::{Listing, Which};
+pub use self::profiler::{Profiler, ProfilerError, ProfilerState};
 pub use self::reply::{Full, Reply};
 pub use self::session::{ControlCounts, SESSION_BYTES, Session};
 pub use self::status::Status;

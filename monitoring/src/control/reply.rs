@@ -55,6 +55,12 @@ impl<'a> Reply<'a> {
         self.write_cut(format_args!("error: {error}"), "\n");
     }
 
+    /// Replaces the reply by one line. A text too long for it is cut, and its end shows it.
+    pub fn set_cut(&mut self, text: fmt::Arguments<'_>) {
+        self.clear();
+        self.write_cut(text, "\n");
+    }
+
     /// Replaces the reply by a line that begins with this text and goes on with a listing.
     pub fn begin(&mut self, text: fmt::Arguments<'_>, listing: Listing) {
         self.clear();

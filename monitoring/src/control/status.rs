@@ -24,6 +24,8 @@ pub struct Status {
     pub intervals_missed: u64,
     /// The application's heap.
     pub heap: HeapStats,
+    /// All memory that monitoring holds, in bytes: since its start, and for ever.
+    pub monitoring_bytes: usize,
 }
 
 /// `key=value` pairs, one space between them.
@@ -54,6 +56,7 @@ impl fmt::Display for Status {
             ("peak_bytes", self.heap.peak_bytes),
             ("free_bytes", self.heap.free_bytes),
             ("heap_bytes", self.heap.size_bytes),
+            ("monitoring_bytes", self.monitoring_bytes as u64),
         ] {
             write!(f, " {key}={value}")?;
         }
@@ -100,6 +103,7 @@ mod tests {
             lines_waiting: usize::MAX,
             intervals_missed: u64::MAX,
             heap,
+            monitoring_bytes: usize::MAX,
         }
     }
 
@@ -115,7 +119,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.ends_with(&format!(" heap_bytes={}\n", u64::MAX)),
+            text.ends_with(&format!(" monitoring_bytes={}\n", u64::MAX)),
             "{text}"
         );
         assert_eq!(text.matches('\n').count(), 1);

@@ -178,6 +178,12 @@ impl Registry {
         Ok(())
     }
 
+    /// Memory of the registry and its series, in bytes. Static: it does not grow.
+    #[must_use]
+    pub const fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + SeriesCache::BYTES
+    }
+
     /// Switches everything on, now and later.
     pub fn enable_all(&self) {
         self.inner.lock().switch_all(true);

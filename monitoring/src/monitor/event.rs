@@ -6,6 +6,7 @@ use core::net::Ipv4Addr;
 use crate::config::{Cidr, Target};
 use crate::net::push::{ConnectFailure, Loss};
 use crate::net::stack::By;
+use crate::net::trace::TraceEvent;
 
 /// Something happened that is worth a line in the log. Its `Display` is that line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Event {
         by: By,
         /// The port of the control service.
         control_port: Option<u16>,
+        /// The port of the heap profiler.
+        memtrace_port: Option<u16>,
         /// Where metrics go.
         target: Target,
     },
@@ -70,6 +73,8 @@ pub enum Event {
         /// Lines lost that way since boot.
         lost: u64,
     },
+    /// Something happened at the memtrace port.
+    Trace(TraceEvent),
     /// A line was dropped because it is longer than any can be. Told for the 1st, 2nd, 4th, 8th … line.
     LineTooLong {
         /// Lines lost that way since boot.
@@ -83,7 +88,10 @@ impl Event {
     pub const fn is_warning(&self) -> bool {
         !matches!(
             self,
-            Self::Ready { .. } | Self::OpenToAll | Self::Connected { .. }
+            Self::Ready { .. }
+                | Self::OpenToAll
+                | Self::Connected { .. }
+                | Self::Trace(TraceEvent::Began | TraceEvent::Ended { lost: 0, .. })
         )
     }
 }
@@ -92,20 +100,24 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("monitoring: ")?;
         match self {
+            Self::Trace(event) => event.fmt(f),
             Self::Ready {
                 address,
                 by,
                 control_port,
+                memtrace_port,
                 target,
             } => {
                 let by = match by {
                     By::Dhcp => "by dhcp",
                     By::Static => "static",
                 };
-                write!(f, "ready, address {address} {by}, control port ")?;
-                match control_port {
-                    Some(port) => write!(f, "{port}")?,
-                    None => f.write_str("off")?,
+                write!(f, "ready, address {address} {by}")?;
+                for (name, port) in [("control", control_port), ("memtrace", memtrace_port)] {
+                    match port {
+                        Some(port) => write!(f, ", {name} port {port}")?,
+                        None => write!(f, ", {name} port off")?,
+                    }
                 }
                 match target {
                     Target::Off => f.write_str(", metrics off"),
@@ -177,16 +189,17 @@ mod tests {
             address,
             by,
             control_port,
+            memtrace_port: control_port.map(|_| 4242),
             target,
         };
         for (event, line) in [
             (
                 ready(By::Dhcp, Some(2323), target),
-                "monitoring: ready, address 10.0.2.15/24 by dhcp, control port 2323, metrics to udp://10.0.2.2:8094",
+                "monitoring: ready, address 10.0.2.15/24 by dhcp, control port 2323, memtrace port 4242, metrics to udp://10.0.2.2:8094",
             ),
             (
                 ready(By::Static, None, Target::Off),
-                "monitoring: ready, address 10.0.2.15/24 static, control port off, metrics off",
+                "monitoring: ready, address 10.0.2.15/24 static, control port off, memtrace port off, metrics off",
             ),
             (
                 Event::AddressLost { address },
@@ -221,6 +234,19 @@ mod tests {
                 "monitoring: connection to udp://10.0.2.2:8094 lost: closed by the peer, 2 lines to be sent again",
             ),
             (
+                Event::Trace(TraceEvent::Began),
+                "monitoring: a client gets a trace, the heap is sampled",
+            ),
+            (
+                Event::Trace(TraceEvent::Ended {
+                    allocs: 3,
+                    frees: 2,
+                    bytes: 100,
+                    lost: 1,
+                }),
+                "monitoring: the trace has ended, 3 allocations and 2 frees in 100 bytes, 1 lost",
+            ),
+            (
                 Event::NoAddress,
                 "monitoring: no address yet, no DHCP server has given one",
             ),
@@ -243,7 +269,10 @@ mod tests {
             assert_eq!(event.to_string(), line);
             let fine = matches!(
                 event,
-                Event::Ready { .. } | Event::OpenToAll | Event::Connected { .. }
+                Event::Ready { .. }
+                    | Event::OpenToAll
+                    | Event::Connected { .. }
+                    | Event::Trace(TraceEvent::Began)
             );
             assert_eq!(event.is_warning(), !fine, "{line}");
         }

@@ -17,6 +17,7 @@ pub mod ring;
 pub mod stack;
 pub mod storage;
 pub mod tcp;
+pub mod trace;
 
 use core::net::Ipv4Addr;
 
@@ -66,8 +67,8 @@ pub mod bounds {
     pub const REPLY_MAX: usize = 1_024;
     /// Receive buffer of a control connection, in bytes: a whole command in one piece.
     pub const CONTROL_RECEIVE_BYTES: usize = 1_024;
-    /// Send buffer of a control connection, in bytes: a whole reply, and one more while it is acknowledged.
-    pub const CONTROL_SEND_BYTES: usize = 2 * REPLY_MAX;
+    /// Send buffer of a control connection, in bytes: a whole short reply, or a piece of a listing.
+    pub const CONTROL_SEND_BYTES: usize = REPLY_MAX;
 
     /// A control connection on which nothing moves for so long is closed, unless the configuration says otherwise.
     pub const CONTROL_IDLE: Micros = Micros::from_secs(60);
@@ -113,6 +114,19 @@ pub mod bounds {
     /// What a peer's TCP acknowledged so shortly before its connection broke may not have been read by the
     /// receiver: such lines are counted as in doubt. A receiver that lives reads within a second.
     pub const DOUBT: Micros = Micros::from_secs(1);
+
+    /// Connections to the memtrace port at a time: one gets a trace, one is being told that it does not.
+    pub const TRACE_CONNECTIONS: usize = 2;
+    /// Sockets of the memtrace port: one more listens meanwhile.
+    pub const TRACE_SOCKETS: usize = TRACE_CONNECTIONS + 1;
+    /// Send buffer of the memtrace port, in bytes: as the emitter's. A packet of up to 32 KiB waits in the encoder, and samples in the ring.
+    pub const TRACE_SEND_BYTES: usize = 8 * 1024;
+    /// Receive buffer of the memtrace port, in bytes: whatever a client says ends the trace.
+    pub const TRACE_RECEIVE_BYTES: usize = 64;
+    /// Between two looks at the ring. It holds some 2,700 samples, at the default rate of 200 MB that are allocated.
+    pub const TRACE_EVERY: Micros = Micros::from_millis(10);
+    /// Time that a client has to take the rest of a trace that was ended.
+    pub const ENDING: Micros = Micros::from_secs(5);
 
     /// Frames taken from the device in one round. Each costs a few µs.
     pub const FRAMES_PER_ROUND: usize = 8;
@@ -242,6 +256,11 @@ pub trait Service {
 
     /// A connection was opened.
     fn opened(&mut self, slot: usize, now: Micros);
+
+    /// A connection that was opened is gone, and the service did not ask for it.
+    fn closed(&mut self, slot: usize) {
+        let _ = slot;
+    }
 
     /// The connection may have moved, or the time that the service asked for has come. Bounded work.
     fn turn(&mut self, slot: usize, now: Micros, stream: &mut dyn Stream) -> Step;

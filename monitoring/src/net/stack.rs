@@ -15,6 +15,7 @@
 
 mod counted;
 mod filter;
+mod ports;
 
 use core::cell::Cell;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -28,14 +29,15 @@ use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
 
 use self::counted::{Counted, Traffic};
 use self::filter::{DhcpRate, Filter};
-use super::bounds::{CONTROL_SOCKETS, DATAGRAM_MAX};
-use super::tcp::{Client, ClientLink, DYNAMIC_PORTS, ListenCounts, Listener};
+use self::ports::Ports;
+use super::bounds::DATAGRAM_MAX;
+use super::tcp::{Client, ClientLink, DYNAMIC_PORTS, ListenCounts};
 use super::{Closed, Datagrams, Service};
 use crate::config::{Addressing, Cidr, Config, Target};
 use crate::time::Micros;
 
-/// Sockets of the stack: DHCP, the emitter, the control port.
-pub const SOCKETS: usize = 2 + CONTROL_SOCKETS;
+/// Sockets of the stack: DHCP, the emitter, the ports that listen.
+pub const SOCKETS: usize = 2 + Ports::SOCKETS;
 
 /// The header of IPv4 without options and that of UDP, in bytes.
 const UDP_HEADERS: usize = 20 + 8;
@@ -64,7 +66,7 @@ impl StackMemory<'_> {
         DATAGRAM_MAX
     };
     /// Bytes of buffers.
-    pub const BYTES: usize = Self::EMITTER + Listener::MEMORY;
+    pub const BYTES: usize = Self::EMITTER + Ports::BYTES;
     /// Bookkeeping for no datagram.
     pub const NO_DATAGRAM: udp::PacketMetadata = udp::PacketMetadata::EMPTY;
 }
@@ -113,7 +115,7 @@ pub struct Stack<'a> {
     current: Option<Lease>,
     wanted: Option<Lease>,
     emitter: Emitter,
-    listener: Option<Listener>,
+    ports: Ports,
     counts: FrameCounts,
 }
 
@@ -197,7 +199,7 @@ impl<'a> Stack<'a> {
         interface_config.random_seed = seed;
         let interface = Interface::new(interface_config, device, instant(now));
         let mut sockets = SocketSet::new(memory.sockets);
-        let (emitter, control) = memory.buffers.split_at_mut(StackMemory::EMITTER);
+        let (emitter, ports) = memory.buffers.split_at_mut(StackMemory::EMITTER);
         let (dhcp, wanted) = match config.addressing {
             Addressing::Dhcp => (Some(sockets.add(dhcp_socket())), None),
             Addressing::Static { cidr, gateway } => (None, Some(Lease { cidr, gateway })),
@@ -230,9 +232,7 @@ impl<'a> Stack<'a> {
                 &mut sockets,
             )),
         };
-        let listener = config
-            .control_port
-            .map(|port| Listener::new(port, config.allow, control, &mut sockets));
+        let ports = Ports::new(config, ports, &mut sockets);
         let counts = FrameCounts::default();
         Self {
             interface,
@@ -242,7 +242,7 @@ impl<'a> Stack<'a> {
             current: None,
             wanted,
             emitter,
-            listener,
+            ports,
             counts,
         }
     }
@@ -268,14 +268,12 @@ impl<'a> Stack<'a> {
         };
         let mut frames = 0;
         while frames < budget {
-            if let Some(listener) = &mut self.listener
-                && listener.is_exhausted(&self.sockets)
-            {
+            if self.ports.is_exhausted(&self.sockets) {
                 if frames > 0 {
                     // Those that are refused get their reset before the next one is asked in.
                     break;
                 }
-                listener.listen_now(&mut self.sockets);
+                self.ports.listen_now(&mut self.sockets);
             }
             match self
                 .interface
@@ -392,7 +390,16 @@ impl<'a> Stack<'a> {
     /// Lets the service work on the connections of the control port; returns when to be called again at the
     /// latest.
     pub fn serve_control(&mut self, now: Micros, service: &mut impl Service) -> Option<Micros> {
-        self.listener
+        self.ports
+            .control
+            .as_mut()?
+            .serve(now, &mut self.sockets, service)
+    }
+
+    /// As [`Stack::serve_control`], for the memtrace port.
+    pub fn serve_trace(&mut self, now: Micros, service: &mut impl Service) -> Option<Micros> {
+        self.ports
+            .trace
             .as_mut()?
             .serve(now, &mut self.sockets, service)
     }
@@ -400,10 +407,22 @@ impl<'a> Stack<'a> {
     /// Counts of the control port.
     #[must_use]
     pub fn control_counts(&self) -> ListenCounts {
-        self.listener
-            .as_ref()
-            .map(|listener| *listener.counts())
-            .unwrap_or_default()
+        let listener = self.ports.control.as_ref();
+        listener.map_or_else(ListenCounts::default, |it| *it.counts())
+    }
+
+    /// Counts of the memtrace port.
+    #[must_use]
+    pub fn trace_counts(&self) -> ListenCounts {
+        let listener = self.ports.trace.as_ref();
+        listener.map_or_else(ListenCounts::default, |it| *it.counts())
+    }
+
+    /// Whether a connection of the memtrace port is open, or is being closed.
+    #[must_use]
+    pub fn is_trace_open(&self) -> bool {
+        let listener = self.ports.trace.as_ref();
+        listener.is_some_and(|it| !it.is_quiet())
     }
 
     /// TCP sockets by state. Cost: a look at each.

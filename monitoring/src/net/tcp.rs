@@ -16,8 +16,7 @@ use smoltcp::time::Duration;
 use smoltcp::wire::IpAddress;
 
 use super::bounds::{
-    CONTROL_CONNECTIONS, CONTROL_RECEIVE_BYTES, CONTROL_SEND_BYTES, CONTROL_SOCKETS, KEEP_ALIVE,
-    LEAVING, LINGER, OPENING, PUSH_RECEIVE_BYTES, PUSH_SEND_BYTES, SILENCE,
+    KEEP_ALIVE, LEAVING, LINGER, OPENING, PUSH_RECEIVE_BYTES, PUSH_SEND_BYTES, SILENCE,
 };
 use super::{Closed, Link, LinkState, Service, Step, Stream, Unreachable};
 use crate::config::Allow;
@@ -252,40 +251,63 @@ pub struct ListenCounts {
     pub open: u64,
 }
 
+/// How large a listening port's connections are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// Connections that are served at a time: fewer than sockets.
+    pub connections: usize,
+    /// Receive buffer of each socket, in bytes.
+    pub receive: usize,
+    /// Send buffer of each socket, in bytes.
+    pub send: usize,
+    /// Whether a peer that has vanished is found out by probes: where nothing else ends a connection.
+    pub keep_alive: bool,
+}
+
+impl Size {
+    /// Memory of so many sockets, in bytes.
+    pub const fn memory(self, sockets: usize) -> usize {
+        sockets * (self.receive + self.send)
+    }
+}
+
 /// A port with more sockets than connections, so that one always listens.
 #[derive(Debug)]
-pub(super) struct Listener {
-    handles: [SocketHandle; CONTROL_SOCKETS],
-    slots: [Slot; CONTROL_SOCKETS],
+pub(super) struct Listener<const SOCKETS: usize> {
+    handles: [SocketHandle; SOCKETS],
+    slots: [Slot; SOCKETS],
     port: u16,
+    connections: usize,
     allow: Allow,
     counts: ListenCounts,
 }
 
-impl Listener {
-    const MEMORY_PER_SOCKET: usize = CONTROL_RECEIVE_BYTES + CONTROL_SEND_BYTES;
-    pub(super) const MEMORY: usize = CONTROL_SOCKETS * Self::MEMORY_PER_SOCKET;
-
-    /// `port` is not 0.
+impl<const SOCKETS: usize> Listener<SOCKETS> {
+    /// `port` is not 0; the memory is what [`Size::memory`] says.
     pub(super) fn new<'a>(
         port: u16,
+        size: Size,
         allow: Allow,
         memory: &'a mut [u8],
         sockets: &mut SocketSet<'a>,
     ) -> Self {
-        let mut memory = memory.chunks_exact_mut(Self::MEMORY_PER_SOCKET);
+        let mut memory = memory.chunks_exact_mut(size.memory(1));
         let handles = core::array::from_fn(|_| {
             let memory = memory.next().expect("memory for every socket");
-            let (receive, send) = memory.split_at_mut(CONTROL_RECEIVE_BYTES);
+            let (receive, send) = memory.split_at_mut(size.receive);
             let mut socket = socket(receive, send);
+            if size.keep_alive {
+                socket.set_keep_alive(Some(Duration::from_micros(KEEP_ALIVE.0)));
+                socket.set_timeout(Some(Duration::from_micros(SILENCE.0)));
+            }
             listen(&mut socket, port);
             sockets.add(socket)
         });
-        let slots = [Slot::Listening; CONTROL_SOCKETS];
         Self {
             handles,
-            slots,
+            slots: [Slot::Listening; SOCKETS],
             port,
+            connections: size.connections,
             allow,
             counts: ListenCounts::default(),
         }
@@ -293,6 +315,12 @@ impl Listener {
 
     pub(super) const fn counts(&self) -> &ListenCounts {
         &self.counts
+    }
+
+    /// Whether nobody is connected, and nothing is left to be sent.
+    pub(super) fn is_quiet(&self) -> bool {
+        let quiet = |slot: &Slot| matches!(slot, Slot::Listening | Slot::Leaving { .. });
+        self.slots.iter().all(quiet)
     }
 
     /// Whether no socket listens: the next SYN would be reset without being counted.
@@ -306,7 +334,7 @@ impl Listener {
     /// Follows the sockets: takes or refuses new connections, lets sockets listen again. (A connection whose
     /// address is gone ends by itself: smoltcp closes it when it is polled.)
     fn admit(&mut self, now: Micros, sockets: &mut SocketSet<'_>, service: &mut impl Service) {
-        for index in 0..CONTROL_SOCKETS {
+        for index in 0..SOCKETS {
             let socket = sockets.get_mut::<Socket<'_>>(self.handles[index]);
             let closed = socket.state() == State::Closed;
             match self.slots[index] {
@@ -316,7 +344,7 @@ impl Listener {
                     if !self.allow.contains(peer) || !service.admits(index, now, peer) {
                         self.counts.denied += 1;
                         self.reset(index, now, socket); // 10
-                    } else if self.taken() < CONTROL_CONNECTIONS {
+                    } else if self.taken() < self.connections {
                         // 1
                         let deadline = now + OPENING;
                         self.slots[index] = Slot::Opening { deadline };
@@ -329,9 +357,15 @@ impl Listener {
                     self.slots[index] = Slot::Listening; // 3
                 }
                 Slot::Opening { .. } | Slot::Serving | Slot::Closing { .. } if closed => {
+                    if self.slots[index] == Slot::Serving {
+                        service.closed(index);
+                    }
                     self.listen_again(index, socket); // 3, 6, 7
                 }
                 Slot::Serving | Slot::Closing { .. } if socket.state() == State::TimeWait => {
+                    if self.slots[index] == Slot::Serving {
+                        service.closed(index);
+                    }
                     // 8
                     let until = now + LEAVING;
                     self.slots[index] = Slot::Leaving { until };
@@ -368,7 +402,7 @@ impl Listener {
     ) -> Option<Micros> {
         self.admit(now, sockets, service);
         let mut next: Option<Micros> = None;
-        for index in 0..CONTROL_SOCKETS {
+        for index in 0..SOCKETS {
             let socket = sockets.get_mut::<Socket<'_>>(self.handles[index]);
             if let Slot::Opening { .. } = self.slots[index]
                 && socket.state() != State::SynReceived

@@ -128,7 +128,7 @@ static DECLARED: [Declared; 7] = [
     declare(
         BuiltIn::Tcp,
         "tcp",
-        "connections of the monitoring: the control port's, and the one to the receiver",
+        "connections of the monitoring: those of the control and the memtrace port, and the one to the receiver",
         &TCP,
     ),
     declare(
@@ -266,7 +266,7 @@ pub(super) const TCP: [FieldDef; 8] = [
     ),
 ];
 
-pub(super) const MONITORING: [FieldDef; 37] = [
+pub(super) const MONITORING: [FieldDef; 45] = [
     FieldDef::u64(
         "lines_sent",
         "lines",
@@ -419,5 +419,29 @@ pub(super) const MONITORING: [FieldDef; 37] = [
         "series_expired",
         "series",
         "series not updated any more, or switched off",
+    ),
+    FieldDef::u64(
+        "tracing",
+        "clients",
+        "clients that get a trace of the heap now",
+    ),
+    FieldDef::u64("traces", "traces", "traces of the heap that were begun"),
+    FieldDef::u64("trace_bytes", "bytes", "bytes of those traces"),
+    FieldDef::u64("trace_allocations", "blocks", "sampled blocks in them"),
+    FieldDef::u64("trace_frees", "blocks", "frees of those blocks in them"),
+    FieldDef::u64(
+        "samples_lost",
+        "blocks",
+        "sampled blocks for which there was no room; traces have their totals",
+    ),
+    FieldDef::u64(
+        "trace_refused",
+        "connections",
+        "clients that were closed because another one got a trace",
+    ),
+    FieldDef::u64(
+        "held_bytes",
+        "bytes",
+        "all memory that monitoring holds; it does not grow",
     ),
 ];

@@ -8,7 +8,8 @@ use crate::fixture::{LOG_SOURCES, METRICS, status_reply};
 
 pub const HELP: &str = "ok: ? this help; s status; S metrics sources with state, tags, fields, types, units; l default log level \
      and those that differ; l* all log levels; lA,B of these; LA:LEVEL,*:LEVEL set log levels; m default of metrics and those \
-     that differ; m* all metrics; mA,B of these; MA:on,tag:T:off,*:on switch metrics";
+     that differ; m* all metrics; mA,B of these; MA:on,tag:T:off,*:on switch metrics; T the trace of the heap: rate, state, counts; TRATE rate of the next trace; \
+     Tstop end the trace; H sites with the most bytes alive";
 
 /// What an image knows, after boot.
 pub struct Oracle {
@@ -82,13 +83,23 @@ impl Oracle {
             b"?" => return Ok(HELP["ok: ".len()..].to_string()),
             b"s" => return Ok(status_reply()["ok: ".len()..].to_string()),
             b"S" => return Ok(self.sources()),
-            _ if !b"lLmM".contains(&command[0]) => return unknown(),
+            b"H" | b"T" | b"Tstop" => return Err("the heap profiler is off".to_string()),
+            _ if !b"lLmMT".contains(&command[0]) => return unknown(),
             _ => {}
         }
         let Ok(text) = String::from_utf8(command[1..].to_vec()) else {
             return Err("command is not UTF-8".to_string());
         };
         match command[0] {
+            // There is no profiler here; what is no rate is an error of its own.
+            b'T' => match text.parse::<f64>() {
+                Ok(rate) if (1e-12..=1.0).contains(&rate) => {
+                    Err("the heap profiler is off".to_string())
+                }
+                _ => Err(format!(
+                    "{text:?} is not a sampling rate: want a number from 1e-12 to 1"
+                )),
+            },
             b'l' => self.show_levels(&text),
             b'L' => self.set_levels(&text),
             b'm' => self.show_metrics(&text),

@@ -66,7 +66,7 @@ fn a_static_address_is_ready_at_once_and_answers_arp_and_ping() {
     lan.turn();
     assert_eq!(
         lan.log(),
-        "monitoring: ready, address 10.0.2.15/24 static, control port 2323, metrics to udp://10.0.2.2:8094\n"
+        "monitoring: ready, address 10.0.2.15/24 static, control port 2323, memtrace port off, metrics to udp://10.0.2.2:8094\n"
     );
     lan.nic.sent.clear();
     lan.nic.arrived.push_back(arp_request());
@@ -147,7 +147,7 @@ fn everything_off_is_silent() {
     lan.run(Micros::from_secs(60));
     assert_eq!(
         lan.log(),
-        "monitoring: ready, address 10.0.2.15/24 static, control port off, metrics off\n"
+        "monitoring: ready, address 10.0.2.15/24 static, control port off, memtrace port off, metrics off\n"
     );
     assert_eq!(lan.turns, 2, "one at each end of the minute");
 }
@@ -273,7 +273,7 @@ fn an_address_from_dhcp_is_kept_renewed_lost_with_its_lease_and_gained_again() {
     let (mut lan, server) = dhcp_lan(Server::default());
     let receiver = lan.peer.udp(METRICS);
     lan.run_now();
-    let ready = "monitoring: ready, address 10.0.2.15/24 by dhcp, control port 2323, metrics to udp://10.0.2.2:8094\n";
+    let ready = "monitoring: ready, address 10.0.2.15/24 by dhcp, control port 2323, memtrace port off, metrics to udp://10.0.2.2:8094\n";
     assert_eq!(lan.log(), ready);
     let first = parse(&lan.peer.datagrams(receiver).concat());
     assert_eq!(first.len(), 2, "the first emission comes with the address");
@@ -378,7 +378,7 @@ fn a_new_address_from_the_server_replaces_the_old_one() {
     lan.run_now();
     server.borrow_mut().offered = Ipv4Addr::new(10, 0, 2, 77);
     lan.run(Micros::from_secs(61));
-    let target = "control port 2323, metrics to udp://10.0.2.2:8094\n";
+    let target = "control port 2323, memtrace port off, metrics to udp://10.0.2.2:8094\n";
     assert_eq!(
         lan.log(),
         format!(

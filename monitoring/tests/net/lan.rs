@@ -32,7 +32,8 @@ pub const BOOT: UnixNanos = UnixNanos(1_767_225_600_000_000_000);
 /// The reply to `?`, a command that changes nothing.
 pub const HELP: &str = "ok: ? this help; s status; S metrics sources with state, tags, fields, types, units; l default log level \
      and those that differ; l* all log levels; lA,B of these; LA:LEVEL,*:LEVEL set log levels; m default of metrics and those \
-     that differ; m* all metrics; mA,B of these; MA:on,tag:T:off,*:on switch metrics\n";
+     that differ; m* all metrics; mA,B of these; MA:on,tag:T:off,*:on switch metrics; T the trace of the heap: rate, state, counts; TRATE rate of the next trace; \
+     Tstop end the trace; H sites with the most bytes alive\n";
 
 /// A network card: frames that have arrived, frames to be sent.
 #[derive(Debug)]
@@ -301,6 +302,7 @@ impl Lan {
             registry,
             log,
             image: Image::default(),
+            trace: None,
         };
         let monitor = Monitor::new(config, subject, storage, &mut nic, GUEST_MAC, 7, now);
         // The two that most tests look at. Others switch on what they want.

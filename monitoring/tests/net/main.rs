@@ -10,3 +10,5 @@ mod metrics;
 mod push;
 mod receiver;
 mod stream;
+mod trace;
+mod traced_heap;

@@ -53,7 +53,7 @@ fn lines_flow_over_one_connection() {
     );
     assert_eq!(
         lan.log(),
-        "monitoring: ready, address 10.0.2.15/24 static, control port 2323, metrics to tcp://10.0.2.2:8094\n\
+        "monitoring: ready, address 10.0.2.15/24 static, control port 2323, memtrace port off, metrics to tcp://10.0.2.2:8094\n\
          monitoring: connected to tcp://10.0.2.2:8094\n"
     );
     assert!(lan.turns < 1_000, "{} turns for 61 intervals", lan.turns);

@@ -3,6 +3,7 @@
 //! | value | what |
 //! |---|---|
 //! | `duty-N` | busy for N percent of the time, in periods of 100 ms |
+//! | `names` | says the image's build id and, from its symbol table, the name of a function, then ends |
 //! | `series` | pushes 10 fields to each of 1,000 series, every second |
 //! | `switch` | a counter that is switched off after 2 s and on after 4 s, by its name, then by its tag; a point that is pushed once |
 
@@ -16,6 +17,7 @@ use kernel::{Exit, clock, task};
 use monitoring::heap::Profiled;
 use monitoring::line::Value;
 use monitoring::metrics::{self, Counter, FieldDef, Points};
+use monitoring::symbols::{Scratch, Symbols};
 use monitoring::time::Micros;
 use monitoring::{hermit, logging};
 
@@ -73,6 +75,7 @@ fn main() -> Exit {
     }
     let vm = options.config.vm;
     match vm.as_str() {
+        "names" => names(),
         "series" => series(),
         "switch" => switch(),
         name => match name
@@ -86,6 +89,23 @@ fn main() -> Exit {
             }
         },
     }
+}
+
+/// `names: BUILD_ID FUNCTION`, or why there is no table.
+fn names() -> Exit {
+    let symbols = match Symbols::parse(kernel::image::symbols()) {
+        Ok(symbols) => symbols,
+        Err(error) => {
+            kernel::println!("names: {error}");
+            return Exit::Failure;
+        }
+    };
+    let here = (names as fn() -> Exit as usize) as u64;
+    symbols.frames(here, &mut Scratch::new(), &mut |frame| {
+        kernel::println!("names: {:02x?} {frame}", kernel::image::build_id());
+    });
+    let same = symbols.build_id() == kernel::image::build_id();
+    if same { Exit::Success } else { Exit::Failure }
 }
 
 /// Never ends.

@@ -7,6 +7,7 @@ mod endings;
 mod image;
 mod machines;
 mod metrics;
+mod names;
 mod network;
 mod odd;
 mod script;

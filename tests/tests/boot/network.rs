@@ -19,7 +19,7 @@ fn an_address_comes_by_dhcp() {
     let line = guest.ready();
     assert!(
         line.ends_with(
-            "monitoring: ready, address 10.0.2.15/24 by dhcp, control port 2323, metrics to udp://10.0.2.2:8094"
+            "monitoring: ready, address 10.0.2.15/24 by dhcp, control port 2323, memtrace port 4242, metrics to udp://10.0.2.2:8094"
         ),
         "{line}"
     );
@@ -48,7 +48,10 @@ fn a_ports_number_can_be_set_and_a_port_can_be_off() {
         .arguments("--control-port 0 --influx off")
         .start();
     let line = guest.ready();
-    assert!(line.ends_with("control port off, metrics off"), "{line}");
+    assert!(
+        line.ends_with("control port off, memtrace port off, metrics off"),
+        "{line}"
+    );
 }
 
 fn nic_works(machine: Machine, nic: impl FnOnce(Net) -> Nic) {

@@ -65,7 +65,7 @@ fn the_last_point_of_a_series_is_kept() {
 
 #[test]
 fn the_memory_is_known_beforehand() {
-    assert_eq!(SeriesCache::BYTES, 395_312);
+    assert_eq!(SeriesCache::BYTES, 346_160);
 }
 
 #[test]
