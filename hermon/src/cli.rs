@@ -14,7 +14,8 @@ use crate::qemu::{Machine, Memory};
 const EXIT_CODES: &str = "\
 Exit codes:
   0    all went well: the guest ended with success, or the watch was ended
-  1    the guest ended with failure
+  1    the guest ended with failure; `ctl`: a reply was an error; `trace`, `report`, `convert`: the trace breaks its format,
+       and all before that was used
   2    bad arguments
   3    something on this machine is missing or in the way; one line on standard error says what to do
   130  `run` was ended by Ctrl-C, the key q, SIGTERM or SIGHUP, and the guest with it; or `watch` with lines that its
@@ -25,7 +26,7 @@ Exit codes:
 pub enum Exit {
     /// All went well.
     Success,
-    /// The guest ended with failure.
+    /// The guest ended with failure, answered with an error, or wrote a trace that breaks its format.
     Guest,
     /// Bad arguments that only a look at all of them shows; clap ends with the same code for the others.
     Arguments,
@@ -72,6 +73,22 @@ pub enum Task {
     /// Boot an image under QEMU; show its console and the metrics that it sends
     #[command(after_help = EXIT_CODES)]
     Run(RunOptions),
+    /// Take a heap trace from an image, keep it and report on it
+    #[command(after_help = EXIT_CODES)]
+    Trace(crate::trace::Options),
+    /// Report on a heap trace: who allocates, what is alive, what grows
+    #[command(after_help = EXIT_CODES)]
+    Report(crate::report::Options),
+    /// Write a heap trace as other tools read it
+    #[command(after_help = EXIT_CODES)]
+    Convert(crate::convert::Options),
+    /// Send commands to an image's control port
+    #[command(after_help = EXIT_CODES)]
+    Ctl(crate::ctl::Options),
+    /// Print what a shell needs to complete the tool's arguments
+    Completions(crate::manual::CompletionsOptions),
+    /// Write the manual, a page for each subcommand, into a folder
+    Man(crate::manual::ManOptions),
 }
 
 /// How a session is shown and kept: the same for all subcommands that receive.
@@ -212,7 +229,7 @@ mod tests {
     fn run_options(line: &str) -> Result<RunOptions, clap::Error> {
         Cli::try_parse_from(line.split(' ')).map(|cli| match cli.command {
             Task::Run(options) => options,
-            Task::Watch(_) => panic!("{line} is not run"),
+            _ => panic!("{line} is not run"),
         })
     }
 

@@ -29,7 +29,10 @@
 //! | [`profile`] | a heap profile as a tree of frames, from whoever supplies one |
 //! | [`desk`] | where all that a session hears comes together |
 //! | [`amount`], [`clock`] | durations and sizes of the command line; the wall clock |
-//! | [`watch`], [`run`] | the subcommands |
+//! | [`watch`], [`run`] | the subcommands that receive and boot |
+//! | [`trace`], [`report`], [`convert`] | the subcommands that take a heap trace, say what is in it, and write it for other tools |
+//! | [`ctl`] | the subcommand that talks to a control port |
+//! | [`manual`] | manual pages and completions, made from the command line's description |
 //! | [`cli`] | their command line and exit codes |
 #![deny(unsafe_code)]
 
@@ -39,6 +42,8 @@ pub mod application;
 pub mod cli;
 pub mod clock;
 pub mod control;
+pub mod convert;
+pub mod ctl;
 pub mod database;
 pub mod desk;
 pub mod dropped;
@@ -47,6 +52,7 @@ pub mod format;
 pub mod guest;
 pub mod judge;
 pub mod live;
+pub mod manual;
 pub mod meaning;
 pub mod offspring;
 pub mod point;
@@ -56,11 +62,13 @@ pub mod profile;
 pub mod qemu;
 pub mod receive;
 pub mod recorder;
+pub mod report;
 pub mod run;
 pub mod show;
 pub mod split;
 pub mod store;
 pub mod tally;
+pub mod trace;
 pub mod tsc;
 pub mod view;
 pub mod watch;

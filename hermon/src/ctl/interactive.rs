@@ -1,0 +1,163 @@
+//! Commands from a terminal, with history and completion, or from standard input line by line.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::FileHistory;
+use rustyline::validate::Validator;
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
+
+use super::CtlError;
+use super::client::{self, Client, ClientError};
+use super::complete::Words;
+use crate::cli::Exit;
+
+/// How many commands the history keeps: what is older is not looked for.
+const HISTORY: usize = 1_000;
+
+impl From<ReadlineError> for CtlError {
+    fn from(error: ReadlineError) -> Self {
+        Self::Terminal(error.to_string())
+    }
+}
+
+impl Completer for Words {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        line: &str,
+        at: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok(Self::complete(self, &line[..at]))
+    }
+}
+
+impl Hinter for Words {
+    type Hint = String;
+
+    fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        let [letter] = line.as_bytes() else {
+            return None;
+        };
+        let (form, meaning) = self
+            .commands
+            .iter()
+            .find(|(form, _)| form.as_bytes().first() == Some(letter))?;
+        Some(format!("{}   {meaning}", form.get(1..).unwrap_or_default()))
+    }
+}
+
+impl Highlighter for Words {}
+impl Validator for Words {}
+impl Helper for Words {}
+
+/// Asks for commands until the end of the input. Exit code 1 if the last reply is an error, as a shell has it.
+///
+/// # Errors
+/// [`CtlError`].
+pub fn run(client: &mut Client) -> Result<Exit, CtlError> {
+    if !io::stdin().is_terminal() {
+        return lines(client);
+    }
+    let mut question = |command| client.ask(command).map(Option::unwrap_or_default);
+    let words = Words::of(&question("?")?, &question("S")?, &question("l*")?);
+    let config = Config::builder()
+        .completion_type(CompletionType::List)
+        .max_history_size(HISTORY)?
+        .auto_add_history(true)
+        .build();
+    let mut editor: Editor<Words, FileHistory> = Editor::with_config(config)?;
+    editor.set_helper(Some(words));
+    let history = history();
+    if let Some(path) = &history {
+        // There is none at the first time.
+        drop(editor.load_history(path));
+    }
+    writeln!(
+        io::stdout(),
+        "? shows what can be said, Tab completes, Ctrl-D ends"
+    )?;
+    let exit = prompt(client, &mut editor);
+    if let Some(path) = &history {
+        // A history that cannot be kept is no reason to fail.
+        drop(editor.save_history(path));
+    }
+    exit
+}
+
+fn prompt(client: &mut Client, editor: &mut Editor<Words, FileHistory>) -> Result<Exit, CtlError> {
+    let mut exit = Exit::Success;
+    loop {
+        let line = match editor.readline("hermon> ") {
+            Ok(line) => line,
+            // As shells do: Ctrl-C takes the line back, Ctrl-D ends.
+            Err(ReadlineError::Interrupted) => continue,
+            Err(ReadlineError::Eof) => return Ok(exit),
+            Err(error) => return Err(error.into()),
+        };
+        // The image closes what is idle for a minute; a person may think for longer.
+        let reply = match client.ask(&line) {
+            Err(ClientError::Closed { .. } | ClientError::Broken { .. }) => {
+                client.reconnect()?;
+                client.ask(&line)?
+            }
+            reply => reply?,
+        };
+        if let Some(reply) = reply {
+            exit = show(&line, &reply)?;
+        }
+    }
+}
+
+fn lines(client: &mut Client) -> Result<Exit, CtlError> {
+    let mut exit = Exit::Success;
+    for line in io::stdin().lock().lines() {
+        if let Some(reply) = client.ask(&line?)? {
+            writeln!(io::stdout(), "{reply}")?;
+            if client::is_error(&reply) {
+                exit = Exit::Guest;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// A long reply is easier to read item by item.
+fn show(command: &str, reply: &str) -> io::Result<Exit> {
+    let divider = match command.as_bytes() {
+        b"?" => "; ",
+        b"S" => ";",
+        _ => "\0",
+    };
+    let mut out = io::stdout();
+    let list = if divider == "\0" {
+        reply
+    } else {
+        reply.strip_prefix("ok: ").unwrap_or(reply)
+    };
+    for item in list.split(divider) {
+        writeln!(out, "{item}")?;
+    }
+    Ok(if client::is_error(reply) {
+        Exit::Guest
+    } else {
+        Exit::Success
+    })
+}
+
+/// Where the history is kept: as XDG's base directory specification has it for state.
+fn history() -> Option<PathBuf> {
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    let folder = state.or_else(home)?.join("hermon");
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder.join("ctl-history"))
+}

@@ -1,0 +1,185 @@
+//! Traces whose contents are known, because they are made here, with the encoder that images use.
+
+use core::num::NonZeroU64;
+
+use monitoring::memtrace::{
+    Alloc, Encoder, Info, Location, ObjectId, SampleRate, Source, UnixMicros,
+};
+
+/// When all of them begin: 2023-11-14 22:13:20 UTC.
+pub const START: u64 = 1_700_000_000_000_000;
+
+/// A function, its file, a line.
+type Place = (&'static str, &'static str, u32);
+
+/// What codes stand for: outermost first, a line each. Code 0x1000 has an inlined function, 0x5000 no name at all.
+pub const PLACES: [(u64, &[Place]); 9] = [
+    (
+        0x1000,
+        &[
+            ("app::main", "app/src/main.rs", 7),
+            ("app::serve", "app/src/serve.rs", 20),
+        ],
+    ),
+    (0x2000, &[("app::cache::insert", "app/src/cache.rs", 30)]),
+    (
+        0x3000,
+        &[("alloc::vec::Vec::push", "alloc/src/vec/mod.rs", 40)],
+    ),
+    (0x4000, &[("app::walk", "app/src/walk.rs", 50)]),
+    (0x4100, &[("app::walk", "app/src/walk.rs", 55)]),
+    (0x5000, &[]),
+    (
+        0x6000,
+        &[(
+            "hashbrown::raw::RawTable::reserve",
+            "hashbrown-0.15.2/src/raw/mod.rs",
+            60,
+        )],
+    ),
+    (LOST, &[]),
+    (
+        HOOK,
+        &[
+            ("__rustc::__rust_alloc", "", 0),
+            (
+                "monitoring::heap::profiled::allocated",
+                "monitoring/src/heap/profiled.rs",
+                1,
+            ),
+        ],
+    ),
+];
+
+/// The allocator's hook.
+pub const HOOK: u64 = 0x7000;
+
+/// The encoder's own code for what was lost.
+pub const LOST: u64 = monitoring::memtrace::code::LOST_RING_FULL;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Words, hits, codes with the outermost first.
+    Alloc(u64, u64, Vec<u64>),
+    /// The number of an alloc event, from 0.
+    Free(usize),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// Microseconds since the start.
+    pub at: u64,
+    pub what: What,
+}
+
+pub fn alloc(at: u64, words: u64, hits: u64, codes: &[u64]) -> Happening {
+    let what = What::Alloc(words, hits, codes.to_vec());
+    Happening { at, what }
+}
+
+pub fn free(at: u64, number: usize) -> Happening {
+    let what = What::Free(number);
+    Happening { at, what }
+}
+
+/// A trace, whole packet by whole packet: the first one says what it is.
+pub fn packets(rate: f64, happenings: &[Happening]) -> Vec<Vec<u8>> {
+    named_packets(
+        rate,
+        "app.elf build id 00112233445566778899aabbccddeeff00112233",
+        happenings,
+        8,
+    )
+}
+
+/// The same for an image of this name; a packet at most so many events.
+pub fn named_packets(
+    rate: f64,
+    executable: &str,
+    happenings: &[Happening],
+    each: usize,
+) -> Vec<Vec<u8>> {
+    let mut encoder = Encoder::new(&Info {
+        start: UnixMicros(START),
+        rate: SampleRate::new(rate).unwrap(),
+        executable,
+        host: "web-1",
+        parameters: "",
+        pid: 7,
+        context: "version 0.1",
+    });
+    let mut packets = vec![encoder.flush().unwrap().to_vec()];
+    let mut names = |code: u64, out: &mut dyn FnMut(Location<'_>)| {
+        let known = PLACES.iter().find(|(known, _)| *known == code);
+        for &(function, file, line) in known.map_or(&[][..], |(_, places)| places) {
+            out(Location {
+                function,
+                file,
+                line,
+                ..Location::default()
+            });
+        }
+    };
+    let mut ids: Vec<ObjectId> = Vec::new();
+    for (number, happening) in happenings.iter().enumerate() {
+        let at = UnixMicros(START + happening.at);
+        loop {
+            let full = match &happening.what {
+                What::Alloc(words, hits, codes) => {
+                    let block = Alloc {
+                        words: *words,
+                        hits: NonZeroU64::new(*hits).unwrap(),
+                        source: Source::of(*words),
+                    };
+                    let stack = codes.iter().rev().copied();
+                    encoder
+                        .alloc(at, block, stack, &mut names)
+                        .map(|id| ids.push(id))
+                        .is_err()
+                }
+                What::Free(number) => encoder.collect(at, ids[*number]).is_err(),
+            };
+            if !full {
+                break;
+            }
+            packets.extend(encoder.flush().map(<[u8]>::to_vec));
+        }
+        if (number + 1) % each == 0 {
+            packets.extend(encoder.flush().map(<[u8]>::to_vec));
+        }
+    }
+    packets.extend(encoder.flush().map(<[u8]>::to_vec));
+    packets
+}
+
+/// The whole trace.
+pub fn trace(rate: f64, happenings: &[Happening]) -> Vec<u8> {
+    packets(rate, happenings).concat()
+}
+
+/// A small service: a cache that grows, temporary buffers, recursion, a stack without a name, and 12 hits lost.
+pub fn service() -> Vec<Happening> {
+    let mut happenings = Vec::new();
+    let mut number = 0;
+    for turn in 0..10 {
+        let at = turn * 1_000_000;
+        happenings.push(alloc(at + 10, 100, 2, &[0x1000, 0x2000, 0x6000]));
+        happenings.push(alloc(at + 20, 3, 1, &[0x1000, 0x3000]));
+        happenings.push(free(at + 320, number + 1));
+        happenings.push(alloc(
+            at + 30_000,
+            5_000,
+            7,
+            &[0x1000, 0x4000, 0x4100, 0x4000, 0x3000],
+        ));
+        happenings.push(free(at + 700_000, number + 2));
+        if turn == 4 {
+            happenings.push(free(at + 750_000, 0));
+            happenings.push(alloc(at + 800_000, 900, 12, &[LOST]));
+            happenings.push(alloc(at + 900_000, 1, 1, &[0x5000]));
+            number += 2;
+        }
+        number += 3;
+    }
+    happenings
+}

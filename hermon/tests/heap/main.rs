@@ -1,0 +1,14 @@
+//! Heap traces: captured from a server that misbehaves, reported on, compared, converted; and the control port.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod capture;
+mod convert;
+mod ctl;
+mod golden;
+mod large;
+mod made;
+mod manual;
+mod oracle;
+mod report;
