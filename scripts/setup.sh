@@ -2,7 +2,7 @@
 # Finds or installs what building and booting the image needs, and writes what it found to target/setup.env.
 # With nothing to do it says nothing. Exit codes: 0 all is there, 3 something is missing; one line says what to do.
 #
-# usage: scripts/setup.sh [--tests]      (--tests: also the browser for the tests of the page, if it can be had)
+# usage: scripts/setup.sh [--tests]      (--tests: also what tests open results with, if it can be had)
 #
 # RUSTUP_AUTO_INSTALL=0  download no toolchain with rustup
 # QEMU=PROGRAM           use this QEMU and install none
@@ -162,13 +162,19 @@ if [[ ! -e target/setup.env || $found != "$(<target/setup.env)" ]]; then
     mv target/setup.env.new target/setup.env
 fi
 
-# Without it the tests of the page say SKIPPED; so it is no reason to fail.
+# Programs that tests open their results with. Without one its tests say SKIPPED, so it is no reason to fail here.
 browser() { have chromium || have chromium-browser || have google-chrome; }
-if [[ ${1:-} == --tests ]] && ! browser; then
+wanted=()
+if [[ ${1:-} == --tests ]]; then
+    browser || wanted+=(chromium fonts-dejavu-core)
+    have heaptrack_print || wanted+=(heaptrack)
+    [[ -e /usr/libexec/valgrind/dh_view.js || -e /usr/lib/valgrind/dh_view.js ]] || wanted+=(valgrind)
+fi
+if ((${#wanted[@]})); then
     if debian && ((EUID == 0)); then
         refresh
-        apt_install chromium fonts-dejavu-core || say "apt-get cannot install chromium, the page is not tested"
+        apt_install "${wanted[@]}" || say "apt-get cannot install ${wanted[*]}: tests with them are skipped"
     else
-        say "there is no chromium: install it to have the page tested"
+        say "tests want ${wanted[*]}: install them, or those tests are skipped"
     fi
 fi
