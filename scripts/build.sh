@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the self-booting image and prints its path last.
-# usage: scripts/build.sh [--heap talc|linked-list] [--no-symbols] [--package app|guest]
+# usage: scripts/build.sh [--heap talc|linked-list] [--no-symbols] [--package app|guest|minimal|with-std]
 #   --no-symbols     no table of names and lines in the image's memory; the ELF file keeps its debugging information
-#   --package guest  an image for the boot tests
+#   --package guest  an image for the boot tests; minimal and with-std: those of examples/, whose heap is their own
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,24 +23,31 @@ while (($#)); do
     esac
 done
 [[ $heap == talc || $heap == linked-list ]] || bad "unknown heap '$heap'"
-[[ $package == app || $package == guest ]] || bad "unknown package '$package'"
+[[ $package =~ ^(app|guest|minimal|with-std)$ ]] || bad "unknown package '$package'"
 
 scripts/setup.sh >&2
 # shellcheck source=/dev/null
 . target/setup.env
 export RUSTC=$GUEST_RUSTC RUSTC_BOOTSTRAP=1
 
-unstable=("-Zbuild-std=core,alloc" -Zbuild-std-features=compiler-builtins-mem)
+library=core,alloc
+features=(--no-default-features --features "$heap")
+name=$package-$heap
+case $package in
+    minimal) features=(); name=$package ;;
+    with-std) features=(); name=$package; library=std,panic_abort ;;
+esac
+unstable=("-Zbuild-std=$library" -Zbuild-std-features=compiler-builtins-mem)
 # From 1.95 on cargo wants to be told that a target may be a JSON file; before, it does not know the flag.
 if "$GUEST_CARGO" -Z help | grep -q json-target-spec; then unstable+=(-Zjson-target-spec); fi
 
 artifacts=${CARGO_TARGET_DIR:-target}
 run "$GUEST_CARGO" build -p "$package" --bin "$package" --profile guest --target x86_64-unknown-hermit.json \
-    --target-dir "$artifacts" "${unstable[@]}" --no-default-features --features "$heap"
+    --target-dir "$artifacts" "${unstable[@]}" "${features[@]}"
 
 linked=$artifacts/x86_64-unknown-hermit/guest/$package
 mkdir -p target/hermit
-image=target/hermit/$package-$heap.elf
+image=target/hermit/$name.elf
 if [[ $symbols == yes ]]; then
     run "$GUEST_CARGO" build -p symbols --release --target-dir "$artifacts"
     run "$artifacts/release/symbols" "$linked" "$image.new"

@@ -41,6 +41,9 @@ fi
 step "image with linked-list" scripts/build.sh --heap linked-list
 step "image with talc" scripts/build.sh --heap talc
 step "image for tests" scripts/build.sh --package guest
+for example in minimal with-std; do
+    step "example $example" scripts/build.sh --package "$example"
+done
 step "programs for deploy/" scripts/setup-deploy.sh
 for missing in target/deploy/*.missing; do
     if [[ -e $missing ]]; then skip "tests with $(basename "$missing" .missing)" "$(<"$missing")"; fi

@@ -33,7 +33,10 @@ pub struct Options<'a> {
 impl Default for Options<'_> {
     fn default() -> Self {
         Self {
-            config: Config::default(),
+            config: Config {
+                version: env!("CARGO_PKG_VERSION"),
+                ..Config::default()
+            },
             log: "*:info",
             workload: Kind::default(),
             seed: 1,

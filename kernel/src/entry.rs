@@ -79,6 +79,16 @@ pub unsafe fn start(
     exit(main())
 }
 
+/// Where an application with std begins: to be called first in its `main`. The entry and the arguments are std's; this starts
+/// the clock, and has a panic print its backtrace and end the machine with failure.
+///
+/// Under a monitor that describes its virtio-mmio devices behind `--` only, they are not found: the arguments are not looked through.
+#[cfg(feature = "std")]
+pub fn attach() {
+    clock::init();
+    crate::panic::take_over();
+}
+
 /// How a virtual machine monitor describes a virtio-mmio device; it appends that to the command line, behind the application's
 /// arguments, and the kernel takes it for one of them.
 const MMIO: &str = "virtio_mmio.device=";

@@ -21,6 +21,9 @@
 //! On the host only the portable parts are compiled, for their tests.
 #![cfg_attr(not(test), no_std)]
 
+#[cfg(all(target_os = "hermit", feature = "std"))]
+extern crate std;
+
 pub mod backtrace;
 pub mod boot;
 #[cfg(any(target_os = "hermit", test))]
@@ -54,5 +57,7 @@ on_hermit! {
     /// Version of the Hermit kernel in the image.
     pub const HERMIT_VERSION: &str = env!("HERMIT_VERSION");
 
+    #[cfg(feature = "std")]
+    pub use entry::attach;
     pub use entry::{Exit, args, exit, start, variables};
 }

@@ -8,7 +8,9 @@
 //! `addr2line -fie target/hermit/app.elf ADDRESS`; the test harness does so by itself. Whoever can say more sets a [`Report`].
 
 use core::arch::asm;
-use core::fmt::{self, Write};
+use core::fmt::{self, Display, Write};
+use core::panic::Location;
+#[cfg(not(feature = "std"))]
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,8 +32,22 @@ pub fn set_report(report: Report) {
 
 static PANICKING: AtomicBool = AtomicBool::new(false);
 
+#[cfg(not(feature = "std"))]
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    end(info.location(), &info.message())
+}
+
+/// Has std's panics end like this, too.
+#[cfg(feature = "std")]
+pub(crate) fn take_over() {
+    std::panic::set_hook(std::boxed::Box::new(|info| {
+        let message = info.payload_as_str().unwrap_or("no message");
+        end(info.location(), &message)
+    }));
+}
+
+fn end(location: Option<&Location<'_>>, message: &dyn Display) -> ! {
     // Nobody runs any more: neither a task that waits for a lock that the panicking one holds, nor one that prints in between.
     sync::mask();
     // A panic inside this handler, in a `Display` of the message say, must not start over.
@@ -39,9 +55,9 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         let _ = Emergency.write_str("\npanic: while panicking\n");
         sys::sys_panic_exit();
     }
-    let _ = match info.location() {
-        Some(location) => writeln!(Emergency, "panic: {location}: {}", info.message()),
-        None => writeln!(Emergency, "panic: {}", info.message()),
+    let _ = match location {
+        Some(location) => writeln!(Emergency, "panic: {location}: {message}"),
+        None => writeln!(Emergency, "panic: {message}"),
     };
     let frame: usize;
     // SAFETY: reads a register; with frame pointers it is this function's frame.

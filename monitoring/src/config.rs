@@ -51,6 +51,8 @@ const DEFAULT_RATE: Rate = match Rate::new(1e-4) {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
+    /// The application's version, for the source `uptime` and for traces; empty: none is told.
+    pub version: &'static str,
     /// Where metrics go.
     pub target: Target,
     /// Time between two emissions, from [`INTERVAL_MIN`] to [`INTERVAL_MAX`].
@@ -80,6 +82,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            version: "",
             target: Target::Udp(SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 2), 8094)),
             interval: Micros::from_secs(10),
             vm: VmName::DEFAULT,

@@ -163,8 +163,9 @@ fn run() {
     let mut looks_due = Micros::ZERO;
     let mut watch = Watch::new();
     let image = Image {
+        version: config.version,
+        build: profile::build_id(),
         kernel: kernel::HERMIT_VERSION,
-        ..Image::default()
     };
     let trace = profile::take(&config, &image, profile, seed).unwrap_or_else(|error| {
         log::warn!(target: "monitoring", "monitoring: {error}");

@@ -26,25 +26,14 @@ use crate::net::tcp::ListenCounts;
 use crate::time::{Micros, UnixNanos};
 
 /// What an image tells about its making. An empty text is not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     /// Version of the application.
     pub version: &'static str,
-    /// Identity of this very build, such as a commit.
+    /// Identity of this very build: the build id that the linker gave the image, in hexadecimal.
     pub build: &'static str,
     /// Version of the kernel.
     pub kernel: &'static str,
-}
-
-impl Default for Image {
-    /// The version of this crate, and nothing about the rest.
-    fn default() -> Self {
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            build: "",
-            kernel: "",
-        }
-    }
 }
 
 /// How the monitoring itself is doing.
@@ -152,8 +141,8 @@ impl Readings {
 
     fn memory(&self, fields: &mut FieldList<'_>) {
         let heap = &self.heap;
-        let [always @ .., largest] = &declared::MEMORY;
-        let always: &[_; declared::MEMORY.len() - 1] = always;
+        let [always @ .., size, free, largest] = &declared::MEMORY;
+        let always: &[_; declared::MEMORY.len() - 3] = always;
         numbers(
             fields,
             always,
@@ -166,16 +155,22 @@ impl Readings {
                 heap.live_blocks,
                 heap.peak_bytes,
                 heap.failed,
-                heap.size_bytes,
-                heap.free_bytes,
             ],
         );
+        if heap.size_bytes > 0 {
+            fields.add(size.name, Value::U64(heap.size_bytes));
+            fields.add(free.name, Value::U64(heap.free_bytes));
+        }
         if let Some(bytes) = heap.largest_free_bytes {
             fields.add(largest.name, Value::U64(bytes));
         }
     }
 
+    /// No field, and so no line, if the heap cannot tell.
     fn heap_free(&self, fields: &mut FieldList<'_>) {
+        if self.heap.size_bytes == 0 {
+            return;
+        }
         let free = self.heap.free_bytes;
         let [free_bytes, largest_block_bytes, fragmentation] = &declared::HEAP_FREE;
         fields.add(free_bytes.name, Value::U64(free));

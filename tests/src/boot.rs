@@ -100,6 +100,13 @@ impl Boot {
         self.argument(format!("--vm={task}"))
     }
 
+    /// With this image of `examples/`.
+    #[must_use]
+    pub fn example(mut self, name: &str) -> Self {
+        self.vm.image = image::example(name);
+        self
+    }
+
     /// Without the device that tells success from failure.
     #[must_use]
     pub fn without_debug_exit(mut self) -> Self {

@@ -31,6 +31,14 @@ pub fn guest() -> PathBuf {
     built("guest.elf", "--package guest")
 }
 
+/// An image of `examples/`.
+///
+/// # Panics
+/// If it has not been built.
+pub fn example(name: &str) -> PathBuf {
+    built(&format!("{name}.elf"), &format!("--package {name}"))
+}
+
 fn built(name: &str, options: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../target/hermit")

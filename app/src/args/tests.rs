@@ -69,7 +69,7 @@ fn the_defaults_that_help_shows_are_the_defaults() {
 #[test]
 fn every_argument_sets_its_value_in_both_styles() {
     let gateway = Addressing::parse("10.0.2.50/24", Some("10.0.2.2")).unwrap();
-    let config = Config::default();
+    let config = Options::default().config;
     let default = Options::default();
     let with = |config| Options { config, ..default };
     let table = [

@@ -71,9 +71,9 @@ pub struct HeapStats {
     pub peak_bytes: u64,
     /// Allocations and reallocations that were refused.
     pub failed: u64,
-    /// Bytes the heap manages, its own bookkeeping included.
+    /// Bytes the heap manages, its own bookkeeping included; 0 if it has no memory yet, or cannot tell.
     pub size_bytes: u64,
-    /// Bytes not in use, in however many pieces.
+    /// Bytes not in use, in however many pieces; means something only if `size_bytes` is not 0.
     pub free_bytes: u64,
     /// The largest block that could be allocated now; `None` if the heap cannot tell cheaply.
     pub largest_free_bytes: Option<u64>,
@@ -90,7 +90,8 @@ pub trait HeapSource: Sync {
 /// Implementer's duty: bounded work under any lock, and no allocation. Caller's duty: not from inside the
 /// allocator.
 pub trait Extent {
-    /// Bytes managed, the allocator's bookkeeping included; 0 before there is any memory.
+    /// Bytes managed, the allocator's bookkeeping included; 0 before there is any memory, and from an allocator that cannot tell:
+    /// then nothing is said of the other two either.
     fn size_bytes(&self) -> u64;
 
     /// Bytes not in use, in however many pieces, before alignment and bookkeeping of new blocks.
@@ -98,6 +99,22 @@ pub trait Extent {
 
     /// The size of the largest block that could be allocated now; `None` if that cannot be told cheaply.
     fn largest_free_bytes(&self) -> Option<u64>;
+}
+
+/// The system's allocator cannot tell what it has.
+#[cfg(feature = "std")]
+impl Extent for std::alloc::System {
+    fn size_bytes(&self) -> u64 {
+        0
+    }
+
+    fn free_bytes(&self) -> u64 {
+        0
+    }
+
+    fn largest_free_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 #[cfg(all(test, not(loom)))]

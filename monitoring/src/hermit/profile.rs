@@ -120,13 +120,20 @@ fn prepare(
     })))
 }
 
-fn identity(about: &Image, seed: u64) -> Identity {
+/// The image's build id in hexadecimal. Takes memory for it, for ever.
+pub fn build_id() -> &'static str {
     let mut build = String::new();
     for byte in image::build_id() {
         let _ = write!(build, "{byte:02x}");
     }
+    build.leak()
+}
+
+fn identity(about: &Image, seed: u64) -> Identity {
     let Image {
-        version, kernel, ..
+        version,
+        build,
+        kernel,
     } = about;
     let mut context = format!("version {version}, Hermit {kernel}, arguments:");
     for argument in public_arguments(args()) {

@@ -156,8 +156,16 @@ pub(super) const MEMORY: [FieldDef; 11] = [
         "calls",
         "allocations that were refused",
     ),
-    FieldDef::u64("heap_size_bytes", "bytes", "bytes that the heap manages"),
-    FieldDef::u64("free_bytes", "bytes", "bytes not in use"),
+    FieldDef::u64(
+        "heap_size_bytes",
+        "bytes",
+        "bytes that the heap manages, if it can tell",
+    ),
+    FieldDef::u64(
+        "free_bytes",
+        "bytes",
+        "bytes not in use, if the heap can tell",
+    ),
     FieldDef::u64(
         "largest_free_bytes",
         "bytes",
@@ -166,7 +174,11 @@ pub(super) const MEMORY: [FieldDef; 11] = [
 ];
 
 pub(super) const HEAP_FREE: [FieldDef; 3] = [
-    FieldDef::u64("free_bytes", "bytes", "bytes not in use"),
+    FieldDef::u64(
+        "free_bytes",
+        "bytes",
+        "bytes not in use, if the heap can tell",
+    ),
     FieldDef::u64(
         "largest_block_bytes",
         "bytes",

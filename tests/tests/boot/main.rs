@@ -4,6 +4,7 @@
 mod arguments;
 mod control;
 mod endings;
+mod examples;
 mod image;
 mod machines;
 mod metrics;
