@@ -28,6 +28,7 @@ pub(crate) mod word;
 /// assert_eq!(FRAMES.get(), 3);
 /// ```
 #[derive(Debug, Default)]
+#[repr(transparent)]
 pub struct Counter(AtomicU64);
 
 impl Counter {

@@ -17,6 +17,9 @@
 /// No frame of a sane stack is larger, in bytes; a pointer further away is garbage.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
 
+/// Bits of an address that are 0 in an aligned one.
+const ALIGN_BITS: u32 = align_of::<usize>().trailing_zeros();
+
 /// A frame: the caller's frame pointer and the return address.
 pub type Frame = [usize; 2];
 
@@ -40,24 +43,29 @@ pub fn walk(
     in_image: impl Fn(usize) -> bool,
     mut read: impl FnMut(usize) -> Option<Frame>,
 ) -> impl Iterator<Item = usize> {
-    /// Not aligned: nothing is read there.
-    const END: usize = 1;
-    let mut next = if frame == 0 { END } else { frame };
+    // An aligned frame is above an aligned one and near by so many words, less one; all that is not so is a larger number. One comparison,
+    // and a branch: the processor reads on while it is being compared.
+    let is_far = |frame: usize, inner: usize| {
+        let words = frame.wrapping_sub(inner).rotate_right(ALIGN_BITS);
+        words.wrapping_sub(1) >= MAX_FRAME_BYTES >> ALIGN_BITS
+    };
+    let mut next = frame;
+    // A first frame that cannot be one is its own inner one, which is not above.
+    let is_frame = frame != 0 && frame.is_multiple_of(align_of::<usize>());
+    let mut inner = frame.wrapping_sub(if is_frame { align_of::<usize>() } else { 0 });
     core::iter::from_fn(move || {
         let frame = next;
-        if !frame.is_multiple_of(align_of::<usize>()) {
+        if is_far(frame, inner) {
             return None;
         }
-        next = END;
-        let [caller, address] = read(frame)?;
-        if !in_image(address) {
-            return None;
+        if let Some([caller, address]) = read(frame)
+            && in_image(address)
+        {
+            (inner, next) = (frame, caller);
+            return Some(address);
         }
-        // Above and near, in one comparison.
-        if caller.wrapping_sub(frame).wrapping_sub(1) < MAX_FRAME_BYTES {
-            next = caller;
-        }
-        Some(address)
+        inner = frame;
+        None
     })
 }
 

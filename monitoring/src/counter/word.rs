@@ -6,10 +6,10 @@
 //! feature `smp` for all of them.
 
 #[cfg(all(target_arch = "x86_64", not(feature = "smp"), not(miri)))]
-pub(crate) use self::unlocked::{add, add_byte, compare_exchange, fetch_add, subtract_below_zero};
+pub(crate) use self::unlocked::{add, add_byte, compare_exchange, fetch_add};
 
 #[cfg(not(all(target_arch = "x86_64", not(feature = "smp"), not(miri))))]
-pub(crate) use self::locked::{add, add_byte, compare_exchange, fetch_add, subtract_below_zero};
+pub(crate) use self::locked::{add, add_byte, compare_exchange, fetch_add};
 
 #[cfg(all(target_arch = "x86_64", not(feature = "smp"), not(miri)))]
 #[expect(
@@ -74,24 +74,6 @@ mod unlocked {
             Err(before)
         }
     }
-
-    /// Subtracts and tells whether the result, as a signed number, is negative. The flags of the subtraction itself
-    /// are tested: nobody else's update comes in between.
-    #[inline(always)]
-    pub(crate) fn subtract_below_zero(word: &AtomicU64, n: u64) -> bool {
-        // SAFETY: as in `add`; a label is left with all registers as they were.
-        unsafe {
-            asm!(
-                "sub qword ptr [{word}], {n}",
-                "js {negative}",
-                word = in(reg) word.as_ptr(),
-                n = in(reg) n,
-                negative = label { return true; },
-                options(nostack),
-            );
-        }
-        false
-    }
 }
 
 #[cfg(any(
@@ -120,12 +102,6 @@ mod locked {
     pub(crate) fn compare_exchange(word: &AtomicU64, current: u64, new: u64) -> Result<(), u64> {
         word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
             .map(drop)
-    }
-
-    #[inline(always)]
-    pub(crate) fn subtract_below_zero(word: &AtomicU64, n: u64) -> bool {
-        let after = word.fetch_sub(n, Ordering::AcqRel).wrapping_sub(n);
-        after.cast_signed() < 0
     }
 }
 
@@ -156,10 +132,6 @@ mod tests {
                 assert_eq!(
                     applied(value, |word| fetch_add(word, n)),
                     applied(value, |word| locked::fetch_add(word, n))
-                );
-                assert_eq!(
-                    applied(value, |word| subtract_below_zero(word, n)),
-                    applied(value, |word| locked::subtract_below_zero(word, n))
                 );
                 for new in AWKWARD {
                     assert_eq!(

@@ -10,29 +10,32 @@ const TRIES: usize = 4;
 
 /// Totals that only grow, and the peak.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Counts {
-    allocations: Counter,
-    frees: Counter,
-    allocated_bytes: Counter,
-    freed_bytes: Counter,
-    failed: Counter,
+    pub allocations: Counter,
+    pub allocated_bytes: Counter,
+    pub frees: Counter,
+    pub freed_bytes: Counter,
     /// The most bytes live right before a free, or at a reading.
-    peak_bytes: AtomicU64,
+    pub peak_bytes: AtomicU64,
 }
 
 impl Counts {
     pub const fn new() -> Self {
         Self {
             allocations: Counter::new(),
-            frees: Counter::new(),
             allocated_bytes: Counter::new(),
+            frees: Counter::new(),
             freed_bytes: Counter::new(),
-            failed: Counter::new(),
             peak_bytes: AtomicU64::new(0),
         }
     }
 
     /// A block was allocated.
+    #[cfg(any(
+        test,
+        not(all(target_arch = "x86_64", not(feature = "smp"), not(miri)))
+    ))]
     #[inline(always)]
     pub fn allocate(&self, size: usize) {
         self.allocations.add(1);
@@ -44,14 +47,6 @@ impl Counts {
     pub fn free(&self, size: usize) {
         self.frees.add(1);
         self.freed_bytes.add(size as u64);
-    }
-
-    /// A request was refused. Returns what the hook then returns.
-    #[cold]
-    #[inline(never)]
-    pub fn refused(&self) -> *mut u8 {
-        self.failed.add(1);
-        core::ptr::null_mut()
     }
 
     /// Whether there is more alive than ever before: then [`raise_peak`](Self::raise_peak) remembers it.
@@ -77,7 +72,7 @@ impl Counts {
         allocated.wrapping_sub(self.freed_bytes.get())
     }
 
-    /// All of it; what the allocator itself knows is 0.
+    /// All of it; what the allocator itself knows, and how often it refused, is 0.
     pub fn read(&self) -> HeapStats {
         // Frees before allocations: what is freed in between must not make the difference negative. If nothing was freed in between,
         // the difference is that of one moment.
@@ -102,7 +97,6 @@ impl Counts {
             live_bytes,
             live_blocks: allocations.saturating_sub(frees),
             peak_bytes: self.peak_bytes.load(Ordering::Relaxed),
-            failed: self.failed.get(),
             ..HeapStats::default()
         }
     }

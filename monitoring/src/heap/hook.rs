@@ -27,29 +27,31 @@
 //! session is ever seen in another.
 
 use core::ops::ControlFlow;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::Ordering;
 
 use spin::Once;
 
 use super::Rate;
-use super::live::{Live, Place};
+use super::hot::Hot;
+use super::live::Live;
 use super::profile::{
     Drained, Lost, MAX_RING_BYTES, MIN_RING_BYTES, PrepareError, Record, Settings, StartError,
     memory_bytes, slots,
 };
 use super::ring::{Entry, MAX_FRAMES, Nothing, Ring, Sample};
-use super::sampler::{Chances, Countdown};
+use super::sampler::Chances;
 use super::stack::{Machine, Stack, frame_pointer};
-use super::word::{Byte, Word};
+use super::word::Word;
+use crate::counter::Counter;
 
 /// What every allocation and free looks at, and the rest behind it.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Hook {
-    countdown: Countdown,
-    /// How much of a hash leads to the filter: 0 without a session, so that one and the same byte is looked at.
-    mask: Word,
-    /// The filter: valid for the mask.
-    filter: AtomicPtr<Byte>,
+    /// First, and at the beginning of a line of the cache.
+    pub hot: Hot,
+    /// Requests that the allocator refused.
+    pub failed: Counter,
     rest: Once<Rest>,
 }
 
@@ -73,9 +75,6 @@ struct Rest {
     draining: Word,
 }
 
-/// The filter without a session.
-static NO_FILTER: Byte = Byte::new(0);
-
 /// A sampled block that the inner allocator is about to move.
 #[derive(Debug)]
 #[must_use]
@@ -88,40 +87,27 @@ pub(super) struct Moving<'h> {
 impl Hook {
     pub const fn new() -> Self {
         Self {
-            countdown: Countdown::new(),
-            mask: Word::new(0),
-            filter: AtomicPtr::new((&raw const NO_FILTER).cast_mut()),
+            hot: Hot::new(),
+            failed: Counter::new(),
             rest: Once::new(),
         }
     }
 
-    /// A block is counted. True if it may be sampled: then it is for [`sample`](Self::sample).
-    #[inline(always)]
-    pub fn pass(&self, words: u64) -> bool {
-        self.countdown.pass(words)
-    }
-
-    /// Whether a block that is about to be freed may be sampled: then it is for [`free`](Self::free).
-    #[inline(always)]
-    pub fn may_be_sampled(&self, address: usize) -> bool {
-        let place = Place::of(address, self.mask.load());
-        let filter = self.filter.load(Ordering::Relaxed);
-        // SAFETY: the place is at most the mask, and whoever sees a mask sees the filter that it is for, or a later one: it is set
-        // before, and once only. A filter is never given back. With the mask 0 any filter has this byte.
-        #[expect(unsafe_code, reason = "a bounds check for each free")]
-        let byte = unsafe { &*filter.add(place.index()) };
-        byte.get() != 0
-    }
-
-    /// The countdown has ended. Returns the block, so that the hook can end with this call. Not inlined: the return address of its frame is
+    /// What is rare after an allocation: it was refused, or the countdown has ended. Returns the block, so that the hook can end with
+    /// this call. Not inlined: the return address of its frame is
     /// in the code that allocates, so that the innermost frame is never missing.
     #[cold]
     #[inline(never)]
-    pub fn sample(&self, block: *mut u8, words: u64) -> *mut u8 {
+    pub fn sample(&self, block: *mut u8, size: usize) -> *mut u8 {
         let frame = frame_pointer();
+        if block.is_null() {
+            self.failed.add(1);
+            return block;
+        }
+        let words = words(size);
         if let Some(rest) = self.rest.get() {
             if rest.enter() {
-                let hits = self.countdown.hits(words, &rest.chances);
+                let hits = self.hot.countdown.hits(words, &rest.chances);
                 if hits > 0 {
                     rest.record(block.addr(), words, hits, frame);
                 }
@@ -131,13 +117,10 @@ impl Hook {
         block
     }
 
-    /// Looked up twice: most often the filter's byte is another block's, and that is soon seen; but what was seen before
-    /// the task was inside may be of a session that has ended since.
+    /// A block is about to be freed whose byte of the filter is not 0: more often than not because of another block. Looked up inside
+    /// only: what is seen before that may be of a session that has ended since.
     pub fn free(&self, address: usize) {
         let Some(rest) = self.rest.get() else { return };
-        if rest.live.find(address).is_none() {
-            return;
-        }
         if rest.enter()
             && let Some(slot) = rest.live.find(address)
         {
@@ -149,7 +132,6 @@ impl Hook {
     /// A block is about to be reallocated; what comes back is told how that ended.
     pub fn detach(&self, address: usize) -> Option<Moving<'_>> {
         let rest = self.rest.get()?;
-        rest.live.find(address)?;
         if rest.enter()
             && let Some(slot) = rest.live.find(address)
         {
@@ -291,8 +273,7 @@ impl Hook {
         if !mine {
             return Err(PrepareError::Twice);
         }
-        let filter = rest.live.filter().as_ptr();
-        self.filter.store(filter.cast_mut(), Ordering::Release);
+        self.hot.set_filter(rest.live.filter());
         Ok(bytes)
     }
 
@@ -313,10 +294,10 @@ impl Hook {
             .zip(&rest.told)
             .for_each(|(lost, told)| told.set(lost));
         rest.chances.set(rate, seed);
-        self.mask.publish(rest.live.mask());
+        self.hot.set_mask(rest.live.mask());
         rest.session.publish(session + 1);
         // Last: who ends the countdown finds a session.
-        self.countdown.start(&rest.chances);
+        self.hot.countdown.start(&rest.chances);
         Ok(())
     }
 
@@ -325,8 +306,8 @@ impl Hook {
         let session = rest.session.load();
         if session & 1 == 1 {
             // First: nobody is sent in for nothing.
-            self.countdown.stop();
-            self.mask.publish(0);
+            self.hot.countdown.stop();
+            self.hot.set_mask(0);
             rest.session.publish(session + 1);
             several_cores_fence();
             // Else a free may go a longer way in vain now and then, until the next session begins.

@@ -29,6 +29,9 @@ const FREE: u64 = 0;
 /// A slot whose block is being reallocated, and has no address for now. No block begins at address 1.
 const BETWEEN: u64 = 1;
 
+/// What an address is multiplied by for its hash: odd, and of 31 bits, so that it is part of the instruction.
+pub(super) const FACTOR: u64 = 0x5bd1_e995;
+
 /// The sampled blocks.
 #[derive(Debug)]
 pub(super) struct Live {
@@ -41,11 +44,10 @@ pub(super) struct Live {
 pub(super) struct Place(usize);
 
 impl Place {
-    /// Blocks differ in few bits, of whatever size and alignment they are; the product's bits from 32 on depend on all of them. An odd
-    /// factor of 31 bits is part of the instruction.
+    /// Blocks differ in few bits, of whatever size and alignment they are; the product's bits from 32 on depend on all of them.
     #[inline(always)]
     pub fn of(address: usize, mask: u64) -> Self {
-        let hash = (address as u64).wrapping_mul(0x5bd1_e995) >> 32;
+        let hash = (address as u64).wrapping_mul(FACTOR) >> 32;
         Self((hash & mask) as usize)
     }
 

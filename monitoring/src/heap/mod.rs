@@ -16,6 +16,8 @@ mod counts;
 // Loom's atomics cannot be in a static.
 #[cfg(not(loom))]
 mod hook;
+#[cfg(not(loom))]
+mod hot;
 #[cfg(any(test, feature = "linked-list"))]
 mod linked_list;
 #[cfg_attr(loom, expect(dead_code, reason = "the hook uses the rest"))]

@@ -29,6 +29,7 @@ const NEVER: u64 = 1 << 62;
 ///
 /// Off and on are the same code; off is a countdown that does not end.
 #[derive(Debug)]
+#[repr(transparent)]
 pub(super) struct Countdown(Word);
 
 impl Countdown {
@@ -37,9 +38,14 @@ impl Countdown {
     }
 
     /// Counts a block. True if there may be a hit in it: then [`hits`](Self::hits) must be asked.
+    #[cfg(any(
+        test,
+        not(all(target_arch = "x86_64", not(feature = "smp"), not(miri)))
+    ))]
     #[inline(always)]
     pub fn pass(&self, words: u64) -> bool {
-        self.0.subtract_below_zero(words)
+        let before = self.0.fetch_add(words.wrapping_neg());
+        before.wrapping_sub(words).cast_signed() < 0
     }
 
     /// How many words are hit of a block that [`pass`](Self::pass) said may be.
@@ -61,6 +67,16 @@ impl Countdown {
             self.0.add(words);
             odds.hits(words, &mut random)
         }
+    }
+
+    #[cfg(test)]
+    pub fn set(&self, words: u64) {
+        self.0.set(words);
+    }
+
+    #[cfg(test)]
+    pub fn get(&self) -> u64 {
+        self.0.get()
     }
 
     /// From now on words are sampled.

@@ -14,6 +14,7 @@ use crate::counter::word;
 
 /// Eight bytes.
 #[derive(Debug)]
+#[repr(transparent)]
 pub(super) struct Word(AtomicU64);
 
 /// One byte.
@@ -73,13 +74,6 @@ impl Word {
     pub(super) fn compare_exchange(&self, current: u64, new: u64) -> Result<(), u64> {
         word::compare_exchange(&self.0, current, new)
     }
-
-    /// Whether the result, as a signed number, is negative.
-    #[cfg(not(loom))]
-    #[inline(always)]
-    pub(super) fn subtract_below_zero(&self, n: u64) -> bool {
-        word::subtract_below_zero(&self.0, n)
-    }
 }
 
 #[cfg(loom)]
@@ -96,10 +90,6 @@ impl Word {
         self.0
             .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
             .map(drop)
-    }
-
-    pub(super) fn subtract_below_zero(&self, n: u64) -> bool {
-        (self.0.fetch_sub(n, Ordering::AcqRel).wrapping_sub(n) as i64) < 0
     }
 }
 
