@@ -19,13 +19,11 @@ const PLUMBING: [&str; 6] = [
     "library/",
 ];
 
-/// Whether a function only passes an allocation on: one of those folders, the names that the compiler gives to the global allocator's
-/// functions (their file is the application's), or code that belongs to no line.
+/// Whether a function only passes an allocation on: one of those folders, a name that the compiler gives to the global allocator's
+/// functions (`__rustc::__rust_alloc`, and inlined `__rust_alloc`; their file is the application's), or code that belongs to no line.
 fn is_plumbing(location: &Location<'_>) -> bool {
     let of = |folder: &&str| location.file.starts_with(*folder);
-    location.file.is_empty()
-        || location.function.starts_with("__rustc::")
-        || PLUMBING.iter().any(of)
+    location.file.is_empty() || location.function.starts_with("__rust") || PLUMBING.iter().any(of)
 }
 
 /// Stacks that are looked at for a list of places: those with the most alive. One place is often reached in many ways.
@@ -245,6 +243,10 @@ mod tests {
                 ("alloc", "monitoring/src/heap/profiled.rs", 9),
             ],
             5 => &[("core::fmt::write", "", 0)],
+            6 => &[
+                ("app::leak", "app/src/leak.rs", 30),
+                ("__rust_alloc", "app/src/main.rs", 1),
+            ],
             _ => &[],
         };
         for &(function, file, line) in frames {
@@ -269,6 +271,7 @@ mod tests {
         assert_eq!(site(&[1, 2, 3]), "app::leak app/src/leak.rs:30");
         assert_eq!(site(&[1, 99, 3]), "app::main app/src/main.rs:3");
         assert_eq!(site(&[4, 5, 1, 2, 3]), "app::leak app/src/leak.rs:30");
+        assert_eq!(site(&[6, 3]), "app::leak app/src/leak.rs:30");
         assert_eq!(site(&[1, 99]), "0x1");
         assert_eq!(site(&[]), "[other sites]");
     }
