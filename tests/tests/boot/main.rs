@@ -13,3 +13,4 @@ mod odd;
 mod script;
 mod sources;
 mod speed;
+mod trace;
