@@ -93,6 +93,13 @@ impl Boot {
         self
     }
 
+    /// With the image in this file.
+    #[must_use]
+    pub fn image(mut self, path: PathBuf) -> Self {
+        self.vm.image = path;
+        self
+    }
+
     /// With the image that does what the value of `--vm` names (`tests/guest`).
     #[must_use]
     pub fn doing(mut self, task: &str) -> Self {

@@ -25,11 +25,16 @@ impl Port {
 
     /// The user network in which it leads to the guest, whose address is `address`.
     pub fn network_to(self, address: Ipv4Addr) -> Net {
-        Net::User(vec![Forward {
+        Net::User(vec![self.forward_to(address)])
+    }
+
+    /// What leads it to the guest, whose address is `address`.
+    pub fn forward_to(self, address: Ipv4Addr) -> Forward {
+        Forward {
             host: self.0,
             address,
             guest: CONTROL_PORT,
-        }])
+        }
     }
 
     /// The user network in which it leads to a guest that asks for its address.

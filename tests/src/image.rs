@@ -39,6 +39,15 @@ pub fn example(name: &str) -> PathBuf {
     built(&format!("{name}.elf"), &format!("--package {name}"))
 }
 
+/// An image as `scripts/build.sh --no-symbols` leaves it: what the linker wrote, before the table of names is added. The one that was
+/// built last, with either heap.
+///
+/// # Panics
+/// If none has been built.
+pub fn without_names() -> PathBuf {
+    built("../x86_64-unknown-hermit/guest/app", "--no-symbols")
+}
+
 fn built(name: &str, options: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../target/hermit")

@@ -8,6 +8,7 @@
 //! | [`symbols`] | addresses of a backtrace to functions and lines |
 //! | [`metrics`] | the receiving side of metrics, with real sockets on loopback |
 //! | [`control`] | a client of the control port |
+//! | [`trace`] | a client of the memtrace port, and a trace that was read |
 //! | [`qmp`] | commands to QEMU itself |
 //! | [`wire`] | the other end of the guest's network cable: Ethernet frames by hand |
 //! | [`measure`] | medians, the processor time of a process, reported figures |
@@ -23,6 +24,7 @@ pub mod measure;
 pub mod metrics;
 pub mod qmp;
 pub mod symbols;
+pub mod trace;
 pub mod wire;
 
 use core::time::Duration;

@@ -6,7 +6,7 @@ use super::reply::Reply;
 use crate::heap::Rate;
 use crate::trace::TraceCounts;
 
-/// Sites that `H` names. Their names may be long: what does not fit the reply is cut, and shows it.
+/// Places that `H` names. Their names may be long: what does not fit the reply is cut, and shows it.
 const TOP: usize = 8;
 
 /// The heap profiler. Calls are short, and may be made while a trace goes on.
@@ -29,7 +29,7 @@ pub trait Profiler {
     /// Whether the heap is always sampled: only then it is known what is alive.
     fn is_always_on(&self) -> bool;
 
-    /// Writes what is alive, in one line: the total, and the `count` sites with the most.
+    /// Writes what is alive, in one line: the total, what could not be recorded, and the `count` places with the most.
     ///
     /// # Errors
     /// Those of `out`.

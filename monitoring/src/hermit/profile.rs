@@ -179,7 +179,14 @@ fn report_panic(out: &mut dyn Write, addresses: &[usize]) {
     };
     crate::trace::follow(*profile, &mut live);
     let _ = out.write_str("heap: ");
-    let _ = report::write_top(out, &live, *rate, &mut names, SITES_AT_PANIC);
+    let _ = report::write_top(
+        out,
+        &live,
+        &profile.lost(),
+        *rate,
+        &mut names,
+        SITES_AT_PANIC,
+    );
     let _ = out.write_str("\nheap: last samples, newest first:\n");
     let _ = report::write_last(out, &live, &mut names);
 }

@@ -290,11 +290,12 @@ impl Profiler for Handle<'_, '_> {
 
     fn write_top(&self, out: &mut dyn fmt::Write, count: usize) -> fmt::Result {
         let mut trace = self.0.borrow_mut();
+        let lost = trace.lost();
         let Parts { always, names, .. } = &mut trace.parts;
         let Some(Always { live, rate }) = always else {
             return Ok(());
         };
-        report::write_top(out, &live.lock(), *rate, names, count)
+        report::write_top(out, &live.lock(), &lost, *rate, names, count)
     }
 }
 

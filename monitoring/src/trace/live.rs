@@ -24,7 +24,7 @@ const _: () = assert!(SITES < NO_SITE as usize && TABLE.is_power_of_two());
 /// A place that allocates, and what is alive of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site<'a> {
-    /// Return addresses, innermost first; empty for all sites for which there was no room.
+    /// Return addresses, innermost first, and [`code::OUTER_DROPPED`] if there were more; empty for all sites for which there was no room.
     pub stack: &'a [u32],
     /// Sampled blocks alive.
     pub blocks: u64,
@@ -131,9 +131,9 @@ impl LiveSites {
                 words,
                 hits,
                 stack,
-                ..
+                truncated,
             } => {
-                let site = self.site(stack);
+                let site = self.site(stack, truncated);
                 let entry = &mut self.sites[usize::from(site)];
                 entry.blocks += 1;
                 entry.hits += hits;
@@ -223,9 +223,14 @@ impl LiveSites {
         &self.frames[site.start as usize..][..site.len as usize]
     }
 
-    /// The site with this stack, a new one if there is room.
-    fn site(&mut self, stack: &[usize]) -> u16 {
-        let codes = || stack.iter().map(|&address| address_code(address));
+    /// The site with this stack, a new one if there is room. That frames are missing is a frame of its own, as it is in a trace.
+    fn site(&mut self, stack: &[usize], truncated: bool) -> u16 {
+        let dropped = truncated.then_some(code::OUTER_DROPPED as u32);
+        let len = stack.len() + usize::from(truncated);
+        let codes = || {
+            let codes = stack.iter().map(|&address| address_code(address));
+            codes.chain(dropped)
+        };
         let mut place = hash(codes()) as usize & (TABLE - 1);
         loop {
             let site = self.table[place];
@@ -233,12 +238,12 @@ impl LiveSites {
                 break;
             }
             let known = self.stack(self.sites[usize::from(site)]);
-            if known.len() == stack.len() && known.iter().copied().eq(codes()) {
+            if known.len() == len && known.iter().copied().eq(codes()) {
                 return site;
             }
             place = (place + 1) & (TABLE - 1);
         }
-        if self.sites.len() == SITES || FRAMES - self.frames.len() < stack.len() {
+        if self.sites.len() == SITES || FRAMES - self.frames.len() < len {
             self.refused += 1;
             return OTHER;
         }
@@ -247,7 +252,7 @@ impl LiveSites {
         let site = self.sites.len() as u16;
         self.sites.push(Entry {
             start: start as u32,
-            len: stack.len() as u32,
+            len: len as u32,
             ..Entry::default()
         });
         self.table[place] = site;
@@ -322,6 +327,24 @@ mod tests {
         );
         assert_eq!(live.block_from(3).expect("another").slot, 6);
         assert_eq!(live.block_from(7), None);
+    }
+
+    #[test]
+    fn that_frames_are_missing_is_a_frame_of_the_stack() {
+        let mut live = LiveSites::new(8).expect("memory");
+        for (slot, truncated) in [(0, true), (1, false), (2, true)] {
+            live.follow(&Record::Alloc {
+                ticks: 0,
+                slot,
+                words: 2,
+                hits: 1,
+                stack: &[7, 8],
+                truncated,
+            });
+        }
+        let dropped = code::OUTER_DROPPED as u32;
+        let expected = [(vec![7, 8, dropped], 2, 2), (vec![7, 8], 1, 1)];
+        assert_eq!(top(&live, 9), expected);
     }
 
     #[test]

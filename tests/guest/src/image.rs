@@ -3,16 +3,23 @@
 //! | value | what |
 //! |---|---|
 //! | `duty-N` | busy for N percent of the time, in periods of 100 ms |
+//! | `deep` | allocates at the bottom of a recursion of 200 calls, 10 times a second, and keeps it |
 //! | `names` | says the image's build id and, from its symbol table, the name of a function, then ends |
+//! | `preempt` | a task allocates and frees without a pause, one of a higher priority does so each millisecond |
 //! | `series` | pushes 10 fields to each of 1,000 series, every second |
 //! | `switch` | a counter that is switched off after 2 s and on after 4 s, by its name, then by its tag; a point that is pushed once |
 
+extern crate alloc;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt::Write;
-use core::hint::spin_loop;
+use core::hint::{black_box, spin_loop};
 use core::time::Duration;
 
 use app::args::{self, Request};
 use kernel::sync::RawIrqLock;
+use kernel::task::Priority;
 use kernel::{Exit, clock, task};
 use monitoring::heap::Profiled;
 use monitoring::line::Value;
@@ -75,7 +82,9 @@ fn main() -> Exit {
     }
     let vm = options.config.vm;
     match vm.as_str() {
+        "deep" => recursion(),
         "names" => names(),
+        "preempt" => preempt(),
         "series" => series(),
         "switch" => switch(),
         name => match name
@@ -118,6 +127,61 @@ fn duty(percent: u64) -> Exit {
         }
         start += PERIOD;
         task::sleep_until(start);
+    }
+}
+
+/// More calls than a backtrace has frames.
+const CALLS: u32 = 200;
+
+/// Never ends.
+fn recursion() -> Exit {
+    let mut kept = Vec::new();
+    loop {
+        kept.push(deep(CALLS));
+        task::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The addition after the call keeps it from becoming a loop.
+#[inline(never)]
+fn deep(calls: u32) -> Box<u64> {
+    if calls == 0 {
+        return bottom();
+    }
+    let mut block = deep(calls - 1);
+    *block = black_box(*block + 1);
+    block
+}
+
+#[inline(never)]
+fn bottom() -> Box<u64> {
+    black_box(Box::new(1))
+}
+
+/// Never ends.
+fn preempt() -> Exit {
+    task::spawn(Priority::High, 64 << 10, urgent);
+    busy()
+}
+
+#[inline(never)]
+fn busy() -> Exit {
+    let mut kept = [const { Vec::new() }; 8];
+    for round in 0_usize.. {
+        let mut block = Vec::with_capacity(round % 500);
+        block.push(round as u8);
+        kept[round % 8] = black_box(block);
+    }
+    Exit::Failure
+}
+
+#[inline(never)]
+fn urgent() {
+    loop {
+        for bytes in 1..8 {
+            drop(black_box(Vec::<u8>::with_capacity(bytes * 100)));
+        }
+        task::sleep(Duration::from_millis(1));
     }
 }
 

@@ -14,3 +14,4 @@ mod odd;
 mod script;
 mod sources;
 mod speed;
+mod trace;

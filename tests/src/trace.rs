@@ -1,0 +1,294 @@
+//! A client of the memtrace port, and what a trace tells once it is read strictly.
+
+use core::net::Ipv4Addr;
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+
+use hermon::application::MEMTRACE_PORT;
+use hermon::qemu::{Forward, GUEST_BY_DHCP, Net};
+use memtrace_reader::{Info, Kind, Trace};
+use socket2::{Domain, Socket, Type};
+
+use crate::{DEADLINE, control};
+
+/// Ports of this host that lead to the guest's control port and to its memtrace port.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// To the control port.
+    pub control: control::Port,
+    memtrace: u16,
+}
+
+impl Ports {
+    /// Ports that are free now.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn free() -> Self {
+        // Both are held until both are known, so that they differ.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        Self {
+            control: control::Port::free(),
+            memtrace: listener.local_addr().expect("bound").port(),
+        }
+    }
+
+    /// The user network in which they lead to a guest that asks for its address.
+    pub fn network(self) -> Net {
+        let memtrace = Forward {
+            host: self.memtrace,
+            address: GUEST_BY_DHCP,
+            guest: MEMTRACE_PORT,
+        };
+        Net::User(vec![self.control.forward_to(GUEST_BY_DHCP), memtrace])
+    }
+
+    /// Connects to the memtrace port.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub fn trace(self) -> Client {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.memtrace));
+        Client::new(stream.expect("a connection"))
+    }
+
+    /// Connects to the memtrace port with a receive buffer of about this size, so that little is taken from a guest while nobody
+    /// reads.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub fn trace_with_buffer(self, bytes: usize) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        // Before connecting: the window that is offered at first is not taken back.
+        socket.set_recv_buffer_size(bytes).expect("a buffer");
+        let address = core::net::SocketAddr::from((Ipv4Addr::LOCALHOST, self.memtrace));
+        socket.connect(&address.into()).expect("a connection");
+        Client::new(socket.into())
+    }
+}
+
+/// A connection to the memtrace port, and what has come.
+#[derive(Debug)]
+pub struct Client {
+    stream: TcpStream,
+    bytes: Vec<u8>,
+}
+
+impl Client {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(DEADLINE)).expect("not zero");
+        Self {
+            stream,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Reads until so many bytes have come since the beginning.
+    ///
+    /// # Panics
+    /// If the guest closes before, or nothing comes before the deadline.
+    pub fn read_to(&mut self, bytes: usize) {
+        while self.bytes.len() < bytes {
+            let taken = self.read().expect("bytes before the deadline");
+            assert!(taken > 0, "the guest closed after {}", self.bytes.len());
+        }
+    }
+
+    fn read(&mut self) -> std::io::Result<usize> {
+        let mut buffer = [0; 1 << 16];
+        let taken = self.stream.read(&mut buffer)?;
+        self.bytes.extend(&buffer[..taken]);
+        Ok(taken)
+    }
+
+    /// Sends, which ends the trace.
+    ///
+    /// # Panics
+    /// If the connection has ended.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("a connection");
+    }
+
+    /// Closes this half, which ends the trace.
+    ///
+    /// # Panics
+    /// If the connection has ended.
+    pub fn close_half(&mut self) {
+        self.stream.shutdown(Shutdown::Write).expect("a connection");
+    }
+
+    /// Goes away with a reset.
+    ///
+    /// # Panics
+    /// If the socket has no such option.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket
+            .set_linger(Some(core::time::Duration::ZERO))
+            .expect("an option");
+    }
+
+    /// All that has come and comes until the guest closes. What follows a reset of the guest's is not judged here.
+    ///
+    /// # Panics
+    /// If it does not close before the deadline.
+    pub fn rest(mut self) -> Vec<u8> {
+        loop {
+            match self.read() {
+                Ok(0) => return self.bytes,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return self.bytes,
+                Err(error) => panic!("the guest does not close: {error}"),
+            }
+        }
+    }
+
+    /// Ends the trace as [`Client::close_half`] does, and reads it.
+    ///
+    /// # Panics
+    /// As [`Client::rest`] and [`Profile::read`].
+    pub fn finish(mut self) -> Profile {
+        self.close_half();
+        Profile::read(&self.rest())
+    }
+}
+
+/// A frame with its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// The return address.
+    pub code: u64,
+    /// What the trace says it stands for, outermost first; nothing if it says nothing.
+    pub positions: Vec<Position>,
+}
+
+/// A place in the source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The function.
+    pub function: String,
+    /// The file.
+    pub file: String,
+    /// The line.
+    pub line: u32,
+}
+
+/// A stack, outermost first.
+pub type Stack = Arc<[Frame]>;
+
+/// A sampled block.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// When it was allocated, in microseconds since the trace began.
+    pub at: u64,
+    /// Its size.
+    pub words: u64,
+    /// How many of them were hit.
+    pub hits: u64,
+    /// Who allocated it.
+    pub stack: Stack,
+    /// Whether its free is in the trace.
+    pub is_freed: bool,
+}
+
+/// A whole trace.
+#[derive(Debug)]
+pub struct Profile {
+    /// What it says of itself.
+    pub info: Info,
+    /// The blocks in it, in order.
+    pub blocks: Vec<Block>,
+    /// How long it is.
+    pub bytes: usize,
+}
+
+impl Profile {
+    /// Reads a whole trace.
+    ///
+    /// # Panics
+    /// At the first broken rule of the format, and if its end is cut off.
+    pub fn read(bytes: &[u8]) -> Self {
+        let mut trace = Trace::new(bytes).unwrap_or_else(|error| panic!("{error}"));
+        let info = trace.info().clone();
+        let mut stacks: HashMap<Vec<u64>, Stack> = HashMap::new();
+        let mut blocks: Vec<Block> = Vec::new();
+        while let Some(event) = trace.next_event().unwrap_or_else(|error| panic!("{error}")) {
+            match event.kind {
+                Kind::Alloc(alloc) => {
+                    let stack = stacks
+                        .entry(alloc.stack.codes().to_vec())
+                        .or_insert_with(|| alloc.stack.frames().map(frame).collect());
+                    assert_eq!(alloc.id, blocks.len() as u64, "ids count");
+                    blocks.push(Block {
+                        at: event.since_start,
+                        words: alloc.length,
+                        hits: alloc.samples,
+                        stack: stack.clone(),
+                        is_freed: false,
+                    });
+                }
+                // The reader has seen that it was alive.
+                Kind::Collect(id) => blocks[id as usize].is_freed = true,
+                Kind::Promote(id) => panic!("block {id} is promoted, which nobody does here"),
+                Kind::Location(_) => {}
+            }
+        }
+        Self {
+            info,
+            blocks,
+            bytes: bytes.len(),
+        }
+    }
+
+    /// The blocks in whose stack a function is, by the last part of its name.
+    pub fn of<'p>(&'p self, function: &'p str) -> impl Iterator<Item = &'p Block> {
+        self.blocks
+            .iter()
+            .filter(move |block| block.passes(function))
+    }
+
+    /// Hits of all blocks, those that were lost included.
+    pub fn hits(&self) -> u64 {
+        self.blocks.iter().map(|block| block.hits).sum()
+    }
+
+    /// What stands for blocks that could not be recorded.
+    pub fn lost(&self) -> impl Iterator<Item = &Block> {
+        self.of("[lost: ring full]")
+    }
+}
+
+impl Block {
+    /// Whether a function is in its stack, by the last part of its name.
+    pub fn passes(&self, function: &str) -> bool {
+        self.functions()
+            .any(|name| name.rsplit("::").next() == Some(function))
+    }
+
+    /// The functions of its stack, outermost first.
+    pub fn functions(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.positions().map(|position| position.function.as_str())
+    }
+
+    /// The places of its stack, outermost first.
+    pub fn positions(&self) -> impl DoubleEndedIterator<Item = &Position> {
+        self.stack.iter().flat_map(|frame| &frame.positions)
+    }
+}
+
+fn frame(frame: memtrace_reader::Frame<'_>) -> Frame {
+    Frame {
+        code: frame.code,
+        positions: frame
+            .positions
+            .iter()
+            .map(|position| Position {
+                function: position.function.to_string(),
+                file: position.file.to_string(),
+                line: position.line,
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,125 @@
+//! The profile that is always on: what is alive, told at any time, at the beginning of a trace and at the end of the image.
+
+use core::time::Duration;
+use std::time::Instant;
+
+use hermon::guest::Ended;
+use hermon::qemu::Machine;
+use tests::DEADLINE;
+use tests::boot::{Boot, Running};
+
+use super::{boot, boot_with, is_whole};
+
+#[test]
+fn the_function_that_leaks_is_named_first_and_a_trace_begins_with_what_is_alive() {
+    let (_guest, ports) = boot("--workload leak --heap-profile on --sampling-rate 1e-3");
+    let mut control = ports.control.connect();
+    assert!(control.ask("T").contains(" heap_profile=on "));
+    assert_eq!(
+        control.ask("T0.5"),
+        "error: the heap profile is always on, at the rate 1e-3"
+    );
+    assert_eq!(control.ask("Tstop"), "error: nobody gets a trace");
+    // Until more has leaked than the service keeps anywhere else.
+    let deadline = Instant::now() + DEADLINE;
+    let top = loop {
+        let top = control.ask("H");
+        assert!(top.len() <= 1024 && top.starts_with("ok: live "), "{top}");
+        let first = top.split("; ").nth(1);
+        if first.is_some_and(|first| first.contains("::remember_session app/src/workload/leak.rs:"))
+        {
+            break top;
+        }
+        assert!(Instant::now() < deadline, "{top}");
+    };
+    // As it was at this moment, or a little later.
+    let blocks = top.split("; ").nth(1).and_then(|first| {
+        let (_, rest) = first.split_once(" in ")?;
+        rest.split(' ').next()?.parse::<usize>().ok()
+    });
+    let blocks = blocks.unwrap_or_else(|| panic!("{top}"));
+
+    let mut client = ports.trace();
+    client.read_to(30_000);
+    let profile = client.finish();
+    let alive: Vec<_> = profile.blocks.iter().filter(|it| it.at == 0).collect();
+    let leaked = alive.iter().filter(|it| it.passes("remember_session"));
+    assert!(leaked.count() >= blocks, "less than {blocks} at the start");
+    assert!(profile.blocks.len() > alive.len(), "and nothing behind it");
+    assert!(profile.of("remember_session").all(|it| !it.is_freed));
+    assert!(profile.blocks.iter().all(is_whole));
+    assert_eq!(profile.info.rate, 1e-3);
+    // It goes on, and the next client gets it again.
+    assert!(control.ask("H").contains("remember_session"));
+    let mut client = ports.trace();
+    client.read_to(30_000);
+    let again = client.finish();
+    let leaked = again.of("remember_session").filter(|it| it.at == 0);
+    assert!(leaked.count() >= blocks);
+}
+
+#[test]
+fn what_could_not_be_recorded_is_not_passed_over_in_silence() {
+    // At rate 1 more blocks are alive than there are slots, before long.
+    let (_guest, ports) = boot("--workload leak --heap-profile on --sampling-rate 1");
+    let mut control = ports.control.connect();
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let state = control.ask("T");
+        if !state.contains(" lost=0 ") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{state}");
+    }
+    let top = control.ask("H");
+    let head = top.split("; ").next().expect("a part");
+    assert!(
+        head.contains(", not recorded: ") && head.ends_with(" blocks"),
+        "{top}"
+    );
+}
+
+/// A machine that is soon out of memory.
+fn small(arguments: &str) -> Running {
+    let boot = Boot::new(Machine::Q35).memory(20).arguments("--influx off");
+    let (mut guest, _) = boot_with(boot.arguments("--workload leak"), arguments);
+    guest.wait_for_at("memory allocation of ", Duration::from_secs(120));
+    guest
+}
+
+/// The line, and the image's own names of its backtrace.
+fn names(guest: &mut Running) {
+    guest.wait_for("backtrace: 0x");
+    for part in [
+        " app/src/workload/",
+        "app::image::main app/src/image.rs:",
+        "runtime_entry kernel/src/entry.rs:",
+        "::task_entry hermit-kernel/",
+    ] {
+        let line = guest.wait_for(part);
+        assert!(line.starts_with("  0x"), "{line}");
+    }
+}
+
+#[test]
+fn out_of_memory_without_a_profile_names_the_backtrace_only() {
+    let mut guest = small("");
+    names(&mut guest);
+    assert_eq!(guest.end(), Ended::Failure);
+    assert!(!guest.lines().any(|line| line.starts_with("heap: ")));
+}
+
+#[test]
+fn out_of_memory_with_a_profile_names_what_is_alive_and_the_last_samples() {
+    let mut guest = small("--heap-profile on --sampling-rate 1e-3");
+    names(&mut guest);
+    let top = guest.wait_for("heap: live ");
+    let first = top.split("; ").nth(1).expect("a site");
+    assert!(first.contains("::remember_session app/src/"), "{top}");
+    guest.wait_for("heap: last samples, newest first:");
+    for _ in 0..8 {
+        let line = guest.wait_for("  at ");
+        assert!(line.contains(" bytes: ") && line.contains(".rs:"), "{line}");
+    }
+    assert_eq!(guest.end(), Ended::Failure);
+}
