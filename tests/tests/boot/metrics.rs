@@ -237,7 +237,7 @@ fn the_loop_allocates_nothing() {
     let allocations = |point: &Point| point.integer("allocations");
     let is_memory = |point: &Point| point.measurement == "memory";
     // The application has logged that it works: whatever it allocates at the start is done.
-    guest.wait_for("app: workload idle");
+    guest.has_said("app: workload idle");
     let before = udp.until(is_memory);
     let mut control = port.connect();
     for _ in 0..20 {
