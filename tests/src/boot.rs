@@ -210,6 +210,16 @@ impl Running {
         }
     }
 
+    /// Waits until a line has come that contains `part`, before or after those that were waited for: for two lines that come in any order.
+    ///
+    /// # Panics
+    /// As [`Running::wait_for`].
+    pub fn has_said(&mut self, part: &str) {
+        if !self.lines().any(|line| line.contains(part)) {
+            self.wait_for(part);
+        }
+    }
+
     /// Waits until monitoring is ready; its line.
     ///
     /// # Panics

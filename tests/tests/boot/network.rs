@@ -45,11 +45,11 @@ fn a_static_address_is_used_at_once() {
 #[test]
 fn a_ports_number_can_be_set_and_a_port_can_be_off() {
     let mut guest = Boot::new(Machine::Microvm)
-        .arguments("--control-port 0 --influx off")
+        .arguments("--control-port 0 --memtrace-port 4343 --influx off")
         .start();
     let line = guest.ready();
     assert!(
-        line.ends_with("control port off, memtrace port off, metrics off"),
+        line.ends_with("control port off, memtrace port 4343, metrics off"),
         "{line}"
     );
 }

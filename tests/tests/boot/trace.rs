@@ -277,7 +277,7 @@ fn an_image_without_names_gives_addresses_that_addr2line_resolves() {
 #[test]
 fn events_reach_a_client_without_loss() {
     let (mut guest, ports) = boot_with(quiet().alone(), "--workload churn");
-    guest.wait_for("app: workload churn");
+    guest.has_said("app: workload churn");
     let mut control = ports.control.connect();
     let mut best = None;
     // From rare to everything: the last rate at which nothing is lost.

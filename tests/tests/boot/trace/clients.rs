@@ -77,7 +77,7 @@ fn a_thousand_clients_one_after_the_other_leave_nothing_behind() {
     let udp = Udp::open();
     let boot = Boot::new(Machine::Q35).argument(udp.target());
     let (mut guest, ports) = boot_with(boot, "--workload idle --interval 200ms");
-    guest.wait_for("app: workload idle");
+    guest.has_said("app: workload idle");
     let mut udp = udp.drained();
     let is_memory = |point: &Point| point.measurement == "memory";
     let before = udp.until(is_memory);
