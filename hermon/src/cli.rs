@@ -132,6 +132,9 @@ pub struct WatchOptions {
     /// Where the image's control port is, for the switches on the page; for several images, each by its tag vm
     #[arg(long, value_name = "ADDRESS:PORT[,VM=ADDRESS:PORT]", requires = "web")]
     pub control: Option<Addresses>,
+    /// Where the image's memtrace port is, for heap traces taken on the page; for several images, each by its tag vm
+    #[arg(long, value_name = "ADDRESS:PORT[,VM=ADDRESS:PORT]", requires = "web")]
+    pub trace: Option<Addresses>,
     /// The token that the control port wants
     #[arg(
         long,

@@ -31,7 +31,7 @@ const MAX_REPLY: usize = 64 * 1024;
 /// The levels that there are, quietest first.
 pub const LEVELS: &[&str] = &["quiet", "app", "error", "warning", "info", "debug"];
 
-/// Where control ports are: `ADDRESS:PORT` of every machine, `VM=ADDRESS:PORT` of one, separated by commas.
+/// Where a port of images is, for control or for traces: `ADDRESS:PORT` of every machine, `VM=ADDRESS:PORT` of one, separated by commas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// Of every machine that has none of its own.
@@ -40,10 +40,23 @@ pub struct Addresses {
     pub by_vm: Vec<(String, SocketAddr)>,
 }
 
-/// A part of a list of control ports is none.
+/// A part of a list of addresses is none.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("\"{0}\" is no control port: 127.0.0.1:2323 and web-1=10.0.0.7:2323 are")]
+#[error("\"{0}\" is no address of a port: 127.0.0.1:2323 and web-1=10.0.0.7:2323 are")]
 pub struct NoAddress(String);
+
+impl Addresses {
+    /// Of the machine with this tag `vm`.
+    pub fn of(&self, vm: &str) -> Option<SocketAddr> {
+        let own = self.by_vm.iter().rfind(|(name, _)| name == vm);
+        own.map(|&(_, address)| address).or(self.any)
+    }
+
+    /// Whether there is none at all.
+    pub fn is_empty(&self) -> bool {
+        self.any.is_none() && self.by_vm.is_empty()
+    }
+}
 
 impl FromStr for Addresses {
     type Err = NoAddress;
@@ -320,11 +333,17 @@ mod tests {
             addresses.by_vm,
             [("a=b".to_owned(), "10.0.0.7:2".parse().unwrap())]
         );
+        assert_eq!(addresses.of("a=b"), "10.0.0.7:2".parse().ok());
+        assert_eq!(addresses.of("a"), "127.0.0.1:1".parse().ok());
+        assert!(!addresses.is_empty() && Addresses::default().is_empty());
         let error = "127.0.0.1:1,x=y"
             .parse::<Addresses>()
             .unwrap_err()
             .to_string();
-        assert!(error.starts_with("\"x=y\" is no control port: "), "{error}");
+        assert!(
+            error.starts_with("\"x=y\" is no address of a port: "),
+            "{error}"
+        );
     }
 
     #[test]

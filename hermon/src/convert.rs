@@ -14,7 +14,7 @@
 
 mod dhat;
 mod folded;
-mod frames;
+pub(crate) mod frames;
 mod heaptrack;
 mod pprof;
 mod speedscope;

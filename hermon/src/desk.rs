@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use crate::cli::DeskOptions;
 use crate::clock::unix_now;
+use crate::control::Addresses;
 use crate::database::{Database, DatabaseError, Keep};
 use crate::dropped;
 use crate::ending::Ending;
@@ -24,10 +25,11 @@ use crate::live::Live;
 use crate::profile::{ProfileError, ProfileFile, ProfileSource};
 use crate::receive::Arrival;
 use crate::show::{Origin, Show};
+use crate::taker::Taker;
 use crate::tally::Tally;
 use crate::view::draw::Around;
 use crate::view::{self, View};
-use crate::web::{self, Controls, WebError};
+use crate::web::{self, Controls, Heap, WebError};
 
 /// Lines of the console that are printed when the view is left: enough to see why a guest ended.
 const LAST_WORDS: usize = 40;
@@ -69,7 +71,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Opens what the options ask for. `title` says what is watched.
+    /// Opens what the options ask for. `title` says what is watched, `traces` where the page can take heap traces.
     ///
     /// # Errors
     /// [`DeskError`].
@@ -77,6 +79,7 @@ impl Desk {
         options: &DeskOptions,
         title: &str,
         controls: Controls,
+        traces: Addresses,
         ending: &Ending,
     ) -> Result<Self, DeskError> {
         let drawn = !options.plain && view::is_possible();
@@ -100,7 +103,11 @@ impl Desk {
         };
         let page = match (options.web, &live) {
             (Some(address), Some(live)) => {
-                Some(page(address, options.profile.clone(), live, controls)?)
+                let heap = Heap {
+                    file: file(options.profile.as_ref())?,
+                    taker: (!traces.is_empty()).then(|| Taker::new(traces)),
+                };
+                Some(web::serve(address, Arc::clone(live), controls, heap)?)
             }
             _ => None,
         };
@@ -235,17 +242,11 @@ impl Desk {
     }
 }
 
-fn page(
-    address: SocketAddr,
-    profile: Option<PathBuf>,
-    live: &Arc<Live>,
-    controls: Controls,
-) -> Result<SocketAddr, DeskError> {
-    let profile = match profile {
-        Some(path) => Some(Box::new(ProfileFile::open(path)?) as Box<dyn ProfileSource>),
-        None => None,
-    };
-    Ok(web::serve(address, Arc::clone(live), controls, profile)?)
+fn file(path: Option<&PathBuf>) -> Result<Option<Box<dyn ProfileSource>>, ProfileError> {
+    let file = path
+        .map(|path| ProfileFile::open(path.clone()))
+        .transpose()?;
+    Ok(file.map(|file| Box::new(file) as Box<dyn ProfileSource>))
 }
 
 /// Whether to colour: on a terminal, unless `--plain` or the variable `NO_COLOR` says otherwise (no-color.org).

@@ -25,6 +25,7 @@
 //! | [`show`] | lines in a terminal |
 //! | [`view`] | the terminal view |
 //! | [`web`] | the page: live charts, switches, log levels, the heap profile |
+//! | [`taker`] | heap traces for the page, taken on a thread of its own |
 //! | [`control`] | the image's control port, asked |
 //! | [`profile`] | a heap profile as a tree of frames, from whoever supplies one |
 //! | [`desk`] | where all that a session hears comes together |
@@ -67,6 +68,7 @@ pub mod run;
 pub mod show;
 pub mod split;
 pub mod store;
+pub mod taker;
 pub mod tally;
 pub mod trace;
 pub mod tsc;

@@ -1,18 +1,23 @@
 //! A profile of the heap as a tree of frames, from whoever can supply one.
 //!
 //! Two documents are understood: folded stacks (`main;work;alloc 4096`, one stack a line, as Brendan Gregg's FlameGraph
-//! tools write them) and speedscope's JSON (speedscope.app/file-format-schema.json), sampled or evented.
+//! tools write them) and speedscope's JSON (speedscope.app/file-format-schema.json), sampled or evented. A heap trace that was
+//! added up is the third source (`heap`).
 
 mod folded;
+pub(crate) mod heap;
 mod speedscope;
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 use thiserror::Error;
+
+use crate::convert::Value;
 
 /// The largest document that is read, in bytes: more than a page can show.
 const MAX_DOCUMENT: u64 = 64 << 20;
@@ -50,13 +55,14 @@ pub enum ProfileError {
     Speedscope(String),
 }
 
-/// Whoever can supply a profile: a file, or a capture that is going on.
+/// Whoever can supply a profile: a file, or who takes traces.
 pub trait ProfileSource: Send + Sync {
-    /// The newest profile; `None` if there is none yet. May read a file, may not wait for a network.
+    /// The newest profile, of this value if the source has several; `None` if there is none yet. May read a file, may not
+    /// wait for a network.
     ///
     /// # Errors
     /// [`ProfileError`].
-    fn profile(&self) -> Result<Option<Profile>, ProfileError>;
+    fn profile(&self, value: Value) -> Result<Option<Arc<Profile>>, ProfileError>;
 }
 
 /// A profile.
@@ -190,13 +196,11 @@ impl ProfileFile {
     /// [`ProfileError`], if it cannot be read now.
     pub fn open(path: PathBuf) -> Result<Self, ProfileError> {
         let file = Self(path);
-        file.profile()?;
+        file.read()?;
         Ok(file)
     }
-}
 
-impl ProfileSource for ProfileFile {
-    fn profile(&self) -> Result<Option<Profile>, ProfileError> {
+    fn read(&self) -> Result<Profile, ProfileError> {
         let file = self.0.display().to_string();
         let failed = |source| ProfileError::Read {
             file: file.clone(),
@@ -210,7 +214,13 @@ impl ProfileSource for ProfileFile {
             .0
             .file_name()
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Profile::read(&name, &document).map(Some)
+        Profile::read(&name, &document)
+    }
+}
+
+impl ProfileSource for ProfileFile {
+    fn profile(&self, _only_one: Value) -> Result<Option<Arc<Profile>>, ProfileError> {
+        self.read().map(|profile| Some(Arc::new(profile)))
     }
 }
 

@@ -191,7 +191,10 @@ fn session(
         Some(port) => format!("{}, metrics at {}", image.display(), port.address()),
         None => image.display().to_string(),
     };
-    let mut desk = Desk::open(&options.desk, &title, controls(options, &forwards), ending)?;
+    let token = application::value_of(&options.arguments, "--token").map(str::to_owned);
+    let controls = Controls::at(&led(options.control_port, &forwards), token.as_ref());
+    let traces = led(options.memtrace_port, &forwards);
+    let mut desk = Desk::open(&options.desk, &title, controls, traces, ending)?;
     desk.say_page()?;
     let mut arguments = options.arguments.clone();
     let received = metrics.is_some();
@@ -268,18 +271,16 @@ fn session(
     })
 }
 
-/// The guest's control port, if one leads to it.
-fn controls(options: &RunOptions, forwards: &[Forward]) -> Controls {
+/// Where a port of this host leads to the guest, if it does.
+fn led(host: u16, forwards: &[Forward]) -> Addresses {
     let any = forwards
         .iter()
-        .find(|forward| forward.host == options.control_port)
+        .find(|forward| forward.host == host)
         .map(|forward| (Ipv4Addr::LOCALHOST, forward.host).into());
-    let addresses = Addresses {
+    Addresses {
         any,
         ..Addresses::default()
-    };
-    let token = application::value_of(&options.arguments, "--token").map(str::to_owned);
-    Controls::at(&addresses, token.as_ref())
+    }
 }
 
 /// What was heard of the guest and of QEMU, as far as it tells whether a guest ran.

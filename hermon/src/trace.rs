@@ -6,12 +6,12 @@
 //! | `stream` | whole packets out of bytes that arrive in pieces |
 //! | `events` | the events of a whole trace |
 //! | `capture` | a connection's packets into a file |
-//! | `progress` | how far that is, on a terminal |
+//! | `progress` | how far that is, on a terminal or for somebody else |
 
 pub mod address;
 pub mod capture;
 pub mod events;
-mod progress;
+pub mod progress;
 pub mod stream;
 
 use core::time::Duration;

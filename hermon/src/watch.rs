@@ -59,7 +59,8 @@ pub fn watch(options: &WatchOptions) -> Result<Exit, WatchError> {
         .map(|addresses| Controls::at(addresses, options.token.as_ref()))
         .unwrap_or_default();
     let title = port.address().to_string();
-    let mut desk = Desk::open(&options.desk, &title, controls, &ending)?;
+    let traces = options.trace.clone().unwrap_or_default();
+    let mut desk = Desk::open(&options.desk, &title, controls, traces, &ending)?;
     desk.line(
         Origin::Hermon,
         format_args!("listening on {} for udp and tcp", port.address()),

@@ -1,11 +1,12 @@
 //! The page: one server on one address, for people in front of this machine.
 //!
 //! ```text
-//!  GET  /                        the page; /page.css, /charts.js, /flame.js, /page.js belong to it
+//!  GET  /                        the page; /page.css, /charts.js, /flame.js, /heap.js, /page.js belong to it
 //!  GET  /events?vm=NAME          server-sent events: `status` each second, `points` as they come (see `follow`)
 //!  GET  /control.json?vm=NAME    what is on and what is logged, asked of the image
 //!  POST /control?vm=NAME         {"metric": NAME, "on": BOOL} or {"log": NAME, "level": LEVEL}
-//!  GET  /profile.json            the heap profile, if there is one
+//!  GET  /profile.json?value=V    the heap profile, if there is one; of a trace what was `allocated` or is `live` at the end
+//!  POST /trace?vm=NAME           {"seconds": 5}: takes a heap trace; how far it is stands in `status`
 //! ```
 //!
 //! axum on tokio, one thread: both are maintained by the same people, and server-sent events are part of axum; `tiny_http`
@@ -13,6 +14,7 @@
 
 mod follow;
 mod guard;
+mod heap;
 
 use core::convert::Infallible;
 use core::net::SocketAddr;
@@ -42,8 +44,9 @@ use tokio::task::spawn_blocking;
 use crate::clock::unix_now;
 use crate::control::{Addresses, Control, ControlError, LEVELS, Order};
 use crate::live::Live;
-use crate::profile::ProfileSource;
 use follow::Follower;
+
+pub use heap::Heap;
 
 /// Pages at a time, each with a stream of its own. A person has some; the memory of their messages is the bound's reason.
 const MAX_PAGES: usize = 32;
@@ -97,7 +100,7 @@ impl Controls {
 struct Shown {
     live: Arc<Live>,
     controls: Controls,
-    profile: Option<Box<dyn ProfileSource>>,
+    heap: Heap,
     pages: Arc<Semaphore>,
 }
 
@@ -109,7 +112,7 @@ pub fn serve(
     address: SocketAddr,
     live: Arc<Live>,
     controls: Controls,
-    profile: Option<Box<dyn ProfileSource>>,
+    heap: Heap,
 ) -> Result<SocketAddr, WebError> {
     let failed = |source| WebError { address, source };
     let listener = std::net::TcpListener::bind(address).map_err(failed)?;
@@ -127,7 +130,7 @@ pub fn serve(
     let router = router(Shown {
         live,
         controls,
-        profile,
+        heap,
         pages: Arc::new(Semaphore::new(MAX_PAGES)),
     });
     thread::Builder::new()
@@ -143,7 +146,8 @@ fn router(shown: Shown) -> Router {
         .route("/events", get(events))
         .route("/control.json", get(states))
         .route("/control", post(order))
-        .route("/profile.json", get(profile));
+        .route("/trace", post(heap::take))
+        .route("/profile.json", get(heap::profile));
     for (path, kind, text) in [
         (
             "/",
@@ -164,6 +168,11 @@ fn router(shown: Shown) -> Router {
             "/flame.js",
             "text/javascript; charset=utf-8",
             include_str!("../web/flame.js"),
+        ),
+        (
+            "/heap.js",
+            "text/javascript; charset=utf-8",
+            include_str!("../web/heap.js"),
         ),
         (
             "/page.js",
@@ -190,6 +199,7 @@ struct Status {
     points: u64,
     losses: Vec<(u64, &'static str)>,
     fault: Option<String>,
+    heap: heap::Told,
 }
 
 #[derive(Serialize)]
@@ -214,7 +224,11 @@ impl Shown {
             (machines.collect::<Vec<_>>(), inside.tally.points)
         });
         machines.sort_by(|a, b| a.name.cmp(&b.name));
+        let heap = self
+            .heap
+            .status(machines.iter().map(|machine| machine.name.as_str()));
         Status {
+            heap,
             machines,
             points,
             losses: self.live.losses(),
@@ -351,19 +365,6 @@ async fn asked<T: Serialize + Send + 'static>(
     match answer {
         Ok(Ok(told)) => Json(told).into_response(),
         Ok(Err(refused)) => refused.into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-async fn profile(State(shown): State<Arc<Shown>>) -> Response {
-    let answer = spawn_blocking(move || match &shown.profile {
-        Some(source) => source.profile(),
-        None => Ok(None),
-    })
-    .await;
-    match answer {
-        Ok(Ok(profile)) => Json(profile).into_response(),
-        Ok(Err(error)) => (StatusCode::BAD_GATEWAY, format!("{error}\n")).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::browser::Browser;
+use common::http::{self, OURS, ask, get};
 use common::image::Image;
 use common::{DEADLINE, Tool};
 use tempfile::TempDir;
@@ -190,43 +191,14 @@ fn the_page_says_when_hermon_is_gone() {
     browser.wait_for("document.getElementById('state').textContent.includes('does not answer')");
 }
 
-/// Asks in plain HTTP; the whole answer.
-fn ask(page: &str, request: &str) -> String {
-    let address = page.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let request = request.replace("HOST", address);
-    stream
-        .write_all(request.replace('\n', "\r\n").as_bytes())
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-fn get(page: &str, path: &str) -> String {
-    ask(
-        page,
-        &format!("GET {path} HTTP/1.1\nHost: HOST\nConnection: close\n\n"),
-    )
-}
-
 fn post(page: &str, headers: &str, body: &str) -> String {
-    let length = body.len();
-    ask(
-        page,
-        &format!(
-            "POST /control?vm=a HTTP/1.1\nHost: HOST\nConnection: close\nContent-Length: {length}\n{headers}\n\n{body}"
-        ),
-    )
+    http::post(page, "/control?vm=a", headers, body)
 }
-
-const OURS: &str = "X-Hermon: 1\nContent-Type: application/json";
 
 #[test]
 fn every_answer_has_the_policy_and_other_names_are_refused() {
     let (_tool, _, page) = watch(&[]);
-    for path in ["/", "/page.js", "/nowhere", "/profile.json"] {
+    for path in ["/", "/heap.js", "/nowhere", "/profile.json"] {
         let answer = get(&page, path);
         assert!(
             answer.contains("content-security-policy: default-src 'none'; script-src 'self'"),
@@ -365,4 +337,27 @@ fn pictures_for_the_readme() {
         browser.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))");
         fs::write(format!("{folder}/{name}.png"), browser.picture()).unwrap();
     }
+}
+
+/// The README's picture of a heap trace that was taken on the page: the same with `heap` for `pictures`.
+#[test]
+#[ignore = "takes a trace and a picture of it on the page at $PAGE"]
+fn heap_for_the_readme() {
+    let page = std::env::var("PAGE").expect("PAGE=http://…");
+    let mut browser = Browser::open(&page, (1280, 760)).expect("a browser");
+    browser.dark(false);
+    browser.wait_for("!document.getElementById('take').hidden && document.querySelector('article canvas')?.dataset.points");
+    browser.value("document.getElementById('take-trace').click()");
+    browser.wait_for("document.querySelectorAll('#flame button').length > 10");
+    browser.wait_for("document.getElementById('take-state').textContent === ''");
+    // The levels above make room, so that the whole graph is in the picture.
+    browser.value("document.getElementById('profile').scrollIntoView()");
+    browser
+        .value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
+    println!(
+        "{}",
+        browser.value("document.getElementById('profile').innerText")
+    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/page-heap.png");
+    fs::write(path, browser.picture()).unwrap();
 }

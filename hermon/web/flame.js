@@ -11,6 +11,8 @@ class Flame {
     this.note = note;
     this.profile = null;
     this.top = 0;
+    // What is said when there is no profile.
+    this.none = "";
     new ResizeObserver(() => this.draw()).observe(place);
   }
 
@@ -34,11 +36,15 @@ class Flame {
     place.replaceChildren();
     if (!profile) {
       place.style.height = "0";
-      note.textContent = "There is none yet. hermon watch --web --profile FILE shows folded stacks or a document of speedscope.";
+      note.textContent = this.none;
       return;
     }
     const total = profile.nodes[0].value;
     note.textContent = `${profile.name}: ${this.text(total)}${profile.left_out ? `, of which ${this.text(profile.left_out)} are in frames left out` : ""}`;
+    if (!total) {
+      place.style.height = "0";
+      return;
+    }
     const width = place.clientWidth, frames = document.createDocumentFragment();
     let deepest = 0;
     const add = (at, depth, left, wide, faded) => {

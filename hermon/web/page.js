@@ -25,7 +25,7 @@ function follow() {
   page.events.addEventListener("points", (event) => points(JSON.parse(event.data)));
 }
 
-function status({ machines, points, losses, fault }) {
+function status({ machines, points, losses, fault, heap }) {
   // The mean over the last ten seconds, once there are some.
   page.counted.push({ points, now: performance.now() });
   if (page.counted.length > 10) page.counted.shift();
@@ -36,6 +36,7 @@ function status({ machines, points, losses, fault }) {
   byId("losses").textContent = lost.join(", ");
   byId("losses").hidden = !lost.length;
   const shown = page.shown ?? machines[0]?.name;
+  showHeap(heap, shown);
   byId("machines").replaceChildren(...machines.map(({ name, age, control }) => {
     const button = element("button", `${name || "(no vm)"} ${age < 1 ? "now" : human(age, "s")}`, { type: "button", "aria-pressed": name === shown });
     button.classList.toggle("silent", age > 35);
@@ -173,8 +174,8 @@ function drawField(field, from, to, bad) {
 
 // --- what can be changed
 
-async function ask(path, options) {
-  const answer = await fetch(`${path}?vm=${encodeURIComponent(page.shown ?? "")}`, options);
+async function ask(path, options, vm = page.shown ?? "") {
+  const answer = await fetch(`${path}?vm=${encodeURIComponent(vm)}`, options);
   if (!answer.ok) throw new Error((await answer.text()).trim() || answer.statusText);
   return answer.json();
 }
@@ -198,9 +199,11 @@ async function askStates() {
   showLevels();
 }
 
+const change = (wanted) => ({ method: "POST", headers: { "content-type": "application/json", "x-hermon": "1" }, body: JSON.stringify(wanted) });
+
 async function order(wanted) {
   try {
-    await ask("/control", { method: "POST", headers: { "content-type": "application/json", "x-hermon": "1" }, body: JSON.stringify(wanted) });
+    await ask("/control", change(wanted));
     await askStates();
   } catch (error) {
     await askStates();
@@ -244,18 +247,8 @@ function showLevels() {
   }));
 }
 
-async function askProfile() {
-  try {
-    flame.show(await ask("/profile.json", {}));
-  } catch (error) {
-    byId("profile-note").textContent = error.message;
-  }
-}
-
-const flame = new Flame(byId("flame"), byId("profile-note"));
 byId("tools").addEventListener("input", () => { page.changed = true; });
 byId("tools").addEventListener("submit", (event) => event.preventDefault());
-byId("again").addEventListener("click", askProfile);
 byId("hold").addEventListener("click", () => {
   page.held = !page.held;
   page.changed = true;
@@ -263,6 +256,8 @@ byId("hold").addEventListener("click", () => {
 });
 window.addEventListener("resize", () => { page.changed = true; });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { page.changed = true; });
-follow();
-askProfile();
-requestAnimationFrame(draw);
+// When heap.js is there, too.
+addEventListener("DOMContentLoaded", () => {
+  follow();
+  draw();
+});

@@ -42,7 +42,7 @@ fn lines(sheet: &Sheet<'_>, value: Value) -> Vec<String> {
             let names = sheet
                 .outermost_first(*stack)
                 .into_iter()
-                .map(|place| name(&place.function));
+                .map(|place| name(Sheet::label(place)));
             let names: Vec<String> = names.collect();
             *sums.entry(names.join(";")).or_default() += hits;
         }
@@ -60,10 +60,7 @@ fn name(function: &str) -> String {
         c if c.is_control() => ' ',
         c => c,
     };
-    match function {
-        "" => "[unknown]".to_owned(),
-        function => function.chars().map(clean).collect(),
-    }
+    function.chars().map(clean).collect()
 }
 
 #[cfg(test)]
@@ -74,6 +71,5 @@ mod tests {
     fn a_name_divides_neither_stacks_nor_lines() {
         assert_eq!(name("a;b\nc d"), "a:b c d");
         assert_eq!(name("<[u8; 4] as app::X>::f"), "<[u8: 4] as app::X>::f");
-        assert_eq!(name(""), "[unknown]");
     }
 }

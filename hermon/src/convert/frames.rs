@@ -34,6 +34,14 @@ impl<'n> Sheet<'n> {
         frames
     }
 
+    /// What a frame is called where there is no room for its file and line.
+    pub fn label(place: &Place) -> &str {
+        match &*place.function {
+            "" => "[unknown]",
+            function => function,
+        }
+    }
+
     /// Bytes that so many hits stand for, in whole.
     pub fn bytes(&self, hits: u64) -> u64 {
         let Estimate { bytes, .. } = self.named.profile.scale().bytes(hits);

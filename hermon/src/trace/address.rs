@@ -1,6 +1,7 @@
 //! Where an image is.
 
 use core::fmt;
+use core::net::SocketAddr;
 use core::str::FromStr;
 use core::time::Duration;
 use std::io;
@@ -84,6 +85,15 @@ impl Address {
             address,
             source: last,
         })
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            host: address.ip().to_string(),
+            port: Some(address.port()),
+        }
     }
 }
 

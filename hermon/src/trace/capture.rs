@@ -5,7 +5,7 @@
 //!   Beginning ───────────────────▶ Receiving ──────────────────────────────────────▶ Ending
 //!       │                             │            our half is closed                  │
 //!       │ nothing comes, nothing      │ the image closes or resets (5),                │ the image closes (7),
-//!       │ useful comes (2)            │ something breaks the format (6)                │ a second signal, DRAIN over (8)
+//!       │ useful comes (2)            │ something breaks the format (6), it is full (9)                │ a second signal, DRAIN over (8)
 //!       ▼                             ▼                                                ▼
 //!     error                         over                                             over
 //! ```
@@ -30,7 +30,7 @@ use thiserror::Error;
 
 use super::address::{Address, ConnectError};
 use super::events::events;
-use super::progress::{Counts, Line};
+use super::progress::{Counts, Line, Progress};
 use super::stream::{Front, Stream};
 
 /// How long the first packet may take. The image sends it at once.
@@ -102,6 +102,8 @@ pub enum Over {
     Signal,
     /// We ended it, and the image did not close in time.
     Unanswered,
+    /// The next packet would make it larger than it may be; that packet was not kept.
+    Full,
     /// The connection failed.
     Failed(String),
     /// The image sent what is no trace; nothing of that packet was kept.
@@ -119,6 +121,7 @@ impl fmt::Display for Over {
                 "ended, and the image did not close within {} s: its last events may be missing",
                 DRAIN.as_secs()
             ),
+            Self::Full => f.write_str("it is as large as it may be"),
             Self::Failed(why) => write!(f, "the connection failed: {why}"),
             Self::Bad(error) => write!(
                 f,
@@ -218,7 +221,9 @@ pub struct Capture<'p> {
     decoder: Option<Decoder>,
     counts: Counts,
     packets: u64,
-    line: Line,
+    progress: Box<dyn Progress + 'p>,
+    /// Bytes that it may have.
+    limit: u64,
 }
 
 impl<'p> Capture<'p> {
@@ -240,8 +245,20 @@ impl<'p> Capture<'p> {
             decoder: None,
             counts: Counts::default(),
             packets: 0,
-            line: Line::new(Instant::now()),
+            progress: Box::new(Line::new(Instant::now())),
+            limit: u64::MAX,
         }
+    }
+
+    /// Tells somebody else how far it is, and not the terminal.
+    pub fn told_to(self, progress: impl Progress + 'p) -> Self {
+        let progress = Box::new(progress);
+        Self { progress, ..self }
+    }
+
+    /// Ends it before the packet that would make it larger than so many bytes.
+    pub fn at_most(self, limit: u64) -> Self {
+        Self { limit, ..self }
     }
 
     /// Captures until it is over.
@@ -276,7 +293,7 @@ impl<'p> Capture<'p> {
                 State::Ending { until, .. } if now >= until => break (Over::Unanswered, 0),
                 same => same,
             };
-            self.line.show(now, &self.counts);
+            self.progress.show(now, &self.counts);
             match self.step(now, &state)? {
                 None => {}
                 Some((Over::Closed, left)) => {
@@ -289,11 +306,11 @@ impl<'p> Capture<'p> {
                         State::Ending { why, .. } => (why, left),
                     };
                 }
-                // (5), (6)
+                // (5), (6), (9)
                 Some(over) => break over,
             }
         };
-        self.line.clear();
+        self.progress.clear();
         let (over, left_out) = over;
         Ok(Taken {
             packets: self.packets,
@@ -359,6 +376,9 @@ impl<'p> Capture<'p> {
 
     /// Counts what is in a packet and writes it, if it is a good one.
     fn packet(&mut self) -> Result<Option<(Over, usize)>, CaptureError> {
+        if self.stream.taken() > self.limit {
+            return Ok(Some((Over::Full, self.stream.bytes().len())));
+        }
         let packet = self.stream.packet();
         let read = match &mut self.decoder {
             Some(decoder) => {
@@ -367,7 +387,7 @@ impl<'p> Capture<'p> {
             }
             None => Decoder::new(&packet).map(|decoder| {
                 let info = decoder.info();
-                self.line.scale(info.word_bytes as f64 / info.rate);
+                self.progress.scale(info.word_bytes as f64 / info.rate);
                 self.decoder = Some(decoder);
             }),
         };
@@ -392,6 +412,7 @@ fn count(counts: &mut Counts, event: &Event<'_>) {
     match &event.kind {
         Kind::Alloc(alloc) => {
             counts.events += 1;
+            counts.allocs += 1;
             if crate::report::is_lost(&alloc.stack) {
                 counts.lost_hits = counts.lost_hits.saturating_add(alloc.samples);
             }

@@ -1,4 +1,4 @@
-//! How far a capture is: one line on a terminal, written over and over.
+//! How far a capture is, and who is told: a line on a terminal, written over and over, unless somebody else wants to know.
 
 use core::fmt;
 use core::time::Duration;
@@ -17,8 +17,20 @@ pub struct Counts {
     pub bytes: u64,
     /// Alloc and collect events.
     pub events: u64,
+    /// The alloc events among them: blocks that were sampled.
+    pub allocs: u64,
     /// Hits that the guest lost.
     pub lost_hits: u64,
+}
+
+/// Whoever is told how far a capture is.
+pub trait Progress: Send {
+    /// What a hit stands for, in bytes; told once, before there are counts.
+    fn scale(&mut self, _one: f64) {}
+    /// What has come so far: after each packet, and four times a second if there is none.
+    fn show(&mut self, now: Instant, counts: &Counts);
+    /// It is over.
+    fn clear(&mut self) {}
 }
 
 /// The line.
@@ -41,14 +53,15 @@ impl Line {
             one: 0.0,
         }
     }
+}
 
-    /// What a hit stands for, once it is known.
-    pub const fn scale(&mut self, one: f64) {
+impl Progress for Line {
+    fn scale(&mut self, one: f64) {
         self.one = one;
     }
 
     /// Shows it, if that is due.
-    pub fn show(&mut self, now: Instant, counts: &Counts) {
+    fn show(&mut self, now: Instant, counts: &Counts) {
         if !self.is_terminal || self.shown.is_some_and(|shown| now - shown < EVERY) {
             return;
         }
@@ -63,7 +76,7 @@ impl Line {
     }
 
     /// Takes the line away.
-    pub fn clear(&self) {
+    fn clear(&mut self) {
         if self.shown.is_some() {
             drop(write!(io::stderr(), "\r\x1b[K"));
         }
@@ -82,6 +95,7 @@ impl fmt::Display for Text<'_> {
             bytes,
             events,
             lost_hits,
+            ..
         } = *self.counts;
         let lost = match lost_hits {
             0 => "nothing lost".to_owned(),
@@ -105,6 +119,7 @@ mod tests {
         let mut counts = Counts {
             bytes: 2_048,
             events: 1_234,
+            allocs: 1_000,
             lost_hits: 0,
         };
         let text = |counts: &Counts| {

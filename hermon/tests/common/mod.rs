@@ -6,6 +6,7 @@
 )]
 
 pub mod browser;
+pub mod http;
 pub mod image;
 pub mod pty;
 

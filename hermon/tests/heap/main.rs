@@ -1,4 +1,4 @@
-//! Heap traces: captured from a server that misbehaves, reported on, compared, converted; and the control port.
+//! Heap traces: captured from a server that misbehaves, reported on, compared, converted, taken on the page; and the control port.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -11,4 +11,5 @@ mod large;
 mod made;
 mod manual;
 mod oracle;
+mod page;
 mod report;

@@ -1,0 +1,122 @@
+//! The heap on the page: a trace is asked for, goes on, and becomes a flame graph.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+
+use super::{Shown, Which};
+use crate::convert::Value;
+use crate::profile::{Profile, ProfileError, ProfileSource};
+use crate::taker::{self, TakeError, Taker};
+
+/// Where profiles come from.
+#[derive(Default)]
+pub struct Heap {
+    /// From a file.
+    pub file: Option<Box<dyn ProfileSource>>,
+    /// From machines, when somebody asks for it. What it took stands before the file.
+    pub taker: Option<Taker>,
+}
+
+impl Heap {
+    fn profile(&self, value: Value) -> Result<Option<Arc<Profile>>, ProfileError> {
+        let taken = self.taker.as_ref().map(|taker| taker.profile(value));
+        if let Some(profile) = taken.transpose()?.flatten() {
+            return Ok(Some(profile));
+        }
+        let file = self.file.as_ref().map(|file| file.profile(value));
+        Ok(file.transpose()?.flatten())
+    }
+
+    pub(super) fn status<'a>(&'a self, heard: impl Iterator<Item = &'a str>) -> Told {
+        Told {
+            file: self.file.is_some(),
+            trace: self.taker.as_ref().map(|taker| Traced {
+                machines: taker.machines(heard),
+                state: taker.state(),
+            }),
+        }
+    }
+}
+
+/// What the page is told each second.
+#[derive(Serialize)]
+pub(super) struct Told {
+    /// Whether there is a file to read again.
+    file: bool,
+    trace: Option<Traced>,
+}
+
+#[derive(Serialize)]
+struct Traced {
+    /// Whose traces can be taken.
+    machines: Vec<String>,
+    #[serde(flatten)]
+    state: taker::State,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    seconds: u64,
+}
+
+/// Begins a trace; it goes on after the answer.
+pub(super) async fn take(
+    State(shown): State<Arc<Shown>>,
+    Query(which): Query<Which>,
+    Json(wanted): Json<Wanted>,
+) -> Response {
+    let begun = match &shown.heap.taker {
+        Some(taker) => taker.take(&which.vm.unwrap_or_default(), wanted.seconds),
+        None => Err(TakeError::NoPort(which.vm.unwrap_or_default())),
+    };
+    match begun {
+        Ok(()) => Json(()).into_response(),
+        Err(error) => {
+            let status = match error {
+                TakeError::NoPort(_) => StatusCode::NOT_FOUND,
+                TakeError::Busy(_) => StatusCode::CONFLICT,
+                TakeError::Seconds(_) => StatusCode::BAD_REQUEST,
+                TakeError::Thread(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            (status, format!("{error}\n")).into_response()
+        }
+    }
+}
+
+/// Which bytes of a trace.
+#[derive(Deserialize)]
+pub(super) struct Bytes {
+    #[serde(default)]
+    value: Choice,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Choice {
+    #[default]
+    Allocated,
+    Live,
+}
+
+pub(super) async fn profile(
+    State(shown): State<Arc<Shown>>,
+    Query(Bytes { value }): Query<Bytes>,
+) -> Response {
+    let value = match value {
+        Choice::Allocated => Value::Allocated,
+        Choice::Live => Value::Live,
+    };
+    let answer = spawn_blocking(move || shown.heap.profile(value)).await;
+    match answer {
+        Ok(Ok(profile)) => Json(profile.as_deref()).into_response(),
+        Ok(Err(error)) => (StatusCode::BAD_GATEWAY, format!("{error}\n")).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
