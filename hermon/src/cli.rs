@@ -266,6 +266,12 @@ mod tests {
             assert_eq!(web, Some(address.parse().unwrap()), "{line}");
         }
         assert!(run_options("hermon run --profile a").is_err());
+        let watch = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        assert!(watch(
+            "hermon watch --web 0 --trace 127.0.0.1:4242,a=10.0.0.7:4242"
+        ));
+        assert!(!watch("hermon watch --trace 127.0.0.1:4242"));
+        assert!(!watch("hermon watch --web 0 --trace 4242"));
     }
 
     #[test]

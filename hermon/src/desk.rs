@@ -142,7 +142,7 @@ impl Desk {
         };
         self.line(Origin::Hermon, format_args!("the page is at http://{page}"))?;
         if !page.ip().is_loopback() {
-            let open = "everybody who can reach this address can see the page and use its switches";
+            let open = "everybody who can reach this address can see the page, use its switches and take traces";
             self.line(Origin::Hermon, open)?;
         }
         Ok(())

@@ -377,3 +377,22 @@ fn choose(choice: AccelChoice, vm: &Vm, ending: &Ending) -> Result<(Accel, Strin
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_knows_the_ports_that_lead_to_the_guest_and_none_that_is_off() {
+        let arguments = ["--memtrace-port=0".to_owned()];
+        for (arguments, memtrace, want) in [
+            (&[][..], 7, "127.0.0.1:7".parse().ok()),
+            (&[], 0, None),
+            (&arguments, 7, None),
+        ] {
+            let forwards = application::forwards(arguments, 6, memtrace);
+            assert_eq!(led(memtrace, &forwards).of("any"), want);
+            assert_eq!(led(6, &forwards).of("any"), "127.0.0.1:6".parse().ok());
+        }
+    }
+}

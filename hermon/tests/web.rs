@@ -344,13 +344,12 @@ fn pictures_for_the_readme() {
 #[ignore = "takes a trace and a picture of it on the page at $PAGE"]
 fn heap_for_the_readme() {
     let page = std::env::var("PAGE").expect("PAGE=http://…");
-    let mut browser = Browser::open(&page, (1280, 760)).expect("a browser");
+    let mut browser = Browser::open(&page, (1280, 1000)).expect("a browser");
     browser.dark(false);
     browser.wait_for("!document.getElementById('take').hidden && document.querySelector('article canvas')?.dataset.points");
     browser.value("document.getElementById('take-trace').click()");
     browser.wait_for("document.querySelectorAll('#flame button').length > 10");
     browser.wait_for("document.getElementById('take-state').textContent === ''");
-    // The levels above make room, so that the whole graph is in the picture.
     browser.value("document.getElementById('profile').scrollIntoView()");
     browser
         .value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");

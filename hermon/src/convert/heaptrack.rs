@@ -113,7 +113,7 @@ impl<'s> Book<'s> {
         }
         let sheet = self.sheet;
         let mut text = format!("i {code:x} {:x}", self.module);
-        for place in sheet.named.names.of_code(code).iter().rev() {
+        for place in sheet.named.names.innermost_first(code) {
             let function = self.text(&place.function, out)?;
             let file = match &*place.file {
                 "" | "-" => 0,

@@ -184,7 +184,7 @@ fn profile(sheet: &Sheet<'_>) -> Profile {
         let location_id = codes.map(|code| {
             let next = made.location.len() as u64 + 1;
             *locations.entry(code).or_insert_with(|| {
-                let places = sheet.named.names.of_code(code).iter().rev();
+                let places = sheet.named.names.innermost_first(code);
                 let line =
                     places.map(|place| line(place, &mut functions, &mut made.function, &mut texts));
                 made.location.push(Location {

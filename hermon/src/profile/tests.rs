@@ -121,7 +121,7 @@ fn a_file_is_read_anew_each_time() {
     fs::write(&path, "a 1\n").unwrap();
     let file = ProfileFile::open(path.clone()).unwrap();
     fs::write(&path, "a 2\n").unwrap();
-    let profile = file.profile().unwrap().unwrap();
+    let profile = file.profile(Value::Allocated).unwrap().unwrap();
     assert_eq!(
         (profile.name.as_str(), profile.nodes[0].value),
         ("heap.folded", 2.0)

@@ -234,9 +234,18 @@ impl Names {
         stack: StackId,
     ) -> impl Iterator<Item = (u64, &'n Place)> {
         self.codes(profile, stack).flat_map(|code| {
-            let places = self.of_code(code).iter().rev();
+            let places = self.innermost_first(code);
             places.map(move |place| (code, place))
         })
+    }
+
+    /// The places of a code, the innermost first, from the one on that called the allocator: its hook may be inlined there. All of
+    /// them if there is none such.
+    pub fn innermost_first(&self, code: u64) -> impl Iterator<Item = &Place> {
+        let places = self.of_code(code);
+        let caller = places.iter().rposition(|place| !place.is_hook());
+        let kept = caller.map_or(places.len(), |caller| caller + 1);
+        places[..kept].iter().rev()
     }
 
     /// The places of a code, the outermost first.

@@ -13,7 +13,7 @@ pub const START: u64 = 1_700_000_000_000_000;
 type Place = (&'static str, &'static str, u32);
 
 /// What codes stand for: outermost first, a line each. Code 0x1000 has an inlined function, 0x5000 no name at all.
-pub const PLACES: [(u64, &[Place]); 9] = [
+pub const PLACES: [(u64, &[Place]); 10] = [
     (
         0x1000,
         &[
@@ -39,6 +39,15 @@ pub const PLACES: [(u64, &[Place]); 9] = [
     ),
     (LOST, &[]),
     (
+        INLINED,
+        &[
+            ("app::buffer", "app/src/buffer.rs", 70),
+            ("alloc::alloc::alloc", "alloc/src/alloc.rs", 75),
+            ("__rust_alloc", "", 0),
+            ("alloc", "monitoring/src/heap/profiled.rs", 2),
+        ],
+    ),
+    (
         HOOK,
         &[
             ("__rustc::__rust_alloc", "", 0),
@@ -50,6 +59,9 @@ pub const PLACES: [(u64, &[Place]); 9] = [
         ],
     ),
 ];
+
+/// A caller of the allocator with the hook inlined.
+pub const INLINED: u64 = 0x7100;
 
 /// The allocator's hook.
 pub const HOOK: u64 = 0x7000;
