@@ -67,12 +67,14 @@ pub enum SwitchError<'a> {
     TooManyTags(&'a str),
 }
 
-/// The texts of the control port: the first is `mirage-monitoring`'s, and a tag is named as it is there.
+/// The texts of the control port: the first is `mirage-monitoring`'s. A tag that nobody has is told with the same words, for it is a source
+/// with that tag that is missing.
 impl fmt::Display for SwitchError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownSource(name) => write!(f, "unknown source: {}", OneLine(name)),
-            Self::UnknownTag(name) => write!(f, "unknown source: tag:{}", OneLine(name)),
+            Self::UnknownSource(name) | Self::UnknownTag(name) => {
+                write!(f, "unknown source: {}", OneLine(name))
+            }
             Self::TooManyTags(name) => write!(
                 f,
                 "more than {ENABLED_TAGS_MAX} tags on: tag:{}",

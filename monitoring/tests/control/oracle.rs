@@ -240,6 +240,7 @@ impl Oracle {
             };
             if !known {
                 let name = name.strip_prefix("src:").unwrap_or(name);
+                let name = name.strip_prefix("tag:").unwrap_or(name);
                 return Err(format!("unknown source: {}", one_line(name)));
             }
         }

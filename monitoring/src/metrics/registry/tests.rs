@@ -131,8 +131,8 @@ fn unknown_names_are_errors_and_change_nothing() {
         [
             "unknown source: b",
             "unknown source: http",
-            "unknown source: tag:x",
-            "unknown source: tag:a\\n"
+            "unknown source: x",
+            "unknown source: a\\n"
         ]
     );
     assert!(on(registry, "a"));
