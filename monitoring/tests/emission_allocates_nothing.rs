@@ -5,6 +5,7 @@ use core::cell::Cell;
 use std::alloc::System;
 
 use monitoring::emit::{Emission, EncodeCounts, Sink};
+use monitoring::heap::HeapStats;
 use monitoring::line::Value;
 use monitoring::metrics::{self, Counter, FieldDef, Histogram, KeyedCounter, Points};
 use monitoring::net::bounds::{ON_THE_WAY_BYTES, QUEUE_BYTES};
@@ -60,7 +61,14 @@ fn pushing_and_emitting_allocates_nothing() {
         .collect();
     let registry = metrics::registry();
     let mut counts = EncodeCounts::default();
-    let readings = Readings::default();
+    // A heap that can tell what it has, so that every built-in source has a line.
+    let readings = Readings {
+        heap: HeapStats {
+            size_bytes: 1 << 20,
+            ..HeapStats::default()
+        },
+        ..Readings::default()
+    };
     let mut emission = Emission::new();
 
     let before = ALLOCATIONS.with(Cell::get);
