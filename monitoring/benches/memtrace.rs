@@ -10,7 +10,8 @@ use core::hint::black_box;
 use core::num::NonZeroU64;
 use std::time::Instant;
 
-use monitoring::memtrace::{Alloc, CollectError, Encoder, Info, ObjectId, SampleRate, UnixMicros};
+use monitoring::heap::Rate;
+use monitoring::memtrace::{Alloc, CollectError, Encoder, Info, ObjectId, UnixMicros};
 
 use program::{Happening, Names, Program, Random, run};
 
@@ -64,7 +65,7 @@ fn median(mut rounds: Vec<f64>) -> f64 {
 fn main() {
     let info = Info {
         start: UnixMicros(START),
-        rate: SampleRate::ONE,
+        rate: Rate::ALL,
         executable: "app.elf",
         host: "bench",
         parameters: "",

@@ -5,7 +5,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
 
-use monitoring::memtrace::{Alloc, Encoder, Info, Location, ObjectId, SampleRate, UnixMicros};
+use monitoring::heap::Rate;
+use monitoring::memtrace::{Alloc, Encoder, Info, Location, ObjectId, UnixMicros};
 use tempfile::TempDir;
 
 use super::common::STARTING;
@@ -26,7 +27,7 @@ fn write(path: &Path, events: u64) {
     let mut out = BufWriter::new(File::create(path).unwrap());
     let mut encoder = Encoder::new(&Info {
         start: UnixMicros(1_700_000_000_000_000),
-        rate: SampleRate::new(1e-4).unwrap(),
+        rate: Rate::new(1e-4).unwrap(),
         executable: "app.elf",
         host: "web-1",
         parameters: "",

@@ -2,9 +2,8 @@
 
 use core::num::NonZeroU64;
 
-use monitoring::memtrace::{
-    Alloc, Encoder, Info, Location, ObjectId, SampleRate, Source, UnixMicros,
-};
+use monitoring::heap::Rate;
+use monitoring::memtrace::{Alloc, Encoder, Info, Location, ObjectId, Source, UnixMicros};
 
 /// When all of them begin: 2023-11-14 22:13:20 UTC.
 pub const START: u64 = 1_700_000_000_000_000;
@@ -113,7 +112,7 @@ pub fn named_packets(
 ) -> Vec<Vec<u8>> {
     let mut encoder = Encoder::new(&Info {
         start: UnixMicros(START),
-        rate: SampleRate::new(rate).unwrap(),
+        rate: Rate::new(rate).unwrap(),
         executable,
         host: "web-1",
         parameters: "",

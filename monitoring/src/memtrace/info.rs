@@ -3,6 +3,7 @@
 use super::UnixMicros;
 use super::packet::Packet;
 use super::text::text_into;
+use crate::heap::Rate;
 
 /// The longest text in the first packet, in bytes. With all of them at their longest it still fits a packet;
 /// a command line, the longest of them, is at most a few kilobytes.
@@ -11,31 +12,6 @@ const TEXT_MAX: usize = 4_096;
 // Four texts with their ends, and 17 bytes of numbers, after the header of the packet and of the event.
 const _: () = assert!(4 * (TEXT_MAX + 1) + 17 + 70 <= super::PACKET_MAX);
 
-/// The probability with which a word is sampled: more than 0, at most 1.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub struct SampleRate(f64);
-
-impl SampleRate {
-    /// Every word.
-    pub const ONE: Self = Self(1.0);
-
-    /// Nothing if `rate` is no probability, or 0, by which every estimate would be divided.
-    #[must_use]
-    pub const fn new(rate: f64) -> Option<Self> {
-        if rate > 0.0 && rate <= 1.0 {
-            Some(Self(rate))
-        } else {
-            None
-        }
-    }
-
-    /// The probability.
-    #[must_use]
-    pub const fn get(self) -> f64 {
-        self.0
-    }
-}
-
 /// What is known of a trace when it begins. Texts may be empty; one longer than 4,096 bytes is cut, and a NUL
 /// becomes `␀`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,7 +19,7 @@ pub struct Info<'a> {
     /// When it begins; no event is earlier.
     pub start: UnixMicros,
     /// Probability for each allocated word; readers divide by it.
-    pub rate: SampleRate,
+    pub rate: Rate,
     /// The image, with its build id.
     pub executable: &'a str,
     /// The name of the machine: the tag `vm` of its metrics.

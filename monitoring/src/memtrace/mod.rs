@@ -39,7 +39,7 @@ mod stack;
 mod text;
 
 pub use encoder::{Alloc, CollectError, Counts, Encoder, Full, ObjectId, Source};
-pub use info::{Info, SampleRate};
+pub use info::Info;
 pub use location::{Location, Resolve};
 
 /// The most bytes of a packet. The readers' buffer has this size (memtrace 0.2.3).

@@ -23,7 +23,7 @@ use super::bounds::{ENDING, TRACE_EVERY};
 use super::{Service, Step, Stream};
 use crate::control::{Profiler, ProfilerError, ProfilerState};
 use crate::heap::{HeapProfile, Lost, Rate, StartError};
-use crate::memtrace::{Info, SampleRate, UnixMicros};
+use crate::memtrace::{Info, UnixMicros};
 use crate::time::{Micros, UnixNanos};
 use crate::trace::{LiveSites, Names, Progress, TraceCounts, Tracer, report};
 
@@ -178,7 +178,7 @@ impl<'a> Trace<'a> {
         self.parts.profile.lost()
     }
 
-    /// All memory that the profiler holds, its ring and its names' scratch included.
+    /// Memory that the profiler holds besides this value: its ring, its live set, the encoder.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let slots = self.parts.profile.slots();
@@ -387,7 +387,7 @@ impl Serving<'_, '_, '_> {
         tracer.begin(
             &Info {
                 start: UnixMicros(unix_micros),
-                rate: SampleRate::new(rate.get()).unwrap_or(SampleRate::ONE),
+                rate,
                 executable: identity.executable,
                 host: self.round.host,
                 parameters: "",

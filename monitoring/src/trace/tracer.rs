@@ -8,10 +8,9 @@ use core::num::NonZeroU64;
 use core::ops::ControlFlow;
 
 use super::live::LiveSites;
-use crate::heap::{HeapProfile, Record};
+use crate::heap::{HeapProfile, Rate, Record};
 use crate::memtrace::{
-    Alloc, CollectError, Encoder, Full, Info, Location, ObjectId, Resolve, SampleRate, UnixMicros,
-    code,
+    Alloc, CollectError, Encoder, Full, Info, Location, ObjectId, Resolve, UnixMicros, code,
 };
 use crate::time::Micros;
 
@@ -329,7 +328,7 @@ impl Tracer {
 /// For an encoder that has nothing to do yet.
 const NOTHING: Info<'static> = Info {
     start: UnixMicros(0),
-    rate: SampleRate::ONE,
+    rate: Rate::ALL,
     executable: "",
     host: "",
     parameters: "",

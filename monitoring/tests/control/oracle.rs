@@ -239,8 +239,10 @@ impl Oracle {
                 _ => name == "*" || METRICS.iter().any(|source| source.0 == name),
             };
             if !known {
-                let name = name.strip_prefix("src:").unwrap_or(name);
-                let name = name.strip_prefix("tag:").unwrap_or(name);
+                // One of the two: a source may be called `tag:a`.
+                let form = ["src:", "tag:"].into_iter();
+                let bare = form.filter_map(|form| name.strip_prefix(form)).next();
+                let name = bare.unwrap_or(name);
                 return Err(format!("unknown source: {}", one_line(name)));
             }
         }

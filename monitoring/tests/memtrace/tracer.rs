@@ -2,8 +2,9 @@
 
 use core::num::NonZeroU64;
 
+use monitoring::heap::Rate;
 use monitoring::memtrace::{
-    Alloc, CollectError, Encoder, Info, ObjectId, PACKET_MAX, Resolve, SampleRate, UnixMicros,
+    Alloc, CollectError, Encoder, Info, ObjectId, PACKET_MAX, Resolve, UnixMicros,
 };
 
 use crate::program::Happening;
@@ -14,7 +15,7 @@ pub const START: u64 = (1_700_000_000_000_000 >> 25 << 25) + (1 << 25) - 1_000;
 pub fn info() -> Info<'static> {
     Info {
         start: UnixMicros(START),
-        rate: SampleRate::new(1e-4).expect("a probability"),
+        rate: Rate::new(1e-4).expect("a probability"),
         executable: "app.elf",
         host: "web-1",
         parameters: "",
