@@ -8,14 +8,13 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lock_api::{GuardNoSend, RawMutex};
-use spin::mutex::SpinMutex;
 
 /// A mutex that masks interrupts while it is held, for `lock_api`. Several may be held at a time and released in any order:
 /// interrupts come back with the last one.
 ///
-/// The spin lock inside is never contended on one core. On several it would exclude the others, but the nesting below is counted
-/// for one core only.
-pub struct RawIrqLock(SpinMutex<()>);
+/// For one core: with interrupts masked nobody else runs there, so a plain flag says whether it is held, and taking it needs no
+/// locked instruction, which costs more than the rest. Whoever finds it held holds it itself, and would wait for ever: that is a panic.
+pub struct RawIrqLock(AtomicBool);
 
 /// A value behind a [`RawIrqLock`].
 pub type IrqLock<T> = lock_api::Mutex<RawIrqLock, T>;
@@ -24,41 +23,57 @@ pub type IrqLock<T> = lock_api::Mutex<RawIrqLock, T>;
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static ENABLED_BEFORE: AtomicBool = AtomicBool::new(false);
 
-// SAFETY: the lock inside is exclusive, and `unlock` is called by the holder.
+// SAFETY: from `enter` to `leave` no other task runs, nor an interrupt: nobody comes between the look at the flag and its change, and
+// who finds it set does not get the lock. `unlock` is called by the holder.
 unsafe impl RawMutex for RawIrqLock {
     #[expect(
         clippy::declare_interior_mutable_const,
         reason = "lock_api's way to make a lock in a const"
     )]
-    const INIT: Self = Self(SpinMutex::new(()));
+    const INIT: Self = Self(AtomicBool::new(false));
     /// The interrupt flag belongs to the core.
     type GuardMarker = GuardNoSend;
 
+    #[inline]
     fn lock(&self) {
         enter();
-        core::mem::forget(self.0.lock());
+        if self.is_locked() {
+            taken_twice();
+        }
+        self.0.store(true, Ordering::Relaxed);
     }
 
+    #[inline]
     fn try_lock(&self) -> bool {
         enter();
-        let taken = self.0.try_lock().map(core::mem::forget).is_some();
-        if !taken {
+        let free = !self.is_locked();
+        if free {
+            self.0.store(true, Ordering::Relaxed);
+        } else {
             leave();
         }
-        taken
+        free
     }
 
+    #[inline]
     unsafe fn unlock(&self) {
-        // SAFETY: the caller holds the lock; its guard was forgotten in `lock` or `try_lock`.
-        unsafe { self.0.force_unlock() };
+        self.0.store(false, Ordering::Relaxed);
         leave();
     }
 
+    #[inline]
     fn is_locked(&self) -> bool {
-        self.0.is_locked()
+        self.0.load(Ordering::Relaxed)
     }
 }
 
+#[cold]
+#[inline(never)]
+fn taken_twice() -> ! {
+    panic!("a lock is taken again by its holder")
+}
+
+#[inline]
 fn enter() {
     let enabled = mask();
     let held = HELD.load(Ordering::Relaxed);
@@ -68,11 +83,13 @@ fn enter() {
     HELD.store(held + 1, Ordering::Relaxed);
 }
 
+#[inline]
 fn leave() {
     let held = HELD.load(Ordering::Relaxed) - 1;
     HELD.store(held, Ordering::Relaxed);
     if held == 0 && ENABLED_BEFORE.load(Ordering::Relaxed) {
-        // SAFETY: interrupts were enabled before the first lock was taken, and none is held now.
+        // SAFETY: interrupts were enabled before the first lock was taken, and none is held now. No `nomem`: what came before must not
+        // move behind.
         unsafe { asm!("sti", options(nostack)) };
     }
 }

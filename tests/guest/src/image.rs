@@ -8,6 +8,7 @@
 //! | `preempt` | a task allocates and frees without a pause, one of a higher priority does so each millisecond |
 //! | `series` | pushes 10 fields to each of 1,000 series, every second |
 //! | `switch` | a counter that is switched off after 2 s and on after 4 s, by its name, then by its tag; a point that is pushed once |
+//! | `twice` | takes a lock that it holds |
 
 extern crate alloc;
 
@@ -18,7 +19,7 @@ use core::hint::{black_box, spin_loop};
 use core::time::Duration;
 
 use app::args::{self, Request};
-use kernel::sync::RawIrqLock;
+use kernel::sync::{IrqLock, RawIrqLock};
 use kernel::task::Priority;
 use kernel::{Exit, clock, task};
 use monitoring::heap::Profiled;
@@ -87,6 +88,7 @@ fn main() -> Exit {
         "preempt" => preempt(),
         "series" => series(),
         "switch" => switch(),
+        "twice" => twice(),
         name => match name
             .strip_prefix("duty-")
             .and_then(|percent| percent.parse().ok())
@@ -223,6 +225,15 @@ fn switch() -> Exit {
     step("on by tag", registry.enable_tag("group").is_ok());
     bump(2_000);
     Exit::Success
+}
+
+/// Ends with a panic where others would wait for ever.
+fn twice() -> Exit {
+    static LOCK: IrqLock<()> = IrqLock::new(());
+    let first = LOCK.lock();
+    drop(LOCK.lock());
+    drop(first);
+    Exit::Failure
 }
 
 /// The decimal name of a series.

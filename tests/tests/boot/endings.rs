@@ -100,3 +100,17 @@ fn out_of_memory_names_the_size_that_failed_and_who_asked_for_it() {
     }
     assert_eq!(guest.end(), Ended::Failure);
 }
+
+#[test]
+fn a_lock_that_its_holder_takes_again_is_a_panic_that_names_the_caller() {
+    let mut guest = Boot::new(Machine::Q35).doing("twice").start();
+    guest.wait_for("a lock is taken again by its holder");
+    let frames = backtrace(&mut guest);
+    assert!(
+        frames
+            .iter()
+            .any(|frame| frame.contains("tests/guest/src/image.rs")),
+        "{frames:#?}"
+    );
+    assert_eq!(guest.end(), Ended::Failure);
+}
