@@ -14,11 +14,13 @@ mod profiled;
 mod workload;
 
 use core::alloc::GlobalAlloc;
+use core::cell::RefCell;
 use std::alloc::System;
 
 use allocators::{Counting, Idle, talc};
 use measure::{Figures, Variant, measure, plain, print};
-use profiled::{drain, profiled};
+use monitoring::heap::HeapProfile;
+use profiled::{drain, profiled, start};
 use workload::{Mixed, deep, deep_mixed};
 
 /// Depth of calls, beside those of the benchmark itself.
@@ -37,6 +39,7 @@ fn tight_cases(
         let heap = profiled(System, rate);
         variants.push(Variant {
             name,
+            prepare: Box::new(|| ()),
             run: Box::new(move |times| {
                 deep(heap, times, size, depth);
             }),
@@ -67,6 +70,7 @@ where
         let mut mixed = Mixed::new(heap);
         variants.push(Variant {
             name,
+            prepare: Box::new(|| ()),
             run: Box::new(move |times| {
                 deep_mixed(&mut mixed, heap, times, FRAMES - 9);
             }),
@@ -84,6 +88,40 @@ where
     variants.push(plain("plain, again", move |times| {
         deep_mixed(&mut mixed, heap, times, FRAMES - 9);
     }));
+    measure(4_000, &mut variants)
+}
+
+/// What a sample costs in the midst of other work: one heap and one set of blocks for all rates, so that nothing but the
+/// session differs.
+fn sample_cases<A>(make: fn() -> A, rates: &[(&'static str, Option<f64>)]) -> Vec<Figures>
+where
+    A: GlobalAlloc + Sync + 'static,
+{
+    let heap = profiled(make(), None);
+    let mixed = RefCell::new(Mixed::new(heap));
+    let run = |times| {
+        deep_mixed(&mut mixed.borrow_mut(), heap, times, FRAMES - 10);
+    };
+    let mut variants: Vec<_> = rates
+        .iter()
+        .map(|&(name, rate)| Variant {
+            name,
+            prepare: Box::new(move || {
+                start(heap, rate);
+                // Each block is replaced twice: those that are sampled are freed as often as they are allocated.
+                for _ in 0..5 {
+                    run(4_000);
+                    drain(heap);
+                }
+            }),
+            run: Box::new(run),
+            drain: Box::new(|| {
+                let recorded = drain(heap);
+                heap.stop();
+                recorded
+            }),
+        })
+        .collect();
     measure(4_000, &mut variants)
 }
 
@@ -113,5 +151,11 @@ fn main() {
     });
     case("mixed: 10,000 blocks of 8 bytes to 8 KiB, talc", &|| {
         mixed_cases(talc, &rates)
+    });
+    case("a sample in the mixed workload, System", &|| {
+        sample_cases(|| System, &rates)
+    });
+    case("a sample in the mixed workload, talc", &|| {
+        sample_cases(talc, &rates)
     });
 }

@@ -6,28 +6,38 @@ use std::time::Instant;
 const ROUNDS: usize = 501;
 const WARM_UP: usize = 20;
 
-/// One way to have memory, and what it has recorded.
+/// What a profile has recorded.
+#[derive(Clone, Copy, Default)]
+pub struct Recorded {
+    pub samples: usize,
+    pub frames: usize,
+    pub lost: u64,
+}
+
+/// One way to have memory, and what it has recorded. Only `run` is timed.
 pub struct Variant<'h> {
     pub name: &'static str,
+    pub prepare: Box<dyn FnMut() + 'h>,
     pub run: Box<dyn FnMut(usize) + 'h>,
-    pub drain: Box<dyn FnMut() -> (usize, usize) + 'h>,
+    pub drain: Box<dyn FnMut() -> Recorded + 'h>,
 }
 
 pub fn plain<'h>(name: &'static str, run: impl FnMut(usize) + 'h) -> Variant<'h> {
     Variant {
         name,
+        prepare: Box::new(|| ()),
         run: Box::new(run),
-        drain: Box::new(|| (0, 0)),
+        drain: Box::new(Recorded::default),
     }
 }
 
 pub struct Figures {
-    pub name: &'static str,
-    pub nanos: f64,
-    pub difference: f64,
-    pub ratio: f64,
-    pub samples_per_operation: f64,
-    pub frames: f64,
+    name: &'static str,
+    nanos: f64,
+    difference: f64,
+    ratio: f64,
+    operations: usize,
+    recorded: Recorded,
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -39,16 +49,19 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// what a scheduler gives a task at once, so that most turns are undisturbed.
 pub fn measure(turn: usize, variants: &mut [Variant<'_>]) -> Vec<Figures> {
     let mut nanos = vec![Vec::new(); variants.len()];
-    let mut recorded = vec![(0, 0); variants.len()];
+    let mut recorded = vec![Recorded::default(); variants.len()];
     for round in 0..WARM_UP + ROUNDS {
         for (at, variant) in variants.iter_mut().enumerate() {
+            (variant.prepare)();
             let start = Instant::now();
             (variant.run)(turn);
             let total = start.elapsed().as_secs_f64();
-            let (samples, frames) = (variant.drain)();
+            let now = (variant.drain)();
             if round >= WARM_UP {
                 nanos[at].push(total * 1e9 / turn as f64);
-                recorded[at] = (recorded[at].0 + samples, recorded[at].1 + frames);
+                recorded[at].samples += now.samples;
+                recorded[at].frames += now.frames;
+                recorded[at].lost += now.lost;
             }
         }
     }
@@ -64,8 +77,8 @@ pub fn measure(turn: usize, variants: &mut [Variant<'_>]) -> Vec<Figures> {
             nanos: median(nanos[at].clone()),
             difference: against(at, |value, base| value - base),
             ratio: against(at, |value, base| value / base),
-            samples_per_operation: recorded[at].0 as f64 / (turn * ROUNDS) as f64,
-            frames: recorded[at].1 as f64 / recorded[at].0.max(1) as f64,
+            operations: turn * ROUNDS,
+            recorded: recorded[at],
         })
         .collect()
 }
@@ -77,13 +90,21 @@ pub fn print(case: &str, figures: &[Figures]) {
             "  {:<22} {:>7.2} ns {:>+7.2} ns {:>6.3} x",
             it.name, it.nanos, it.difference, it.ratio
         );
-        if it.samples_per_operation > 0.0 {
+        let Recorded {
+            samples,
+            frames,
+            lost,
+        } = it.recorded;
+        if samples > 0 {
+            let an_operation = samples as f64 / it.operations as f64;
             print!(
-                "   {:.5} samples of {:.1} frames each: {:.1} ns a sample",
-                it.samples_per_operation,
-                it.frames,
-                it.difference / it.samples_per_operation
+                "   {an_operation:.5} samples of {:.1} frames each: {:.1} ns a sample",
+                frames as f64 / samples as f64,
+                it.difference / an_operation
             );
+        }
+        if lost > 0 {
+            print!(", {lost} lost");
         }
         println!();
     }

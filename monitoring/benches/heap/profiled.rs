@@ -8,6 +8,8 @@ use monitoring::heap::{
     DEFAULT_RING_BYTES, HeapProfile, Machine, Profiled, Rate, Record, Settings,
 };
 
+use crate::measure::Recorded;
+
 static STACK_END: AtomicUsize = AtomicUsize::new(0);
 
 /// A profile of this program's stacks.
@@ -52,21 +54,21 @@ fn stack_end() -> usize {
     }
 }
 
-/// Samples and their frames since the last time.
-pub fn drain(heap: &dyn HeapProfile) -> (usize, usize) {
-    let (mut samples, mut frames) = (0, 0);
+/// What was recorded since the last time.
+pub fn drain(heap: &dyn HeapProfile) -> Recorded {
+    let mut recorded = Recorded::default();
     heap.drain(&mut |record| {
         match record {
             Record::Alloc { stack, .. } => {
-                samples += 1;
-                frames += stack.len();
+                recorded.samples += 1;
+                recorded.frames += stack.len();
             }
-            Record::Lost { blocks, .. } => println!("  lost: {blocks}"),
+            Record::Lost { blocks, .. } => recorded.lost += blocks,
             Record::Free { .. } => {}
         }
         ControlFlow::Continue(())
     });
-    (samples, frames)
+    recorded
 }
 
 pub fn profiled<A>(inner: A, rate: Option<f64>) -> &'static Profiled<A>
@@ -75,11 +77,16 @@ where
 {
     let heap: &'static Profiled<A> = Box::leak(Box::new(Profiled::new(inner)));
     heap.prepare(settings()).expect("memory for the profile");
+    start(heap, rate);
+    heap
+}
+
+/// Nothing if there is no rate.
+pub fn start(heap: &dyn HeapProfile, rate: Option<f64>) {
     if let Some(rate) = rate {
         heap.start(Rate::new(rate).expect("a rate"), 1)
             .expect("nothing is running");
     }
-    heap
 }
 
 /// Before anything is sampled, by the thread that allocates.
