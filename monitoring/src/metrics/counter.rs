@@ -1,9 +1,9 @@
 //! A number of events.
 
 use super::fields::FieldDef;
-use super::source::{Metric, Source};
+use super::source::{Metric, Source, setters};
 use crate::counter;
-use crate::line::{Field, Tag, Value};
+use crate::line::{Field, Value};
 
 /// Counts events since boot in the field `count`. Never reset by being read.
 ///
@@ -31,19 +31,7 @@ impl Counter {
         }
     }
 
-    /// Names what is counted, in the plural.
-    #[must_use]
-    pub const fn unit(mut self, unit: &'static str) -> Self {
-        self.fields[0].unit = unit;
-        self
-    }
-
-    /// Tags with their values, the same on every line.
-    #[must_use]
-    pub const fn tags(mut self, tags: &'static [Tag<'static>]) -> Self {
-        self.source.tags = tags;
-        self
-    }
+    setters!(unit: "Names what is counted, in the plural.");
 
     /// Counts `n` more while the source is on. One load and one addition.
     #[inline]

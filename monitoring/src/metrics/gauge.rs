@@ -3,8 +3,8 @@
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::fields::{FieldDef, FieldKind};
-use super::source::{Metric, Source};
-use crate::line::{Field, Tag, Value};
+use super::source::{Metric, Source, setters};
+use crate::line::{Field, Value};
 
 /// A whole number as it is now, in the field `value`.
 ///
@@ -33,19 +33,7 @@ impl Gauge {
         }
     }
 
-    /// Names the unit, in the plural.
-    #[must_use]
-    pub const fn unit(mut self, unit: &'static str) -> Self {
-        self.fields[0].unit = unit;
-        self
-    }
-
-    /// Tags with their values, the same on every line.
-    #[must_use]
-    pub const fn tags(mut self, tags: &'static [Tag<'static>]) -> Self {
-        self.source.tags = tags;
-        self
-    }
+    setters!(unit: "Names the unit, in the plural.");
 
     /// Sets the value while the source is on. One load and one store.
     #[inline]
@@ -113,19 +101,7 @@ impl FloatGauge {
         }
     }
 
-    /// Names the unit, in the plural.
-    #[must_use]
-    pub const fn unit(mut self, unit: &'static str) -> Self {
-        self.fields[0].unit = unit;
-        self
-    }
-
-    /// Tags with their values, the same on every line.
-    #[must_use]
-    pub const fn tags(mut self, tags: &'static [Tag<'static>]) -> Self {
-        self.source.tags = tags;
-        self
-    }
+    setters!(unit: "Names the unit, in the plural.");
 
     /// Sets the value while the source is on. One load and one store.
     #[inline]

@@ -8,9 +8,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::fields::{FieldDef, FieldKind, FieldList};
 use super::lock::Lock;
-use super::source::{Metric, Source};
+use super::source::{Metric, Source, setters};
 use crate::counter;
-use crate::line::{Field, Tag, Value};
+use crate::line::{Field, Value};
 
 /// 2^3 buckets per power of two.
 const PRECISION_BITS: u32 = 3;
@@ -210,12 +210,7 @@ impl Histogram {
         self
     }
 
-    /// Tags with their values, the same on every line.
-    #[must_use]
-    pub const fn tags(mut self, tags: &'static [Tag<'static>]) -> Self {
-        self.source.tags = tags;
-        self
-    }
+    setters!();
 
     /// Adds a value while the source is on. Two loads, two additions.
     #[inline]

@@ -2,8 +2,8 @@
 
 use super::fields::{FIELDS_MAX, FieldDef, FieldList};
 use super::lock::Lock;
-use super::source::{Metric, Source};
-use crate::line::{Field, Tag, Value};
+use super::source::{Metric, Source, setters};
+use crate::line::{Field, Value};
 
 /// The most keys of one source. Keys are values of an enumeration (status codes, commands), not names of users.
 pub const KEYS_MAX: usize = 32;
@@ -90,12 +90,7 @@ impl KeyedCounter {
         self
     }
 
-    /// Tags with their values, the same on every line.
-    #[must_use]
-    pub const fn tags(mut self, tags: &'static [Tag<'static>]) -> Self {
-        self.source.tags = tags;
-        self
-    }
+    setters!();
 
     /// Counts `n` more of `key` while the source is on. Cost: at most [`KEYS_MAX`] comparisons, with interrupts
     /// masked.

@@ -1,8 +1,8 @@
 //! Values that are asked for.
 
 use super::fields::{FieldDef, FieldList};
-use super::source::{Metric, Source};
-use crate::line::{Field, Tag};
+use super::source::{Metric, Source, setters};
+use crate::line::Field;
 
 /// A function that is called once per interval while the source is on, by the monitoring task.
 ///
@@ -42,12 +42,7 @@ impl Polled {
         }
     }
 
-    /// Tags with their values, the same on every line.
-    #[must_use]
-    pub const fn tags(mut self, tags: &'static [Tag<'static>]) -> Self {
-        self.source.tags = tags;
-        self
-    }
+    setters!();
 }
 
 impl Metric for Polled {

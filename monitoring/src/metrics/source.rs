@@ -159,3 +159,27 @@ pub trait Metric: Sync {
     /// Hands over the values of now: the fields of one line, or none. Called once per interval.
     fn sample(&self, line: &mut dyn FnMut(&[Field<'_>]));
 }
+
+/// The setters that kinds of metrics have alike, for their `impl` blocks: those of a trait could not be `const`, and metrics are
+/// `static`. With `unit`, for a kind with one field.
+macro_rules! setters {
+    () => {
+        /// Tags with their values, the same on every line.
+        #[must_use]
+        pub const fn tags(mut self, tags: &'static [crate::line::Tag<'static>]) -> Self {
+            self.source.tags = tags;
+            self
+        }
+    };
+    (unit: $doc:literal) => {
+        #[doc = $doc]
+        #[must_use]
+        pub const fn unit(mut self, unit: &'static str) -> Self {
+            self.fields[0].unit = unit;
+            self
+        }
+
+        setters!();
+    };
+}
+pub(super) use setters;

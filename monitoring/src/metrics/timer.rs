@@ -5,9 +5,9 @@ use core::time::Duration;
 
 use super::fields::{FieldDef, FieldKind, FieldList, status};
 use super::histogram::Spread;
-use super::source::{Metric, Source};
+use super::source::{Metric, Source, setters};
 use crate::counter;
-use crate::line::{Field, Tag, Value};
+use crate::line::{Field, Value};
 
 /// Times a closure. `duration_ns` and `status` are those of the last run, `ok` and `errors` count runs since
 /// boot, and the quantiles are of the runs since the last interval, as those of [`Histogram`](super::Histogram).
@@ -76,12 +76,7 @@ impl Timer {
         }
     }
 
-    /// Tags with their values, the same on every line.
-    #[must_use]
-    pub const fn tags(mut self, tags: &'static [Tag<'static>]) -> Self {
-        self.source.tags = tags;
-        self
-    }
+    setters!();
 
     /// Runs `work` and returns what it returns. While the source is off, one load more than the work itself.
     ///
