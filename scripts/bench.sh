@@ -10,4 +10,7 @@ set -x
 RUSTFLAGS="-C force-frame-pointers=yes" cargo bench -p monitoring --features talc --target-dir target/frames "$@"
 cargo bench -p symbols "$@"
 cargo run --release --manifest-path monitoring/compare/Cargo.toml --target-dir target/compare
+# Most of these profilers too find their stacks by frame pointers.
+export RUSTFLAGS="-C force-frame-pointers=yes"
+cargo build --release --manifest-path monitoring/compare-heap/plain-mimalloc/Cargo.toml --target-dir target/compare-heap
 exec cargo run --release --manifest-path monitoring/compare-heap/Cargo.toml --target-dir target/compare-heap

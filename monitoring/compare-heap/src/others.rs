@@ -1,0 +1,143 @@
+//! The others, set as their users set them but for the period where a case names one.
+//!
+//! Wrappers are called as values. What they allocate for themselves then goes straight to the system's allocator; as the program's
+//! global allocator they would meet it once more, and leave it unrecorded.
+
+use std::alloc::System;
+use std::io::{self, Read};
+
+use mimalloc_pprof::{MiMalloc, prof};
+use re_memory::AccountingAllocator;
+use re_memory::accounting_allocator::{set_tracking_callstacks, tracking_stats};
+use tikv_jemalloc_ctl::{profiling, raw};
+use tikv_jemallocator::Jemalloc;
+use workload::serve;
+
+use crate::cases::THEIR_PERIOD_BYTES;
+use crate::recorded::{ensure, frames};
+
+pub use pprof_alloc::PprofAlloc;
+
+fn no_consumer() {}
+
+pub fn system() -> io::Result<()> {
+    serve(&System, &mut no_consumer)
+}
+
+/// Counts, and has no stacks.
+pub fn stats_alloc() -> io::Result<()> {
+    let heap = stats_alloc::StatsAlloc::system();
+    serve(&heap, &mut no_consumer)?;
+    ensure(
+        heap.stats().allocations > workload::BLOCKS,
+        "has not counted",
+    )
+}
+
+/// Without a profile it is the system's allocator, looked up at each call.
+pub fn pprof_alloc_off() -> io::Result<()> {
+    serve(&PprofAlloc::new(), &mut no_consumer)
+}
+
+const _: () = assert!(pprof_alloc::DEFAULT_PPROF_SAMPLE_RATE == THEIR_PERIOD_BYTES);
+
+pub fn pprof_alloc(heap: &PprofAlloc) -> io::Result<()> {
+    serve(heap, &mut no_consumer)?;
+    let packed = pprof_alloc::generate_pprof().map_err(io::Error::other)?;
+    let mut profile = Vec::new();
+    flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut profile)?;
+    let profile: Profile = prost::Message::decode(profile.as_slice()).map_err(io::Error::other)?;
+    frames(profile.samples.iter().map(|sample| sample.locations.len()))
+}
+
+/// What is of interest here of pprof's `profile.proto`.
+#[derive(prost::Message)]
+struct Profile {
+    #[prost(message, repeated, tag = "2")]
+    samples: Vec<Sample>,
+}
+
+#[derive(prost::Message)]
+struct Sample {
+    #[prost(uint64, repeated, tag = "1")]
+    locations: Vec<u64>,
+}
+
+/// Counts always, and has stacks when it is told to track. From 1 KiB on it takes the blocks whose address has a hash of 0 modulo 64,
+/// from 1 MiB on, of which there are none here, all.
+pub fn re_memory(tracking: bool) -> io::Result<()> {
+    let heap = AccountingAllocator::new(System);
+    set_tracking_callstacks(tracking);
+    serve(&heap, &mut no_consumer)?;
+    let counted = re_memory::accounting_allocator::global_allocs();
+    ensure(
+        counted.is_some_and(|it| it.count == workload::BLOCKS),
+        "has not counted",
+    )?;
+    if !tracking {
+        return Ok(());
+    }
+    let stacks = tracking_stats()
+        .map(|it| it.top_callstacks)
+        .unwrap_or_default();
+    frames(
+        stacks
+            .iter()
+            .map(|it| numbered(it.readable_backtrace.as_str())),
+    )
+}
+
+/// Frames in a text where each begins with its number and a colon, and what was inlined into it has neither.
+fn numbered(stack: &str) -> usize {
+    let number = |line: &str| {
+        let (number, _) = line.trim_start().split_once(':')?;
+        number.parse::<usize>().ok()
+    };
+    stack.lines().filter_map(number).count()
+}
+
+/// With "testing" it leaves out nothing but the file at the end.
+pub fn dhat() -> io::Result<()> {
+    let _profiler = dhat::Profiler::builder().testing().build();
+    serve(&dhat::Alloc, &mut no_consumer)?;
+    let blocks = dhat::HeapStats::get().total_blocks;
+    ensure(blocks > workload::BLOCKS as u64, "has not recorded")?;
+    println!("10 frames, its limit");
+    Ok(())
+}
+
+/// Built in, but not started.
+pub fn mimalloc_pprof_off() -> io::Result<()> {
+    serve(&MiMalloc, &mut no_consumer)?;
+    ensure(!prof::is_enabled(), "has been started by its environment")
+}
+
+/// Started with `start`, 0 for its default, to have a sample in so many bytes.
+pub fn mimalloc_pprof(start: usize, period: usize) -> io::Result<()> {
+    ensure(prof::start(start), "does not start")?;
+    ensure(prof::stats().sample_rate == period, "has another period")?;
+    serve(&MiMalloc, &mut no_consumer)?;
+    frames(prof::samples().iter().map(|sample| sample.stack.len()))
+}
+
+/// Has been told its settings by the environment.
+pub fn jemalloc(lg: Option<usize>) -> io::Result<()> {
+    let told = profiling::prof::read().map_err(io::Error::other)?;
+    let told_lg = profiling::lg_prof_sample::read().map_err(io::Error::other)?;
+    ensure(
+        told == lg.is_some() && lg.is_none_or(|lg| lg == told_lg),
+        "has other settings",
+    )?;
+    serve(&Jemalloc, &mut no_consumer)?;
+    if lg.is_none() {
+        return Ok(());
+    }
+    // The text that `jeprof` reads: a line for each stack, `@` and its addresses.
+    let file = std::env::temp_dir().join(format!("compare-heap-{}", std::process::id()));
+    let name = format!("{}\0", file.display()).leak();
+    raw::write_str(b"prof.dump\0", name.as_bytes()).map_err(io::Error::other)?;
+    let profile = std::fs::read_to_string(&file)?;
+    std::fs::remove_file(&file)?;
+    let stacks = profile.lines().filter_map(|line| line.strip_prefix("@ "));
+    frames(stacks.map(|stack| stack.split_whitespace().count()))
+}
