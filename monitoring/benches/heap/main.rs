@@ -4,24 +4,33 @@
 //! with, the same round of the plain allocator: a shared machine has bad moments, but they hit neighbours alike. Draining is
 //! not timed: it is the consumer's.
 //!
+//! What all of it makes of a whole program's allocations, beside other profilers, is measured by `compare-heap`, which uses parts of this.
+//!
 //! Beside the hook stands what cannot be had for less: the four exact counts alone, and as many instructions as the hook has that do
 //! nothing at all.
 #![expect(unsafe_code, reason = "calls allocators")]
 
-mod allocators;
+mod counting;
+mod idle;
 mod measure;
+mod mixed;
 mod profiled;
-mod workload;
+mod program;
+mod talc;
+mod tight;
 
 use core::alloc::GlobalAlloc;
 use core::cell::RefCell;
 use std::alloc::System;
 
-use allocators::{Counting, Idle, talc};
-use measure::{Figures, Variant, measure, plain, print};
 use monitoring::heap::HeapProfile;
+
+use counting::Counting;
+use idle::Idle;
+use measure::{Figures, Variant, measure, plain, print};
+use mixed::Mixed;
 use profiled::{drain, profiled, start};
-use workload::{Mixed, deep, deep_mixed};
+use tight::deep;
 
 /// Depth of calls, beside those of the benchmark itself.
 const FRAMES: usize = 16;
@@ -56,41 +65,6 @@ fn tight_cases(
     measure(turn, &mut variants)
 }
 
-fn mixed_cases<A>(make: fn() -> A, rates: &[(&'static str, Option<f64>)]) -> Vec<Figures>
-where
-    A: GlobalAlloc + Sync + 'static,
-{
-    let heap: &'static A = Box::leak(Box::new(make()));
-    let mut mixed = Mixed::new(heap);
-    let mut variants = vec![plain("plain", move |times| {
-        deep_mixed(&mut mixed, heap, times, FRAMES - 9);
-    })];
-    for &(name, rate) in rates {
-        let heap = profiled(make(), rate);
-        let mut mixed = Mixed::new(heap);
-        variants.push(Variant {
-            name,
-            prepare: Box::new(|| ()),
-            run: Box::new(move |times| {
-                deep_mixed(&mut mixed, heap, times, FRAMES - 9);
-            }),
-            drain: Box::new(move || drain(heap)),
-        });
-    }
-    let heap: &'static Counting<A> = Box::leak(Box::new(Counting::new(make())));
-    let mut mixed = Mixed::new(heap);
-    variants.push(plain("four counts alone", move |times| {
-        deep_mixed(&mut mixed, heap, times, FRAMES - 9);
-    }));
-    // The same once more: what the place of the blocks in memory makes of it, and so what a difference means.
-    let heap: &'static A = Box::leak(Box::new(make()));
-    let mut mixed = Mixed::new(heap);
-    variants.push(plain("plain, again", move |times| {
-        deep_mixed(&mut mixed, heap, times, FRAMES - 9);
-    }));
-    measure(4_000, &mut variants)
-}
-
 /// What a sample costs in the midst of other work: one heap and one set of blocks for all rates, so that nothing but the
 /// session differs.
 fn sample_cases<A>(make: fn() -> A, rates: &[(&'static str, Option<f64>)]) -> Vec<Figures>
@@ -100,7 +74,7 @@ where
     let heap = profiled(make(), None);
     let mixed = RefCell::new(Mixed::new(heap));
     let run = |times| {
-        deep_mixed(&mut mixed.borrow_mut(), heap, times, FRAMES - 10);
+        mixed.borrow_mut().replace(heap, times, FRAMES - 10);
     };
     let mut variants: Vec<_> = rates
         .iter()
@@ -126,7 +100,6 @@ where
 }
 
 fn main() {
-    profiled::init();
     // `cargo bench` adds `--bench`; what else is given names the cases to run.
     let wanted: Vec<String> = std::env::args()
         .skip(1)
@@ -146,16 +119,15 @@ fn main() {
         tight_cases(1_000, 8, FRAMES - 11, &every)
     });
     let rates = [("off", None), ("1e-4", Some(1e-4)), ("1e-3", Some(1e-3))];
-    case("mixed: 10,000 blocks of 8 bytes to 8 KiB, System", &|| {
-        mixed_cases(|| System, &rates)
-    });
-    case("mixed: 10,000 blocks of 8 bytes to 8 KiB, talc", &|| {
-        mixed_cases(talc, &rates)
-    });
     case("a sample in the mixed workload, System", &|| {
         sample_cases(|| System, &rates)
     });
     case("a sample in the mixed workload, talc", &|| {
-        sample_cases(talc, &rates)
+        let make = || {
+            let heap = talc::Heap::new();
+            assert!(heap.claim(talc::region()));
+            heap
+        };
+        sample_cases(make, &rates)
     });
 }

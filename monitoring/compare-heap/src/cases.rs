@@ -47,12 +47,13 @@ const PERIOD_BYTES: usize = 80_000;
 pub const THEIR_PERIOD_BYTES: usize = 512 << 10;
 
 /// By the allocator underneath; the first of each is that allocator alone, and the others are measured by it.
-pub const GROUPS: [&[Case]; 3] = [
+pub const GROUPS: [&[Case]; 4] = [
     &[
         this("System", NOTHING, others::system),
         this("System, again", NOTHING, others::system),
-        this("ours, off", COUNTS, || ours::run(None)),
-        this("ours", "counts, 1 of 80 kB", || ours::run(Some(RATE))),
+        this("ours, off", COUNTS, || ours::system(None)),
+        this("ours", "counts, 1 of 80 kB", || ours::system(Some(RATE))),
+        this("four counters alone", COUNTS, others::counting),
         this("stats_alloc", COUNTS, others::stats_alloc),
         this("pprof-alloc, off", NOTHING, others::pprof_alloc_off),
         this("pprof-alloc, its default", "1 of 512 KiB", || {
@@ -66,6 +67,14 @@ pub const GROUPS: [&[Case]; 3] = [
             others::re_memory(true)
         }),
         this("dhat", "every block", others::dhat),
+    ],
+    &[
+        this("talc", NOTHING, others::talc),
+        this("talc, again", NOTHING, others::talc),
+        this("ours over talc, off", COUNTS, || ours::talc(None)),
+        this("ours over talc", "counts, 1 of 80 kB", || {
+            ours::talc(Some(RATE))
+        }),
     ],
     &[
         case("mimalloc", NOTHING, Process::Beside("plain-mimalloc")),

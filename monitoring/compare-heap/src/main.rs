@@ -12,11 +12,23 @@
 #![deny(unsafe_code)]
 
 mod cases;
+#[path = "../../benches/heap/counting.rs"]
+#[expect(unsafe_code, reason = "is an allocator")]
+mod counting;
 mod others;
 mod ours;
 mod pin;
+#[path = "../../benches/heap/program.rs"]
+#[expect(
+    unsafe_code,
+    reason = "asks where code and the stack are, and the processor for its clock"
+)]
+mod program;
 mod recorded;
 mod table;
+#[path = "../../benches/heap/talc.rs"]
+#[expect(unsafe_code, reason = "hands over raw memory")]
+mod talc;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -14,7 +14,9 @@ use tikv_jemallocator::Jemalloc;
 use workload::serve;
 
 use crate::cases::THEIR_PERIOD_BYTES;
+use crate::counting::Counting;
 use crate::recorded::{ensure, frames};
+use crate::talc;
 
 pub use pprof_alloc::PprofAlloc;
 
@@ -22,6 +24,18 @@ fn no_consumer() {}
 
 pub fn system() -> io::Result<()> {
     serve(&System, &mut no_consumer)
+}
+
+/// In an image its lock masks interrupts; here it spins.
+pub fn talc() -> io::Result<()> {
+    static HEAP: talc::Heap = talc::Heap::new();
+    ensure(HEAP.claim(talc::region()), "has no memory")?;
+    serve(&HEAP, &mut no_consumer)
+}
+
+/// Counts, for one core.
+pub fn counting() -> io::Result<()> {
+    serve(&Counting::new(System), &mut no_consumer)
 }
 
 /// Counts, and has no stacks.
