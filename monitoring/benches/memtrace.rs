@@ -5,13 +5,15 @@
 
 #[path = "../tests/memtrace/program.rs"]
 mod program;
+#[path = "../tests/memtrace/real.rs"]
+mod real;
 
 use core::hint::black_box;
 use core::num::NonZeroU64;
 use std::time::Instant;
 
 use monitoring::heap::Rate;
-use monitoring::memtrace::{Alloc, CollectError, Encoder, Info, ObjectId, UnixMicros};
+use monitoring::memtrace::{Alloc, CollectError, Encoder, Info, ObjectId, Resolve, UnixMicros};
 
 use program::{Happening, Names, Program, Random, run};
 
@@ -22,7 +24,13 @@ const ALLOCATIONS: u64 = 50_000;
 const START: u64 = 1_700_000_000_000_000;
 
 /// Encodes everything that happened, from `at` on. Returns the bytes.
-fn encode(encoder: &mut Encoder, happenings: &[Happening], mut at: u64, first: u64) -> usize {
+fn encode(
+    encoder: &mut Encoder,
+    happenings: &[Happening],
+    mut at: u64,
+    first: u64,
+    names: &mut impl Resolve,
+) -> usize {
     let mut bytes = 0;
     for happening in happenings {
         at += 20;
@@ -31,7 +39,7 @@ fn encode(encoder: &mut Encoder, happenings: &[Happening], mut at: u64, first: u
                 let block = Alloc::new(*words, NonZeroU64::new(*hits).expect("a hit"));
                 loop {
                     let stack = stack.iter().copied();
-                    match encoder.alloc(UnixMicros(at), block, stack, &mut Names) {
+                    match encoder.alloc(UnixMicros(at), block, stack, names) {
                         Ok(_) => break,
                         Err(_) => bytes += encoder.flush().map_or(0, <[u8]>::len),
                     }
@@ -63,6 +71,20 @@ fn median(mut rounds: Vec<f64>) -> f64 {
 }
 
 fn main() {
+    let mut random = Random(5);
+    for (name, program) in [
+        ("usual program", Program::usual(&mut random)),
+        ("odd program, 2,000 codes", Program::odd(70, &mut random)),
+        ("odd program, 12,000 codes", Program::odd(600, &mut random)),
+    ] {
+        let happenings = run(&program, ALLOCATIONS, &mut random);
+        measure(name, &happenings, &mut Names);
+    }
+    let (happenings, mut names) = real::trace();
+    measure("demo image, mixed workload", &happenings, &mut names);
+}
+
+fn measure(name: &str, happenings: &[Happening], names: &mut impl Resolve) {
     let info = Info {
         start: UnixMicros(START),
         rate: Rate::ALL,
@@ -73,49 +95,46 @@ fn main() {
         context: "",
     };
     let mut encoder = Encoder::new(&info);
-    let mut random = Random(5);
-    for (name, program) in [
-        ("usual program", Program::usual(&mut random)),
-        ("odd program, 2,000 codes", Program::odd(70, &mut random)),
-        ("odd program, 12,000 codes", Program::odd(600, &mut random)),
-    ] {
-        let happenings = run(&program, ALLOCATIONS, &mut random);
-        let events = happenings.len() as f64;
-        let frames: usize = happenings
-            .iter()
-            .map(|happening| match happening {
-                Happening::Alloc(_, _, stack) => stack.len(),
-                Happening::Free(_) => 0,
-            })
-            .sum();
-        let (mut encoded, mut copied, mut out) = (Vec::new(), Vec::new(), [0; 256]);
-        encoder.restart(&info);
-        let first = encoder.flush().map_or(0, <[u8]>::len);
-        let whole = first + encode(&mut encoder, &happenings, START, 0);
-        let codes = encoder.counts().definitions;
-        let mut steady = 0;
-        for pass in 1..=PASSES {
-            // A trace that goes on: names are known, the clock and the ids move.
-            let mut at = START + pass * (events as u64 * 20 + 60_000_000);
-            steady = 0;
-            for happenings in happenings.chunks(EVENTS_PER_ROUND) {
-                let count = happenings.len() as f64;
-                let start = Instant::now();
-                steady += encode(&mut encoder, black_box(happenings), at, pass * ALLOCATIONS);
-                encoded.push(start.elapsed().as_secs_f64() * 1e9 / count);
-                let start = Instant::now();
-                copy(black_box(happenings), &mut out);
-                copied.push(start.elapsed().as_secs_f64() * 1e9 / count);
-                at += 20 * happenings.len() as u64;
-            }
+    let stacks: Vec<usize> = happenings
+        .iter()
+        .filter_map(|happening| match happening {
+            Happening::Alloc(_, _, stack) => Some(stack.len()),
+            Happening::Free(_) => None,
+        })
+        .collect();
+    let (events, allocations) = (happenings.len() as f64, stacks.len() as u64);
+    let (mut out, mut bytes) = ([0; 256], Vec::new());
+    let (mut encoded, mut copied) = (Vec::new(), Vec::new());
+    let mut definitions = Vec::new();
+    for pass in 0..PASSES {
+        // A trace that goes on: names are known after the first pass, the clock and the ids move.
+        let mut at = START + pass * (events as u64 * 20 + 60_000_000);
+        let mut taken = encoder.flush().map_or(0, <[u8]>::len);
+        for happenings in happenings.chunks(EVENTS_PER_ROUND) {
+            let count = happenings.len() as f64;
+            let first = pass * allocations;
+            let start = Instant::now();
+            taken += encode(&mut encoder, black_box(happenings), at, first, names);
+            encoded.push(start.elapsed().as_secs_f64() * 1e9 / count);
+            let start = Instant::now();
+            copy(black_box(happenings), &mut out);
+            copied.push(start.elapsed().as_secs_f64() * 1e9 / count);
+            at += 20 * happenings.len() as u64;
         }
-        println!(
-            "{name}: {:.1} frames a stack, {codes} codes; {:.1} ns an event (copying the stacks {:.1}); {:.2} bytes an event, {:.2} with the names",
-            frames as f64 / ALLOCATIONS as f64,
-            median(encoded),
-            median(copied),
-            steady as f64 / events,
-            whole as f64 / events,
-        );
+        bytes.push(taken as f64 / events);
+        definitions.push(encoder.counts().definitions);
     }
+    let rounds = encoded.len() / PASSES as usize;
+    println!(
+        "{name}: {:.1} frames a stack, {} codes; {:.1} ns an event, {:.1} in the first pass (copying the stacks {:.1}); \
+         {:.2} bytes an event, {:.2} in the second pass, {:.2} in the first with the names",
+        stacks.iter().sum::<usize>() as f64 / allocations as f64,
+        definitions[0],
+        median(encoded[rounds..].to_vec()),
+        median(encoded[..rounds].to_vec()),
+        median(copied),
+        bytes[bytes.len() - 1],
+        bytes[1],
+        bytes[0],
+    );
 }

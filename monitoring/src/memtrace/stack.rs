@@ -1,5 +1,6 @@
 //! A stack as the codec wants it: 32-bit codes, the outermost first, with the one before it beside it.
 
+use super::tail::Tail;
 use super::{FRAMES_MAX, code};
 
 /// Frames with the mark that some were dropped.
@@ -25,6 +26,8 @@ impl Codes {
 /// The stack of the last alloc event, and that of the one in the making.
 pub(super) struct Stacks {
     pair: [Codes; 2],
+    /// Of the one in the making, at its codes' places: see [`Tail`].
+    sums: [u32; CODES_MAX],
     /// Which of the pair is the last event's.
     last: usize,
 }
@@ -33,6 +36,7 @@ impl Stacks {
     pub(super) const fn new() -> Self {
         Self {
             pair: [Codes::EMPTY; 2],
+            sums: [0; CODES_MAX],
             last: 0,
         }
     }
@@ -45,32 +49,30 @@ impl Stacks {
     #[inline]
     pub(super) fn take(&mut self, frames: impl IntoIterator<Item = u64>) -> usize {
         let next = &mut self.pair[1 - self.last];
-        let mut free = CODES_MAX;
-        for frame in frames {
-            if free == 0 {
-                next.codes[0] = code::OUTER_DROPPED as u32;
-                break;
-            }
-            free -= 1;
-            next.codes[free] = legal(frame);
+        let mut frames = frames.into_iter();
+        let mut len = 0;
+        for (place, frame) in next.codes.iter_mut().rev().zip(&mut frames) {
+            *place = legal(frame);
+            len += 1;
         }
-        if free == CODES_MAX {
-            free -= 1;
-            next.codes[free] = code::UNKNOWN as u32;
+        if len == 0 {
+            next.codes[CODES_MAX - 1] = code::UNKNOWN as u32;
+            len = 1;
+        } else if len == CODES_MAX && frames.next().is_some() {
+            next.codes[0] = code::OUTER_DROPPED as u32;
         }
-        next.len = CODES_MAX - free;
-        next.len
+        next.len = len;
+        len
     }
 
-    /// The next stack, and how many of its outermost codes are those of the last.
+    /// Of the next stack what is not that of the last, and how many of its outermost codes are.
     #[inline]
-    pub(super) fn next(&self) -> (&[u32], usize) {
-        let (last, next) = (
-            self.pair[self.last].as_slice(),
-            self.pair[1 - self.last].as_slice(),
-        );
-        let common = last.iter().zip(next).take_while(|(a, b)| a == b).count();
-        (next, common)
+    pub(super) fn next(&mut self) -> (Tail<'_>, usize) {
+        let (last, next) = (&self.pair[self.last], &self.pair[1 - self.last]);
+        let pairs = last.as_slice().iter().zip(next.as_slice());
+        let common = pairs.take_while(|(a, b)| a == b).count();
+        let from = CODES_MAX - next.len + common;
+        (Tail::new(&next.codes, &mut self.sums, from), common)
     }
 
     /// The next stack was written.
@@ -82,8 +84,10 @@ impl Stacks {
 
 /// Codes of 0 are the cache's empty slots, and the cache has 32 bits for each.
 #[inline]
-fn legal(frame: u64) -> u32 {
-    const UNKNOWN: u32 = code::UNKNOWN as u32;
-    const OUTSIDE: u32 = code::OUTSIDE as u32;
-    u32::try_from(frame).map_or(OUTSIDE, |code| if code == 0 { UNKNOWN } else { code })
+const fn legal(frame: u64) -> u32 {
+    match frame {
+        0 => code::UNKNOWN as u32,
+        0x1_0000_0000.. => code::OUTSIDE as u32,
+        frame => frame as u32,
+    }
 }

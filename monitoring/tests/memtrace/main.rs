@@ -5,5 +5,6 @@ mod golden;
 mod peer;
 mod program;
 mod properties;
+mod real;
 mod size;
 mod tracer;

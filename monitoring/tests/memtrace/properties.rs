@@ -372,6 +372,79 @@ fn more_codes_than_the_cache_holds_are_read_all_the_same() {
     assert_eq!(decode(&tracer.stream, &book).expect("a trace"), promised);
 }
 
+/// One position for each code.
+fn short_book() -> Book {
+    let named = |at: u32| Named {
+        function: format!("f{at}"),
+        file: format!("{}.rs", at % 40),
+        line: at,
+        column: 1,
+        end_column: 2,
+    };
+    Book((0..61).map(|at| vec![named(at)]).collect())
+}
+
+/// Few functions that call each other in all ways: the same tails again and again, each with slots of its own.
+fn intertwined(random: &mut Random, first: u64) -> Vec<u64> {
+    let mut stack: Vec<u64> = (0..8)
+        .map(|at| first + 2 * at + random.below(2) as u64)
+        .collect();
+    stack.extend([90, 91]);
+    stack
+}
+
+#[test]
+fn codes_with_many_slots_are_read_all_the_same() {
+    let mut random = Random(12);
+    let steps: Vec<Step> = (0..20_000)
+        .map(|at| {
+            // Also a code that follows itself, and the same functions in the middle of others.
+            let mut stack = intertwined(&mut random, 100);
+            match at % 5 {
+                0 => stack.insert(3, stack[3]),
+                1 => stack.truncate(2 + random.below(6)),
+                2 => stack.rotate_left(random.below(4)),
+                _ => {}
+            }
+            Step::Alloc(10, 2, 1, Source::Minor, stack)
+        })
+        .collect();
+    let book = short_book();
+    let (tracer, promised) = encode(&steps, &book);
+    let counts = tracer.encoder.counts();
+    assert!(counts.copies > 500, "{counts:?}");
+    assert_eq!((counts.definitions, counts.evictions), (18, 0));
+    assert_eq!(decode(&tracer.stream, &book).expect("a trace"), promised);
+}
+
+/// Slots of tails are taken away, and codes that have some lose their own and are defined again.
+#[test]
+fn slots_of_tails_give_way_to_codes_and_codes_come_back() {
+    let mut random = Random(13);
+    let steps: Vec<Step> = (0..40_000)
+        .map(|at| {
+            let flood = (at / 10_000) % 2 == 1;
+            let stack = if flood && random.chance(2) {
+                let first = 200 + random.below(40_000) as u64;
+                (first..first + 12).collect()
+            } else {
+                let family = if flood { random.below(400) as u64 } else { 0 };
+                intertwined(&mut random, 100 + 100 * family)
+            };
+            Step::Alloc(10, 2, 1, Source::Minor, stack)
+        })
+        .collect();
+    let book = short_book();
+    let (tracer, promised) = encode(&steps, &book);
+    let counts = tracer.encoder.counts();
+    assert!(
+        counts.copies > 100 && counts.evictions > 5_000,
+        "{counts:?}"
+    );
+    assert!(counts.definitions > 20_000, "{counts:?}");
+    assert_eq!(decode(&tracer.stream, &book).expect("a trace"), promised);
+}
+
 #[test]
 fn a_stream_cut_anywhere_is_repaired_at_its_last_packet() {
     let book = Book(vec![Vec::new()]);

@@ -1,0 +1,55 @@
+//! A trace of the demo image, as a client of its port 4242 received it: 20 s of `--workload mixed --seed 1` at
+//! `--sampling-rate 1e-3` under QEMU 7.2 TCG, 11,901 events. What a program of today makes of it does not matter: it
+//! is kept for its stacks, sizes and order.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use memtrace_reader::{Kind, Position, Trace};
+use monitoring::memtrace::{Location, Resolve};
+
+use crate::program::Happening;
+
+const STREAM: &[u8] = include_bytes!("mixed.ctf");
+
+/// What the trace says of its codes.
+#[derive(Clone)]
+pub struct Recorded(Rc<HashMap<u64, Vec<Position>>>);
+
+impl Resolve for Recorded {
+    fn resolve(&mut self, code: u64, out: &mut dyn FnMut(Location<'_>)) {
+        for position in &self.0[&code] {
+            let (function, file) = (position.function.to_string(), position.file.to_string());
+            out(Location {
+                function: &function,
+                file: &file,
+                line: position.line,
+                column: position.column,
+                end_column: position.end_column,
+            });
+        }
+    }
+}
+
+/// What happened in it, and its names.
+pub fn trace() -> (Vec<Happening>, Recorded) {
+    let mut trace = Trace::new(STREAM).expect("a trace");
+    let (mut happenings, mut names) = (Vec::new(), HashMap::new());
+    let mut stacks: HashSet<Rc<[u64]>> = HashSet::new();
+    while let Some(event) = trace.next_event().expect("a trace") {
+        match event.kind {
+            Kind::Location(frame) => {
+                names.insert(frame.code, frame.positions.to_vec());
+            }
+            Kind::Alloc(alloc) => {
+                let stack: Rc<[u64]> = alloc.stack.codes().iter().rev().copied().collect();
+                let stack = stacks.get(&stack).cloned().unwrap_or(stack);
+                stacks.insert(stack.clone());
+                happenings.push(Happening::Alloc(alloc.length, alloc.samples, stack));
+            }
+            Kind::Collect(id) => happenings.push(Happening::Free(id)),
+            Kind::Promote(id) => panic!("{id} is promoted"),
+        }
+    }
+    (happenings, Recorded(Rc::new(names)))
+}
