@@ -78,6 +78,9 @@ pub mod bounds {
     /// A closed connection whose peer does not close its half, or does not read the rest, is reset after this
     /// time.
     pub const LINGER: Micros = Micros::from_secs(5);
+    /// What the peer may still send meanwhile, in bytes; with more the connection is reset. What a browser asks, or a window's worth
+    /// that was on its way: unread it would fill the receive buffer, and the peer's close could not come in behind it.
+    pub const LINGER_BYTES: usize = 64 * 1024;
 
     /// A socket whose last segment (a reset, or the acknowledgement of a close) has not left in this time is
     /// used again without. Longer than smoltcp delays an acknowledgement (10 ms), so that only a segment which
@@ -125,6 +128,9 @@ pub mod bounds {
     pub const TRACE_RECEIVE_BYTES: usize = 64;
     /// Between two looks at the ring. It holds some 2,700 samples, at the default rate of 200 MB that are allocated.
     pub const TRACE_EVERY: Micros = Micros::from_millis(10);
+    /// If something has waited for the client of the memtrace port for so long, what the profile that is always on knows is behind, and
+    /// that is said. A client that keeps up is waited for some milliseconds at a time.
+    pub const BEHIND: Micros = Micros::from_secs(1);
     /// Time that a client has to take the rest of a trace that was ended.
     pub const ENDING: Micros = Micros::from_secs(5);
 
@@ -261,6 +267,9 @@ pub trait Service {
     fn closed(&mut self, slot: usize) {
         let _ = slot;
     }
+
+    /// A connection was refused because all sockets were taken.
+    fn turned_away(&mut self) {}
 
     /// The connection may have moved, or the time that the service asked for has come. Bounded work.
     fn turn(&mut self, slot: usize, now: Micros, stream: &mut dyn Stream) -> Step;

@@ -16,7 +16,8 @@ use smoltcp::time::Duration;
 use smoltcp::wire::IpAddress;
 
 use super::bounds::{
-    KEEP_ALIVE, LEAVING, LINGER, OPENING, PUSH_RECEIVE_BYTES, PUSH_SEND_BYTES, SILENCE,
+    KEEP_ALIVE, LEAVING, LINGER, LINGER_BYTES, OPENING, PUSH_RECEIVE_BYTES, PUSH_SEND_BYTES,
+    SILENCE,
 };
 use super::{Closed, Link, LinkState, Service, Step, Stream, Unreachable};
 use crate::config::Allow;
@@ -214,7 +215,7 @@ impl Link for ClientLink<'_, '_> {
 ///   ▲  ▲  │  ▲      3 reset         │             │ Closing │  5 the        │     │
 ///   │  │  │  │                      │ 4 OPENING   └─────────┘  service      │     │
 ///   │  │  │  └──────────────────────│─── 7 closed ──┘  │ 8     closes       │     │ 9 the
-///   │  │  └──────────┐              │                  │ LINGER,            │     │ service
+///   │  │  └──────────┐              │                  │ LINGER(_BYTES),    │     │ service
 ///   │  │ 10 a SYN,   │              │                  │ TIME-WAIT          │     │ aborts
 ///   │  │ refused     ▼              ▼                  ▼                    │     │
 ///   │  │           ┌────────────────────────────────────────┐ ◀─────────────│─────┘
@@ -229,8 +230,11 @@ enum Slot {
         deadline: Micros,
     },
     Serving,
+    /// What the peer still sends is not read by anyone.
     Closing {
         deadline: Micros,
+        /// Bytes of it that are put up with.
+        bytes: usize,
     },
     /// A last segment (a reset, or the acknowledgement of the peer's close) is on its way out.
     Leaving {
@@ -350,6 +354,7 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
                         self.slots[index] = Slot::Opening { deadline };
                     } else {
                         self.counts.refused += 1;
+                        service.turned_away();
                         self.reset(index, now, socket); // 10
                     }
                 }
@@ -370,7 +375,7 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
                     let until = now + LEAVING;
                     self.slots[index] = Slot::Leaving { until };
                 }
-                Slot::Opening { deadline } | Slot::Closing { deadline } if now >= deadline => {
+                Slot::Opening { deadline } | Slot::Closing { deadline, .. } if now >= deadline => {
                     self.reset(index, now, socket); // 4, 8
                 }
                 Slot::Leaving { until } if socket.remote_endpoint().is_none() || now >= until => {
@@ -417,14 +422,22 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
                     Step::Close => {
                         socket.close();
                         // 5
-                        let deadline = now + LINGER;
-                        self.slots[index] = Slot::Closing { deadline };
+                        self.slots[index] = Slot::Closing {
+                            deadline: now + LINGER,
+                            bytes: LINGER_BYTES,
+                        };
                     }
                     Step::Abort => self.reset(index, now, socket), // 9
                 }
             }
+            if let Slot::Closing { bytes, .. } = &mut self.slots[index] {
+                match bytes.checked_sub(discard(socket)) {
+                    Some(left) => *bytes = left,
+                    None => self.reset(index, now, socket), // 8
+                }
+            }
             if let Slot::Opening { deadline: at }
-            | Slot::Closing { deadline: at }
+            | Slot::Closing { deadline: at, .. }
             | Slot::Leaving { until: at } = self.slots[index]
             {
                 next = earliest(next, at);
@@ -470,6 +483,16 @@ fn peer(socket: &Socket<'_>) -> Ipv4Addr {
         }
         None => Ipv4Addr::UNSPECIFIED,
     }
+}
+
+/// Takes what has arrived; how many bytes.
+fn discard(socket: &mut Socket<'_>) -> usize {
+    let mut bytes = 0;
+    // Twice where the buffer goes round its end. An error means that nothing can arrive any more.
+    while let Ok(count @ 1..) = socket.recv(|arrived| (arrived.len(), arrived.len())) {
+        bytes += count;
+    }
+    bytes
 }
 
 fn listen(socket: &mut Socket<'_>, port: u16) {

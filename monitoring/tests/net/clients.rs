@@ -4,7 +4,8 @@ use monitoring::config::{Allow, Config, parse_idle, parse_token};
 use monitoring::control::{DOOR_CLOSED, DOOR_FAILURES};
 use monitoring::levels::Level;
 use monitoring::net::bounds::{
-    CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_SEND_BYTES, LINGER, OPENING,
+    CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_RECEIVE_BYTES, CONTROL_SEND_BYTES, LINGER,
+    LINGER_BYTES, OPENING,
 };
 use monitoring::time::Micros;
 use smoltcp::iface::SocketHandle;
@@ -222,6 +223,50 @@ fn a_client_that_does_not_close_its_half_is_reset_after_a_while() {
     assert_eq!(lan.peer.state(client), State::CloseWait);
     lan.run(LINGER);
     assert_eq!(lan.peer.state(client), State::Closed);
+}
+
+/// Clients that were closed by the service, and have more to say than a receive buffer holds.
+fn talk_on(bytes: usize) -> (Lan, Vec<SocketHandle>) {
+    let mut lan = lan();
+    let clients: Vec<_> = (0..CONTROL_CONNECTIONS)
+        .map(|_| connect(&mut lan))
+        .collect();
+    lan.run(CONTROL_IDLE);
+    for &client in &clients {
+        assert_eq!(lan.peer.state(client), State::CloseWait);
+        for part in vec![b'x'; bytes].chunks(1_024) {
+            if lan.peer.state(client) == State::CloseWait {
+                lan.peer.send(client, part);
+                lan.run_now();
+            }
+        }
+        lan.peer.get(client).close();
+    }
+    lan.run_now();
+    (lan, clients)
+}
+
+#[test]
+fn what_a_client_says_after_the_close_does_not_keep_its_own_close_out() {
+    let (mut lan, clients) = talk_on(4 * CONTROL_RECEIVE_BYTES);
+    for client in clients {
+        assert_eq!(lan.peer.state(client), State::Closed);
+    }
+    for _ in 0..CONTROL_CONNECTIONS {
+        let client = connect(&mut lan);
+        assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+    }
+    assert_eq!(next_metric(&mut lan, "control_refused"), 0);
+}
+
+#[test]
+fn a_client_that_does_not_stop_talking_after_the_close_is_reset() {
+    let (mut lan, clients) = talk_on(2 * LINGER_BYTES);
+    for client in clients {
+        assert_eq!(lan.peer.state(client), State::Closed);
+    }
+    let client = connect(&mut lan);
+    assert_eq!(ask(&mut lan, client, "?\n"), HELP);
 }
 
 #[test]
