@@ -86,7 +86,16 @@ fn header(report: &Report, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         field("not read", format_args!("{why}"))?;
     }
     let totals = &report.totals;
-    field("allocated", format_args!("{}", Shown(&totals.allocated)))?;
+    // How many blocks were lost nobody knows: the guest tells their size together.
+    let and_lost = match totals.lost.hits {
+        0 => "",
+        _ => " and those that were lost",
+    };
+    let known = Amount {
+        blocks: totals.allocated.blocks - totals.lost.blocks,
+        ..totals.allocated
+    };
+    field("allocated", format_args!("{}{and_lost}", Shown(&known)))?;
     field("alive at end", format_args!("{}", Shown(&totals.live)))?;
     field(
         "most alive",
