@@ -35,8 +35,8 @@ use super::Rate;
 use super::hot::Hot;
 use super::live::Live;
 use super::profile::{
-    Drained, Lost, MAX_RING_BYTES, MIN_RING_BYTES, PrepareError, Record, Settings, StartError,
-    memory_bytes, slots,
+    Drained, LossCause, Lost, MAX_RING_BYTES, MIN_RING_BYTES, PrepareError, Record, Settings,
+    StartError, memory_bytes, slots,
 };
 use super::ring::{Entry, MAX_FRAMES, Nothing, Ring, Sample};
 use super::sampler::Chances;
@@ -66,13 +66,73 @@ struct Rest {
     live: Live,
     ring: Ring,
     machine: Machine,
-    ring_full: Word,
-    live_full: Word,
-    lost_words: Word,
-    lost_hits: Word,
-    /// The consumer's: what was told of the losses; and whether it is inside `drain`.
-    told: [Word; 3],
+    ring_full: Losses,
+    live_full: Losses,
+    /// The consumer's: whether it is inside `drain`.
     draining: Word,
+}
+
+/// Samples that were lost for one cause: blocks, words, hits.
+#[derive(Debug)]
+struct Losses {
+    all: [Word; 3],
+    /// The consumer's: what of them was told.
+    told: [Word; 3],
+}
+
+impl Losses {
+    fn none() -> Self {
+        let zeros = || core::array::from_fn(|_| Word::new(0));
+        Self {
+            all: zeros(),
+            told: zeros(),
+        }
+    }
+
+    #[cold]
+    fn add(&self, words: u64, hits: u64) {
+        let [all_blocks, all_words, all_hits] = &self.all;
+        all_blocks.add(1);
+        all_words.add(words);
+        all_hits.add(hits);
+    }
+
+    fn load(&self) -> [u64; 3] {
+        self.all.each_ref().map(Word::load)
+    }
+
+    /// All up to these numbers were told.
+    fn tell(&self, upto: [u64; 3]) {
+        for (told, value) in self.told.iter().zip(upto) {
+            told.set(value);
+        }
+    }
+
+    /// Shows to `take` what has yet to be told; false if it was not taken.
+    fn show(
+        &self,
+        cause: LossCause,
+        ticks: fn() -> u64,
+        take: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> bool {
+        let all = self.load();
+        let [blocks, words, hits] = [0, 1, 2].map(|n| all[n].wrapping_sub(self.told[n].get()));
+        if hits == 0 {
+            return true;
+        }
+        let record = Record::Lost {
+            ticks: ticks(),
+            cause,
+            blocks,
+            words,
+            hits,
+        };
+        if take(record).is_break() {
+            return false;
+        }
+        self.tell(all);
+        true
+    }
 }
 
 /// A sampled block that the inner allocator is about to move.
@@ -191,11 +251,11 @@ impl Rest {
         let mut stack = Stack::new();
         stack.walk(frame, &self.machine);
         let Some(slot) = self.live.take(address) else {
-            return self.lose(&self.live_full, words, hits);
+            return self.live_full.add(words, hits);
         };
         let Some(place) = self.ring.reserve_alloc(stack.frames) else {
             self.live.give_back(slot);
-            return self.lose(&self.ring_full, words, hits);
+            return self.ring_full.add(words, hits);
         };
         self.live.enter(address);
         let sample = Sample {
@@ -213,19 +273,6 @@ impl Rest {
         let place = self.ring.reserve_free();
         self.ring.write_free(place, slot, (self.machine.ticks)());
         self.live.leave(slot, address);
-    }
-
-    #[cold]
-    fn lose(&self, blocks: &Word, words: u64, hits: u64) {
-        blocks.add(1);
-        self.lost_words.add(words);
-        self.lost_hits.add(hits);
-    }
-
-    /// Blocks, words, hits.
-    fn lost(&self) -> [u64; 3] {
-        let blocks = self.ring_full.load().wrapping_add(self.live_full.load());
-        [blocks, self.lost_words.load(), self.lost_hits.load()]
     }
 }
 
@@ -262,11 +309,8 @@ impl Hook {
                 live,
                 ring,
                 machine,
-                ring_full: zero(),
-                live_full: zero(),
-                lost_words: zero(),
-                lost_hits: zero(),
-                told: [zero(), zero(), zero()],
+                ring_full: Losses::none(),
+                live_full: Losses::none(),
                 draining: zero(),
             }
         });
@@ -289,10 +333,9 @@ impl Hook {
         }
         rest.live.clear();
         rest.ring.clear();
-        rest.lost()
-            .into_iter()
-            .zip(&rest.told)
-            .for_each(|(lost, told)| told.set(lost));
+        for losses in [&rest.ring_full, &rest.live_full] {
+            losses.tell(losses.load());
+        }
         rest.chances.set(rate, seed);
         self.hot.set_mask(rest.live.mask());
         rest.session.publish(session + 1);
@@ -328,12 +371,17 @@ impl Hook {
     }
 
     pub fn lost(&self) -> Lost {
-        self.rest.get().map_or_else(Lost::default, |rest| Lost {
-            ring_full: rest.ring_full.load(),
-            live_full: rest.live_full.load(),
-            words: rest.lost_words.load(),
-            hits: rest.lost_hits.load(),
-        })
+        let Some(rest) = self.rest.get() else {
+            return Lost::default();
+        };
+        let [ring_full, ring_words, ring_hits] = rest.ring_full.load();
+        let [live_full, live_words, live_hits] = rest.live_full.load();
+        Lost {
+            ring_full,
+            live_full,
+            words: ring_words.wrapping_add(live_words),
+            hits: ring_hits.wrapping_add(live_hits),
+        }
     }
 
     pub fn drain(&self, take: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>) -> Drained {
@@ -384,23 +432,15 @@ impl Rest {
                 Err(Nothing::Empty) => break,
             }
         }
-        let lost = self.lost();
-        let told = [0, 1, 2].map(|n| self.told[n].get());
-        let [blocks, words, hits] = [0, 1, 2].map(|n| lost[n].wrapping_sub(told[n]));
-        if hits > 0 {
-            let ticks = (self.machine.ticks)();
-            let record = Record::Lost {
-                ticks,
-                blocks,
-                words,
-                hits,
-            };
-            if take(record).is_break() {
+        let ticks = self.machine.ticks;
+        let causes = [
+            (LossCause::RingFull, &self.ring_full),
+            (LossCause::LiveFull, &self.live_full),
+        ];
+        for (cause, losses) in causes {
+            if !losses.show(cause, ticks, take) {
                 return Drained::Broken;
             }
-            lost.into_iter()
-                .zip(&self.told)
-                .for_each(|(lost, told)| told.set(lost));
         }
         Drained::Empty
     }

@@ -42,8 +42,8 @@ mod word;
 #[cfg(any(test, feature = "linked-list"))]
 pub use self::linked_list::LinkedList;
 pub use self::profile::{
-    DEFAULT_RING_BYTES, Drained, HeapProfile, Lost, MAX_RING_BYTES, MIN_RING_BYTES, PrepareError,
-    Record, Settings, StartError, memory_bytes, slots,
+    DEFAULT_RING_BYTES, Drained, HeapProfile, LossCause, Lost, MAX_RING_BYTES, MIN_RING_BYTES,
+    PrepareError, Record, Settings, StartError, memory_bytes, slots,
 };
 #[cfg(not(loom))]
 pub use self::profiled::Profiled;

@@ -117,10 +117,13 @@ pub enum Record<'a> {
         /// Its number; from now on it can be another block's.
         slot: u32,
     },
-    /// So much could not be recorded since the session began or since the last of these. The blocks have no [`Record::Free`].
+    /// So much could not be recorded since the session began or since the last of these with the same cause. The blocks have no
+    /// [`Record::Free`].
     Lost {
         /// Now.
         ticks: u64,
+        /// For want of what.
+        cause: LossCause,
         /// Blocks with a hit.
         blocks: u64,
         /// Their sizes together.
@@ -128,6 +131,15 @@ pub enum Record<'a> {
         /// Their hits together.
         hits: u64,
     },
+}
+
+/// For want of what a sample was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossCause {
+    /// The ring had no room: the consumer did not come in time.
+    RingFull,
+    /// The set of sampled blocks alive had no room: more blocks are alive than it has slots, or nearly so many. A lower rate helps.
+    LiveFull,
 }
 
 /// Why [`HeapProfile::drain`] came back.

@@ -93,6 +93,8 @@ pub mod code {
     pub const OUTER_DROPPED: u64 = 3;
     /// The one frame of the allocations that were lost because the ring was full.
     pub const LOST_RING_FULL: u64 = 4;
+    /// The one frame of the allocations that were lost because too many sampled blocks were alive.
+    pub const LOST_LIVE_FULL: u64 = 5;
     /// The smallest code that is the caller's to choose. What is smaller and not listed here is taken as unknown.
     pub const FIRST_FREE: u64 = 16;
 
@@ -102,6 +104,7 @@ pub mod code {
             OUTSIDE => Some("[outside the image]"),
             OUTER_DROPPED => Some("[outer frames dropped]"),
             LOST_RING_FULL => Some("[lost: ring full]"),
+            LOST_LIVE_FULL => Some("[lost: too many alive]"),
             0..FIRST_FREE => Some("[unknown]"),
             _ => None,
         }

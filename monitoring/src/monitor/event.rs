@@ -247,6 +247,10 @@ mod tests {
                 "monitoring: the trace has ended, 3 allocations and 2 frees in 100 bytes, 1 lost",
             ),
             (
+                Event::Trace(TraceEvent::TurnedAway { refused: 4 }),
+                "monitoring: a client of the memtrace port was reset, all its places are taken, refusal 4",
+            ),
+            (
                 Event::NoAddress,
                 "monitoring: no address yet, no DHCP server has given one",
             ),

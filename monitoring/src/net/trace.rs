@@ -19,7 +19,7 @@ use core::fmt;
 
 use spin::Mutex;
 
-use super::bounds::{ENDING, TRACE_EVERY};
+use super::bounds::{BEHIND, ENDING, TRACE_EVERY};
 use super::{Service, Step, Stream};
 use crate::control::{Profiler, ProfilerError, ProfilerState};
 use crate::heap::{HeapProfile, Lost, Rate, StartError};
@@ -54,9 +54,14 @@ pub enum TraceEvent {
         /// Sampled blocks that are in its totals only.
         lost: u64,
     },
-    /// A client was closed, because another one gets a trace. Told for the 1st, 2nd, 4th, 8th … one.
+    /// A client was closed, because another one gets a trace. Told for the 1st, 2nd, 4th, 8th … one that gets none.
     Refused {
-        /// How many since boot.
+        /// How many since boot that got none.
+        refused: u64,
+    },
+    /// A client was reset, because all places are taken: by one that gets a trace, or by some that are being closed. Told as those.
+    TurnedAway {
+        /// How many since boot that got none.
         refused: u64,
     },
     /// No trace can begin.
@@ -79,6 +84,10 @@ impl fmt::Display for TraceEvent {
             Self::Refused { refused } => write!(
                 f,
                 "a second client of the memtrace port was closed, another one gets a trace, refusal {refused}"
+            ),
+            Self::TurnedAway { refused } => write!(
+                f,
+                "a client of the memtrace port was reset, all its places are taken, refusal {refused}"
             ),
             Self::Failed(error) => write!(f, "no trace can begin, {error}"),
         }
@@ -127,6 +136,8 @@ pub struct Trace<'a> {
     refused: u64,
     /// What was counted when the trace began.
     before: TraceCounts,
+    /// Since then there has always been something that waits for the client.
+    waiting: Option<Micros>,
 }
 
 /// What the service needs for one round.
@@ -149,6 +160,7 @@ impl<'a> Trace<'a> {
             stop: false,
             refused: 0,
             before: TraceCounts::default(),
+            waiting: None,
         }
     }
 
@@ -229,7 +241,9 @@ impl<'a> Trace<'a> {
     pub fn follow(&mut self, now: Micros) -> Option<Micros> {
         let always = self.parts.always?;
         if self.client.is_none() {
-            crate::trace::follow(self.parts.profile, &mut always.live.lock());
+            let live = &mut always.live.lock();
+            live.set_behind(false);
+            crate::trace::follow(self.parts.profile, live);
         }
         Some(now + TRACE_EVERY)
     }
@@ -320,16 +334,16 @@ impl Service for Serving<'_, '_, '_> {
         }
     }
 
+    fn turned_away(&mut self) {
+        self.refuse(|refused| TraceEvent::TurnedAway { refused });
+    }
+
     fn turn(&mut self, slot: usize, now: Micros, stream: &mut dyn Stream) -> Step {
         let Some((served, state)) = self.trace.client else {
             return Step::Close;
         };
         if served != slot {
-            self.trace.refused += 1;
-            if self.trace.refused.is_power_of_two() {
-                let refused = self.trace.refused;
-                (self.round.events)(TraceEvent::Refused { refused });
-            }
+            self.refuse(|refused| TraceEvent::Refused { refused });
             return Step::Close;
         }
         let said = stream.peek().len();
@@ -358,6 +372,15 @@ impl Service for Serving<'_, '_, '_> {
 }
 
 impl Serving<'_, '_, '_> {
+    /// A client gets no trace.
+    fn refuse(&mut self, event: impl FnOnce(u64) -> TraceEvent) {
+        self.trace.refused += 1;
+        let refused = self.trace.refused;
+        if refused.is_power_of_two() {
+            (self.round.events)(event(refused));
+        }
+    }
+
     fn start(&mut self, slot: usize, now: Micros) -> Step {
         let Trace { parts, before, .. } = &mut *self.trace;
         let Parts {
@@ -411,9 +434,14 @@ impl Serving<'_, '_, '_> {
             ..
         } = &mut self.trace.parts;
         let mut live = always.map(|always| always.live.lock());
-        let live = live.as_deref_mut();
         let mut send = |bytes: &[u8]| stream.write(bytes);
-        tracer.turn(now, last, *profile, live, names, &mut send)
+        let progress = tracer.turn(now, last, *profile, live.as_deref_mut(), names, &mut send);
+        let waiting = &mut self.trace.waiting;
+        *waiting = (progress != Progress::Idle).then(|| waiting.unwrap_or(now));
+        if let Some(live) = &mut live {
+            live.set_behind(waiting.is_some_and(|since| now >= since + BEHIND));
+        }
+        progress
     }
 
     fn finish(&mut self, now: Micros, until: Micros, stream: &mut dyn Stream) -> Step {

@@ -449,7 +449,7 @@ pub(super) const MONITORING: [FieldDef; 45] = [
     FieldDef::u64(
         "trace_refused",
         "connections",
-        "clients that were closed because another one got a trace",
+        "clients of the memtrace port that got no trace, because another one had it",
     ),
     FieldDef::u64(
         "held_bytes",

@@ -86,6 +86,7 @@ pub struct LiveSites {
     last: [Option<Last>; LAST],
     samples: usize,
     refused: u64,
+    behind: bool,
 }
 
 impl LiveSites {
@@ -111,6 +112,7 @@ impl LiveSites {
             last: [None; LAST],
             samples: 0,
             refused: 0,
+            behind: false,
         };
         live.frames.try_reserve_exact(FRAMES)?;
         live.sites.try_reserve_exact(SITES)?;
@@ -166,6 +168,17 @@ impl LiveSites {
     #[must_use]
     pub const fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Whether the profile could not be followed for a while: what has happened since is missing.
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Says so, or that it is over.
+    pub const fn set_behind(&mut self, behind: bool) {
+        self.behind = behind;
     }
 
     /// Hits of all blocks alive.

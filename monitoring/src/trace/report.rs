@@ -65,11 +65,27 @@ pub fn write_top(
     let bytes = |hits: u64| Amount(hits as f64 / rate.get() * WORD_BYTES);
     let hits = live.hits();
     let rate = rate.get();
-    write!(out, "live {} by {hits} hits at rate {rate:e}", bytes(hits))?;
-    let blocks = lost.ring_full + lost.live_full;
+    let Lost {
+        ring_full,
+        live_full,
+        ..
+    } = lost;
+    let blocks = ring_full + live_full;
+    let more = if blocks > 0 { " or more" } else { "" };
+    write!(
+        out,
+        "live {}{more} by {hits} hits at rate {rate:e}",
+        bytes(hits)
+    )?;
     if blocks > 0 {
         let bytes = bytes(lost.hits);
-        write!(out, ", not recorded: {bytes} in {blocks} blocks")?;
+        write!(
+            out,
+            ", not recorded since boot, alive or not: {bytes} in {blocks} blocks (ring full {ring_full}, too many alive {live_full})"
+        )?;
+    }
+    if live.is_behind() {
+        out.write_str(", behind by what the trace's client has yet to read")?;
     }
     let (mut places, mut known) = ([Place::default(); STACKS], 0);
     live.top(STACKS, &mut |site| {
@@ -324,8 +340,18 @@ mod tests {
         };
         assert_eq!(
             top(&live(&[(2, &[3])]), lost, 1),
-            "live 15.6 KiB by 2 hits at rate 1e-3, not recorded: 1.1 MiB in 7 blocks; \
+            "live 15.6 KiB or more by 2 hits at rate 1e-3, not recorded since boot, alive or not: 1.1 MiB in 7 blocks (ring full 3, too many alive 4); \
              15.6 KiB in 1 blocks: app::main app/src/main.rs:3"
+        );
+    }
+
+    #[test]
+    fn that_it_could_not_be_followed_is_told() {
+        let mut live = live(&[(2, &[3])]);
+        live.set_behind(true);
+        assert_eq!(
+            top(&live, Lost::default(), 0),
+            "live 15.6 KiB by 2 hits at rate 1e-3, behind by what the trace's client has yet to read"
         );
     }
 

@@ -8,7 +8,7 @@ use core::num::NonZeroU64;
 use core::ops::ControlFlow;
 
 use super::live::LiveSites;
-use crate::heap::{HeapProfile, Rate, Record};
+use crate::heap::{HeapProfile, LossCause, Rate, Record};
 use crate::memtrace::{
     Alloc, CollectError, Encoder, Full, Info, Location, ObjectId, Resolve, UnixMicros, code,
 };
@@ -78,8 +78,8 @@ pub struct Tracer {
     handed: usize,
     /// The first slot whose block has yet to be told, when a trace begins in the middle of a session.
     snapshot: Option<u32>,
-    /// What stands for lost allocations was written as allocated, and has yet to be freed.
-    lost: Option<ObjectId>,
+    /// What stands for lost allocations was written as allocated then, and has yet to be freed.
+    lost: Option<(ObjectId, Micros)>,
     counts: TraceCounts,
 }
 
@@ -221,6 +221,7 @@ impl Tracer {
         if self.snapshot.is_some() {
             return Ok(());
         }
+        self.free_lost(work)?;
         let mut full = Ok(());
         profile.drain(&mut |record| {
             if *work == 0 {
@@ -268,23 +269,32 @@ impl Tracer {
             }
             Record::Lost {
                 ticks,
+                cause,
                 blocks,
                 words,
                 hits,
             } => {
-                // Freed at once: when they were, nobody knows, and what is not freed would look like a leak.
-                let id = match self.lost {
-                    Some(id) => id,
-                    None => {
-                        let frame = iter::once(code::LOST_RING_FULL);
-                        self.write(Micros(ticks), words, hits, frame, names, work)?
-                    }
+                self.free_lost(work)?;
+                let frame = match cause {
+                    LossCause::RingFull => code::LOST_RING_FULL,
+                    LossCause::LiveFull => code::LOST_LIVE_FULL,
                 };
-                self.lost = Some(id);
-                self.collect(Micros(ticks), id, work)?;
-                self.lost = None;
+                let (at, frame) = (Micros(ticks), iter::once(frame));
+                let id = self.write(at, words, hits, frame, names, work)?;
+                // From here on the record is told, whether or not there is room for the free.
+                self.lost = Some((id, at));
                 self.counts.lost += blocks;
+                let _ = self.free_lost(work);
             }
+        }
+        Ok(())
+    }
+
+    /// Frees what stands for lost allocations at once: when they were, nobody knows, and what is not freed would look like a leak.
+    fn free_lost(&mut self, work: &mut u32) -> Result<(), Full> {
+        if let Some((id, at)) = self.lost {
+            self.collect(at, id, work)?;
+            self.lost = None;
         }
         Ok(())
     }

@@ -189,11 +189,12 @@ fn check_positions(code: u64, found: &[Position], given: &[Named]) -> Result<(),
     Ok(())
 }
 
-const OWN: [(u64, &str); 5] = [
+const OWN: [(u64, &str); 6] = [
     (code::UNKNOWN, "[unknown]"),
     (code::OUTSIDE, "[outside the image]"),
     (code::OUTER_DROPPED, "[outer frames dropped]"),
     (code::LOST_RING_FULL, "[lost: ring full]"),
+    (code::LOST_LIVE_FULL, "[lost: too many alive]"),
     (15, "[unknown]"),
 ];
 

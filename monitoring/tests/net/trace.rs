@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use memtrace_reader::{Kind, whole};
 use monitoring::heap::{DEFAULT_RING_BYTES, HeapProfile, MIN_RING_BYTES, Rate};
-use monitoring::net::bounds::{ENDING, TRACE_EVERY};
+use monitoring::net::bounds::{BEHIND, ENDING, TRACE_EVERY};
 use monitoring::net::trace::{Always, Identity, Parts, Round, Trace, TraceEvent};
 use monitoring::net::{Service, Step};
 use monitoring::time::{Micros, UnixNanos};
@@ -134,7 +134,7 @@ fn read(stream: &[u8]) -> Sum {
                 sum.words += alloc.length;
                 sum.hits += alloc.samples;
                 let name = format!("{:?}", alloc.stack);
-                if name.contains("lost: ring full") {
+                if name.contains("[lost: ") {
                     sum.lost += alloc.samples;
                 }
                 alive.insert(alloc.id, alloc.samples);
@@ -418,6 +418,72 @@ fn with_the_profile_always_on_a_trace_begins_with_what_is_alive() {
         assert_eq!(live.lock().hits(), heap.live_words());
     }
     assert!(!port.trace.set_rate(Rate::ALL), "its rate is the profile's");
+}
+
+#[test]
+fn what_is_alive_is_said_to_be_behind_while_a_client_holds_it_up() {
+    let mut heap = Heap::new(DEFAULT_RING_BYTES);
+    let rate = Rate::ALL;
+    let live = LiveSites::new(heap.profiled.slots()).expect("memory");
+    let live = Box::leak(Box::new(spin::Mutex::new(live)));
+    let mut port = Port::with(&heap, 1.0, Some(Always { live, rate }));
+    heap.profiled.start(rate, 1).expect("begins");
+    let mut stream = FakeStream {
+        buffer: Some(8_192),
+        ..FakeStream::default()
+    };
+    port.open(0);
+    let mut behind = Vec::new();
+    while port.now < BEHIND + BEHIND {
+        heap.work(20);
+        port.pass(TRACE_EVERY);
+        port.settle(0, &mut stream);
+        behind.push(live.lock().is_behind());
+    }
+    let first = behind
+        .iter()
+        .position(|behind| *behind)
+        .expect("it is said");
+    assert!(
+        first as u64 * TRACE_EVERY.0 >= BEHIND.0,
+        "not at once: {first}"
+    );
+    assert!(behind[first..].iter().all(|behind| *behind));
+    // A part of what waits is not enough.
+    stream.acknowledge();
+    port.settle(0, &mut stream);
+    assert!(live.lock().is_behind());
+    while live.lock().is_behind() {
+        stream.acknowledge();
+        port.pass(TRACE_EVERY);
+        port.settle(0, &mut stream);
+        assert!(port.now < Micros(10 * BEHIND.0), "for ever");
+    }
+    assert_eq!(port.trace.lost().hits, 0, "the ring has held all of it");
+    assert_eq!(live.lock().hits(), heap.live_words());
+}
+
+#[test]
+fn what_was_lost_stands_under_the_name_of_its_cause() {
+    // More blocks alive than slots, while the consumer comes in time.
+    let mut heap = Heap::new(MIN_RING_BYTES);
+    let mut port = Port::new(&heap, 1.0);
+    let mut stream = FakeStream::default();
+    port.open(0);
+    port.settle(0, &mut stream);
+    let slots = heap.profiled.slots() as u64;
+    while port.trace.lost().live_full == 0 {
+        heap.alloc(8);
+        port.pass(TRACE_EVERY);
+        port.settle(0, &mut stream);
+    }
+    assert!(heap.alive() as u64 <= slots + 1);
+    let told = port.trace.lost();
+    assert_eq!((told.ring_full, told.live_full), (0, 1));
+    port.finish(0, &mut stream);
+    let names = String::from_utf8_lossy(&stream.sent);
+    assert!(names.contains("[lost: too many alive]"));
+    assert!(!names.contains("[lost: ring full]"));
 }
 
 #[test]

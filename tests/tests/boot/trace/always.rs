@@ -74,7 +74,9 @@ fn what_could_not_be_recorded_is_not_passed_over_in_silence() {
     let top = control.ask("H");
     let head = top.split("; ").next().expect("a part");
     assert!(
-        head.contains(", not recorded: ") && head.ends_with(" blocks"),
+        head.contains(" or more by ")
+            && head.contains(", not recorded since boot, alive or not: ")
+            && head.contains(" blocks (ring full 0, too many alive "),
         "{top}"
     );
 }
