@@ -1,8 +1,11 @@
 //! What the symbol table and DWARF say about every address of an image's code.
 //!
-//! The outermost function of an address is the symbol's, because its mangled name has the whole path; with line tables only, DWARF
-//! has bare names, and none for a function that nothing was inlined into. Inlined functions and calls are from `.debug_info`, the
-//! innermost line from `.debug_line`. Read like the crate `addr2line` 0.27 reads it, which the tests hold this against.
+//! The outermost function of an address is the symbol's, which every function has: assembly too. Inlined functions and calls are
+//! from `.debug_info`, the innermost line from `.debug_line`. Read like the crate `addr2line` 0.27 reads it, which the tests hold
+//! this against.
+//!
+//! An inlined function has its whole path in its `DW_AT_linkage_name`, a mangled name. An image whose debugging information is
+//! `line-tables-only` has none of these, and no namespaces either: then it is the bare name.
 
 use std::collections::HashMap;
 
@@ -29,6 +32,9 @@ pub enum ReadError {
     #[error("no line tables: was it stripped?")]
     NoLines,
 }
+
+/// The number of the empty path: code that no file is known of.
+const NO_FILE: u32 = 0;
 
 /// One row of a line table.
 struct Row {
@@ -96,6 +102,7 @@ pub fn read(image: &[u8]) -> Result<Spans, ReadError> {
         rows: Vec::new(),
         inlined: Vec::new(),
     };
+    assert_eq!(parts.files.number(String::new()), NO_FILE);
     for unit in &units {
         let unit = unit.unit_ref(&dwarf);
         let files = files(unit, workspace)?;
@@ -225,7 +232,7 @@ fn rows(
             open = Some(Row {
                 start,
                 end: start,
-                file: file.copied().unwrap_or(0),
+                file: file.copied().unwrap_or(NO_FILE),
                 line,
             });
         }
@@ -252,16 +259,16 @@ fn inlined(
             }
             continue;
         }
-        let number = |name| match entry.attr_value(name) {
-            Some(AttributeValue::FileIndex(value)) => value,
-            Some(value) => value.udata_value().unwrap_or(0),
-            None => 0,
+        let call_file = match entry.attr_value(gimli::DW_AT_call_file) {
+            Some(AttributeValue::FileIndex(index)) => {
+                usize::try_from(index).ok().and_then(|at| files.get(at))
+            }
+            _ => None,
         };
-        let call_file = usize::try_from(number(gimli::DW_AT_call_file))
-            .ok()
-            .and_then(|index| files.get(index));
-        let call_file = call_file.copied().unwrap_or(0);
-        let call_line = u32::try_from(number(gimli::DW_AT_call_line)).unwrap_or(0);
+        let call_file = call_file.copied().unwrap_or(NO_FILE);
+        let call_line = entry.attr_value(gimli::DW_AT_call_line);
+        let call_line = call_line.and_then(|line| u32::try_from(line.udata_value()?).ok());
+        let call_line = call_line.unwrap_or(0);
         let function = origin(unit, entry).and_then(|origin| functions.name(origin));
         let function = parts
             .names
@@ -359,11 +366,11 @@ impl<'a> Functions<'a> {
 fn together(parts: Parts, symbols: &[(u64, u64, u32)]) -> Spans {
     let Parts {
         mut names,
-        mut files,
+        files,
         mut rows,
         inlined,
     } = parts;
-    let (no_name, no_file) = (names.number(String::new()), files.number(String::new()));
+    let no_name = names.number(String::new());
     rows.sort_by_key(|row| row.start);
 
     let mut cuts: Vec<u64> = symbols
@@ -404,7 +411,7 @@ fn together(parts: Parts, symbols: &[(u64, u64, u32)]) -> Spans {
         if row.is_some() || symbol.is_some() || !chain.is_empty() {
             let functions = core::iter::once(symbol.map_or(no_name, |symbol| symbol.2))
                 .chain(chain.iter().map(|it| it.function));
-            let innermost = row.map_or((no_file, 0), |row| (row.file, row.line));
+            let innermost = row.map_or((NO_FILE, 0), |row| (row.file, row.line));
             let places = chain
                 .iter()
                 .map(|it| (it.call_file, it.call_line))

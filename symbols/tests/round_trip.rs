@@ -22,12 +22,11 @@ fn expected(spans: &Spans, frames: &[Frame]) -> Found {
         .iter()
         .map(|frame| {
             let text = |texts: &[String], number: u32| texts[number as usize].clone();
-            let file = if frame.line == 0 {
-                String::new()
-            } else {
-                text(&spans.files, frame.file)
-            };
-            (text(&spans.names, frame.function), file, frame.line)
+            (
+                text(&spans.names, frame.function),
+                text(&spans.files, frame.file),
+                frame.line,
+            )
         })
         .collect()
 }
@@ -146,9 +145,13 @@ proptest! {
         }
         for address in calls.iter().map(|call| call + 1).chain(spans.spans.iter().map(|span| span.start)) {
             if calls.binary_search(&address).is_err() {
-                let function = spans.at(address).first().map(|frame| spans.names[frame.function as usize].clone());
-                let found: Vec<_> = found(&symbols, address);
-                prop_assert_eq!(found, function.map(|name| (name, String::new(), 0)).into_iter().collect::<Vec<_>>());
+                let outermost = |address: u64| spans.at(address).first().copied();
+                let begins = address == first || outermost(address).map(|it| it.function) != outermost(address - 1).map(|it| it.function);
+                let expected = outermost(address).map(|frame| {
+                    let file = if begins { spans.files[frame.file as usize].clone() } else { String::new() };
+                    (spans.names[frame.function as usize].clone(), file, 0)
+                });
+                prop_assert_eq!(found(&symbols, address), expected.into_iter().collect::<Vec<_>>(), "{:#x}", address);
             }
         }
     }

@@ -23,7 +23,7 @@ pub fn frames(image: &Path, addresses: &[u64]) -> Vec<String> {
     let mut out = Vec::new();
     for address in addresses {
         let call = address.saturating_sub(1);
-        // The function that the code belongs to, as the linker knows it: line tables alone do not always name it.
+        // The function that the code belongs to, as the linker knows it: DWARF does not name assembly.
         let symbol = loader
             .find_symbol(call)
             .map(|name| addr2line::demangle_auto(name.into(), None).into_owned());

@@ -6,19 +6,20 @@
 //!
 //! # What is known
 //! * At a **call** (the last byte of a call instruction, that is a return address less 1): all frames with their lines.
-//! * Elsewhere in a function: its name. A table that was written with all rows knows every address like a call.
+//! * Elsewhere in a function: its name, and at its first byte also the file. A table that was written with all rows knows every
+//!   address like a call.
 //! * Outside of functions: nothing.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //! Numbers are little-endian. Bits of a byte are taken from the highest on.
 //!
 //! ```text
-//!  0  "SYM" 1          magic and version                    ┌── what follows the header, without gaps ───────────────┐
+//!  0  "SYM" 2          magic and version                    ┌── what follows the header, without gaps ───────────────┐
 //!  4  u32  bytes of the table                               │ codes      6 × 20 u16, then the symbols of the first 5 │
 //!  8  u64  checksum of all that follows                     │ functions  bits: name, file, usual line                │
 //! 16  20 B build id of the image, zeros behind a short one  │ guesses    bits: functions                             │
 //! 36  u8   bytes of the build id                            │ dictionary u16 ends of its pieces, pieces              │
-//! 37  u8   1: rows hold up to the next row, 0: at one byte  │ names      u24 starts of groups, groups of 8 texts     │
+//! 37  u8   1: rows hold up to the next row, 0: at one byte  │ names      u24 starts of groups, groups of 16 texts    │
 //! 38  u8   bits of a name's number                          │ files      the same                                    │
 //! 39  u8   bits of a file's number                          │ blocks     u32 first addresses, u24 starts of rows     │
 //! 40  u8   bits of a line                                   │ rows       bits, each block from a new byte on         │
@@ -80,14 +81,14 @@ pub use text::TEXT_MAX;
 /// One function of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// The function: with its path for the outermost, its bare name for an inlined one. Without generic arguments. Empty if the
-    /// compiler gives none.
+    /// The function with its path: `alloc::vec::Vec::push`, `app::main::{closure#0}`. Without generic arguments. Empty if the compiler
+    /// gives none; an inlined one without its path if the image has line tables only.
     pub function: &'a str,
     /// The file, relative to the workspace, package or library that it belongs to: `app/src/main.rs`, `core/src/fmt/mod.rs`. Empty
-    /// without a line.
+    /// if none is known: between two calls.
     pub file: &'a str,
     /// The line of the call, of the innermost function the line of the code; from 1, and 0 if none is known: not at a call, or
-    /// code that the compiler ascribes to no line.
+    /// code that the compiler ascribes to a file but to no line of it.
     pub line: u32,
 }
 
@@ -98,9 +99,10 @@ impl fmt::Display for Frame<'_> {
         } else {
             self.function
         })?;
-        match self.line {
-            0 => Ok(()),
-            line => write!(f, " at {}:{line}", self.file),
+        match (self.file, self.line) {
+            ("", _) => Ok(()),
+            (file, 0) => write!(f, " at {file}"),
+            (file, line) => write!(f, " at {file}:{line}"),
         }
     }
 }
@@ -136,7 +138,7 @@ impl Symbols<'_> {
     ///
     /// `address` is that of an instruction's byte: for a return address, give one less.
     ///
-    /// Costs the search of a block, at most 16 rows, and two texts per frame: 0.3 µs per frame on a current core. May run
+    /// Costs the search of a block, at most 16 rows, and two texts per frame: 0.4 µs per frame on a current core. May run
     /// anywhere: it takes no lock and no memory.
     pub fn frames(
         &self,
@@ -163,7 +165,7 @@ impl Symbols<'_> {
             };
             each(Frame {
                 function: self.name(it.name, function),
-                file: if place.line == 0 {
+                file: if chain.is_between_calls() {
                     ""
                 } else {
                     self.file(it.file, file)

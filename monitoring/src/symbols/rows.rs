@@ -19,6 +19,7 @@ pub(super) struct Place {
 pub(super) struct Chain {
     places: [Place; FRAMES_MAX],
     len: usize,
+    is_between_calls: bool,
 }
 
 impl Chain {
@@ -29,11 +30,17 @@ impl Chain {
                 line: 0,
             }; FRAMES_MAX],
             len: 0,
+            is_between_calls: false,
         }
     }
 
     pub(super) fn places(&self) -> &[Place] {
         &self.places[..self.len]
+    }
+
+    /// Whether only the outermost function is known: its file is that of another instruction.
+    pub(super) fn is_between_calls(&self) -> bool {
+        self.is_between_calls
     }
 
     fn pop(&mut self, count: u32) -> Option<()> {
@@ -85,8 +92,9 @@ impl Symbols<'_> {
         if bits.overrun() || chain.len == 0 {
             return None;
         }
-        if at != wanted && !self.rows_hold_on {
-            // Between two calls: the function is the same, where in it is not known.
+        chain.is_between_calls = at != wanted && !self.rows_hold_on;
+        if chain.is_between_calls {
+            // The function is the same, where in it is not known.
             chain.len = 1;
             chain.places[0].line = 0;
         }

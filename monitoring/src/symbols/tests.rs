@@ -22,7 +22,7 @@ fn main_in_a_rs() -> Vec<u8> {
     let rows = [0b0000_0011, 0b1100_0000];
 
     let mut out = vec![0; 92];
-    out[..4].copy_from_slice(b"SYM\x01");
+    out[..4].copy_from_slice(b"SYM\x02");
     out[16..20].copy_from_slice(b"\x0b\x1d\x0b\x1d");
     out[36] = 4;
     out[40] = 3;
@@ -80,6 +80,20 @@ fn a_call_has_its_line_and_elsewhere_there_is_the_function() {
 }
 
 #[test]
+fn a_call_of_no_line_keeps_its_file() {
+    let mut table = main_in_a_rs();
+    // Of the code LINE the one symbol, the last of all: 0, no line.
+    let last = 92 + 6 * 40 + 8 - 1;
+    assert_eq!(table[last], 1);
+    table[last] = 0;
+    seal(&mut table);
+    assert_eq!(lines(&table, BASE), ["main at a.rs"]);
+    assert_eq!(lines(&table, BASE + 1), ["main"]);
+    // The change of the line goes on from 0.
+    assert_eq!(lines(&table, BASE + 5), ["main at a.rs:2"]);
+}
+
+#[test]
 fn with_all_rows_a_line_holds_up_to_the_next_row() {
     let mut table = main_in_a_rs();
     table[37] = 1;
@@ -114,10 +128,10 @@ fn what_is_no_table_is_refused_with_what_it_is() {
     );
 
     let mut newer = table.clone();
-    newer[3] = 2;
+    newer[3] = 3;
     assert_eq!(
         error(&newer).to_string(),
-        "symbol table of version 2, known is 1"
+        "symbol table of version 3, known is 2"
     );
 
     let mut longer = table.clone();

@@ -3,7 +3,7 @@
 /// Bytes of the longest name or path; the writer cuts longer ones.
 pub const TEXT_MAX: usize = 255;
 /// Texts of a group: a text costs half a group to read, and a group 3 bytes.
-pub(super) const GROUP: usize = 8;
+pub(super) const GROUP: usize = 16;
 /// Pieces of the largest dictionary: as many as there are bytes that stand for no character of ASCII.
 pub(super) const PIECES_MAX: usize = FEW + 128;
 /// Of the bytes below 0x20 all but the first stand for a piece.
@@ -92,24 +92,28 @@ impl<'a> Texts<'a> {
             *entry = (usize::from(*shared), codes);
             rest = after;
         }
+        // Of what comes before the last text only what that shares is of use, and of the rest nothing is looked at: those that add
+        // something, the last one first, with how many bytes the text then has.
+        let mut adding = [(0, 0, &[][..]); GROUP];
+        let (mut count, mut used) = (0, TEXT_MAX);
+        for &(shared, codes) in entries.iter().rev() {
+            if shared < used {
+                adding[count] = (shared, used, codes);
+                count += 1;
+                used = shared;
+            }
+            if used == 0 {
+                break;
+            }
+        }
         text.len = 0;
-        for at in 0..entries.len() {
-            let (shared, codes) = entries[at];
-            // Of what comes before the last text only what that shares is of use, and of the rest nothing is looked at.
-            let used = entries[at + 1..]
-                .iter()
-                .map(|entry| entry.0)
-                .min()
-                .unwrap_or(TEXT_MAX);
-            let kept = shared.min(used);
+        for &(shared, used, codes) in adding[..count].iter().rev() {
             // No more than there is.
-            if kept > text.len {
+            if shared > text.len {
                 return None;
             }
-            text.len = kept;
-            if shared < used {
-                expand(codes, used, dictionary, text)?;
-            }
+            text.len = shared;
+            expand(codes, used, dictionary, text)?;
         }
         str::from_utf8(text.bytes.get(..text.len)?).ok()
     }

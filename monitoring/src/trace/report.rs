@@ -20,7 +20,7 @@ const PLUMBING: [&str; 6] = [
 ];
 
 /// Whether a function only passes an allocation on: one of those folders, a name that the compiler gives to the global allocator's
-/// functions (`__rustc::__rust_alloc`, and inlined `__rust_alloc`; their file is the application's), or code that belongs to no line.
+/// functions (`__rustc::__rust_alloc`; their file is the application's), or code that belongs to no file.
 fn is_plumbing(location: &Location<'_>) -> bool {
     let of = |folder: &&str| location.file.starts_with(*folder);
     location.file.is_empty() || location.function.starts_with("__rust") || PLUMBING.iter().any(of)
@@ -176,17 +176,21 @@ fn write_asker(out: &mut dyn Write, asker: Option<Asker>, names: &mut dyn Resolv
     let (mut frame, mut result) = (0, Ok(()));
     names.resolve(code.into(), &mut |location| {
         if frame == chosen {
-            let Location {
-                function,
-                file,
-                line,
-                ..
-            } = location;
-            result = write!(out, "{function} {file}:{line}");
+            result = write_location(out, &location);
         }
         frame += 1;
     });
     result
+}
+
+/// A function, and as much of its place as is known: code may belong to no line of its file.
+fn write_location(out: &mut dyn Write, location: &Location<'_>) -> fmt::Result {
+    out.write_str(location.function)?;
+    match (location.file, location.line) {
+        ("", _) => Ok(()),
+        (file, 0) => write!(out, " {file}"),
+        (file, line) => write!(out, " {file}:{line}"),
+    }
 }
 
 /// The functions of a backtrace, a line each, innermost first; nothing for an address without a name.
@@ -204,20 +208,14 @@ pub fn write_backtrace(
         // From the innermost inlined one outwards.
         for wanted in (0..frames).rev() {
             let (mut frame, mut result) = (0, Ok(()));
-            names.resolve(
-                address as u64,
-                &mut |Location {
-                          function,
-                          file,
-                          line,
-                          ..
-                      }| {
-                    if frame == wanted {
-                        result = writeln!(out, "  {address:#x} {function} {file}:{line}");
-                    }
-                    frame += 1;
-                },
-            );
+            names.resolve(address as u64, &mut |location| {
+                if frame == wanted {
+                    result = write!(out, "  {address:#x} ")
+                        .and_then(|()| write_location(out, &location))
+                        .and_then(|()| out.write_char('\n'));
+                }
+                frame += 1;
+            });
             result?;
         }
     }
@@ -253,15 +251,19 @@ mod tests {
                 ("push", "alloc/src/vec/mod.rs", 7),
             ],
             3 => &[("app::main", "app/src/main.rs", 3)],
-            // As the compiler has the global allocator, and code of no line.
+            // As the compiler has the global allocator, and code of no file and of no line.
             4 => &[
                 ("__rustc::__rust_alloc", "app/src/main.rs", 1),
                 ("alloc", "monitoring/src/heap/profiled.rs", 9),
             ],
-            5 => &[("core::fmt::write", "", 0)],
+            5 => &[("memcpy", "", 0)],
             6 => &[
                 ("app::leak", "app/src/leak.rs", 30),
-                ("__rust_alloc", "app/src/main.rs", 1),
+                ("__rustc::__rust_alloc", "app/src/main.rs", 1),
+            ],
+            7 => &[
+                ("app::image::main", "app/src/image.rs", 0),
+                ("core::fmt::write", "core/src/fmt/mod.rs", 0),
             ],
             _ => &[],
         };
@@ -288,6 +290,7 @@ mod tests {
         assert_eq!(site(&[1, 99, 3]), "app::main app/src/main.rs:3");
         assert_eq!(site(&[4, 5, 1, 2, 3]), "app::leak app/src/leak.rs:30");
         assert_eq!(site(&[6, 3]), "app::leak app/src/leak.rs:30");
+        assert_eq!(site(&[7, 3]), "app::image::main app/src/image.rs");
         assert_eq!(site(&[1, 99]), "0x1");
         assert_eq!(site(&[]), "[other sites]");
     }
@@ -369,6 +372,14 @@ mod tests {
         assert_eq!(
             text(|out| write_backtrace(out, &[2, 99, 3], &mut names)),
             "  0x2 push alloc/src/vec/mod.rs:7\n  0x2 app::leak app/src/leak.rs:30\n  0x3 app::main app/src/main.rs:3\n"
+        );
+    }
+
+    #[test]
+    fn a_backtrace_says_no_more_of_a_place_than_is_known() {
+        assert_eq!(
+            text(|out| write_backtrace(out, &[7, 5], &mut names)),
+            "  0x7 core::fmt::write core/src/fmt/mod.rs\n  0x7 app::image::main app/src/image.rs\n  0x5 memcpy\n"
         );
     }
 

@@ -208,7 +208,7 @@ pub fn write(spans: &Spans, coverage: Coverage<'_>, build_id: &[u8]) -> Result<T
     put_starts(&mut out, &packed.starts);
     out.extend(&packed.bytes);
 
-    out[..4].copy_from_slice(b"SYM\x01");
+    out[..4].copy_from_slice(b"SYM\x02");
     let length =
         u32::try_from(out.len()).map_err(|_| TableError::PartTooLarge("parts", out.len()))?;
     out[4..8].copy_from_slice(&length.to_le_bytes());

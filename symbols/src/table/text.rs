@@ -5,7 +5,7 @@ use std::collections::HashMap;
 /// Bytes of the longest text.
 pub(super) const TEXT_MAX: usize = 255;
 /// Texts of a group.
-const GROUP: usize = 8;
+const GROUP: usize = 16;
 /// Codes that stand for no character of ASCII: 1 to 0x1f, and from 0x80 on.
 const PIECES_MAX: usize = 0x1f + 128;
 /// A pair of codes must occur this often to be worth a piece.

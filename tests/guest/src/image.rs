@@ -102,7 +102,7 @@ fn main() -> Exit {
     }
 }
 
-/// `names: BUILD_ID FUNCTION`, or why there is no table.
+/// `names: BUILD_ID FUNCTION at FILE`, as at the first byte of a function, or why there is no table.
 fn names() -> Exit {
     let symbols = match Symbols::parse(kernel::image::symbols()) {
         Ok(symbols) => symbols,

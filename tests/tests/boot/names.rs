@@ -48,6 +48,19 @@ impl Oracle {
         self.loader.find_symbol(address).map(names::normalise)
     }
 
+    /// The file of the outermost function.
+    fn file(&self, address: u64) -> String {
+        let mut found = self.loader.find_frames(address).expect("DWARF");
+        let mut file = None;
+        while let Some(frame) = found.next().expect("DWARF") {
+            file = frame
+                .location
+                .and_then(|place| place.file.map(str::to_owned));
+        }
+        file.map(|file| paths::shorten(&file, Some(&self.workspace)))
+            .unwrap_or_default()
+    }
+
     fn frames(&self, address: u64) -> Vec<String> {
         let mut frames = Vec::new();
         let mut found = self.loader.find_frames(address).expect("DWARF");
@@ -61,8 +74,7 @@ impl Oracle {
                 .and_then(|place| place.file)
                 .map(|file| paths::shorten(file, Some(&self.workspace)));
             let line = place.and_then(|place| place.line).unwrap_or(0);
-            // What belongs to no line belongs to no file.
-            let file = file.filter(|_| line > 0).unwrap_or_default();
+            let file = file.unwrap_or_default();
             frames.push((name.unwrap_or_default(), format!("{file}:{line}")));
         }
         // The outermost one goes by the name that the linker knows.
@@ -120,7 +132,8 @@ fn every_call_in_the_image_has_the_frames_that_addr2line_finds() {
         let symbols = Symbols::parse(table).expect("a table");
         let oracle = Oracle::new(&path);
         let mut scratch = Scratch::new();
-        let (mut frames, mut inlined) = (0, 0);
+        let (mut frames, mut inlined, mut without_line) = (0, 0, 0);
+        let mut bare = BTreeSet::new();
         let addresses = return_addresses(&path);
         assert!(addresses.len() > 1000, "{} calls", addresses.len());
         for address in &addresses {
@@ -128,7 +141,23 @@ fn every_call_in_the_image_has_the_frames_that_addr2line_finds() {
             assert_eq!(found, oracle.frames(address - 1), "{address:#x}");
             frames += found.len();
             inlined += usize::from(found.len() > 1);
+            for frame in &found {
+                let (function, place) = frame.split_once(" at ").expect("a place");
+                without_line += usize::from(place.ends_with(".rs:0"));
+                if !function.contains("::") {
+                    bare.insert(function.to_owned());
+                }
+            }
         }
+        // A path is what a name of Rust has, inlined or not; without one are functions that other languages may call.
+        assert!(bare.len() < 30, "{bare:#?}");
+        for function in ["new", "get", "collect", "from_iter", "{closure#0}"] {
+            assert!(!bare.contains(function), "{function} has no path");
+        }
+        assert!(
+            without_line > 10,
+            "{without_line} frames of a file but of no line"
+        );
         assert!(
             inlined > addresses.len() / 10,
             "{inlined} calls from inlined functions"
@@ -156,7 +185,7 @@ fn elsewhere_in_the_image_the_function_is_the_linkers() {
         .collect();
     let mut scratch = Scratch::new();
     let (start, end) = code(&image);
-    let (mut known, mut unknown) = (0, 0);
+    let (mut known, mut unknown, mut begun) = (0, 0, 0);
     // One in five, at any place of an instruction: all of them take a minute.
     for address in (start - 64..end + 64)
         .step_by(5)
@@ -164,18 +193,27 @@ fn elsewhere_in_the_image_the_function_is_the_linkers() {
     {
         let mut found = None;
         symbols.frames(address, &mut scratch, &mut |frame| {
-            assert_eq!((frame.file, frame.line), ("", 0), "{address:#x}");
-            assert!(
-                found.replace(frame.function.to_owned()).is_none(),
-                "{address:#x}"
+            let place = (
+                frame.function.to_owned(),
+                format!("{}:{}", frame.file, frame.line),
             );
+            assert!(found.replace(place).is_none(), "{address:#x}");
         });
-        let inside = (start..end).contains(&address);
-        assert_eq!(
-            found,
-            oracle.function(address).filter(|_| inside),
-            "{address:#x}"
-        );
+        let function = oracle
+            .function(address)
+            .filter(|_| (start..end).contains(&address));
+        // The file is that of the first byte, and only there it is told.
+        let begins = address == start || oracle.function(address - 1) != function;
+        let expected = function.map(|function| {
+            let file = if begins {
+                oracle.file(address)
+            } else {
+                String::new()
+            };
+            begun += usize::from(begins);
+            (function, format!("{file}:0"))
+        });
+        assert_eq!(found, expected, "{address:#x}");
         *(if found.is_some() {
             &mut known
         } else {
@@ -183,8 +221,8 @@ fn elsewhere_in_the_image_the_function_is_the_linkers() {
         }) += 1;
     }
     assert!(
-        known > 50_000 && unknown > 500,
-        "{known} known, {unknown} unknown"
+        known > 50_000 && unknown > 500 && begun > 100,
+        "{known} known, {unknown} unknown, {begun} first bytes of functions"
     );
 }
 
@@ -199,7 +237,9 @@ fn a_running_image_knows_its_build_id_and_names() {
     let id = object.build_id().expect("a note").expect("a build id");
     assert_eq!(id.len(), 20);
     assert!(
-        line.ends_with(&format!("names: {id:02x?} guest::image::names")),
+        line.ends_with(&format!(
+            "names: {id:02x?} guest::image::names at tests/guest/src/image.rs"
+        )),
         "{line}"
     );
 }

@@ -157,8 +157,14 @@ fn a_trace_says_what_it_is_of_and_every_stack_is_whole_and_has_names() {
             assert!(is_whole(block), "{:#?}", block.stack);
             for position in block.positions() {
                 assert!(!position.function.is_empty(), "{position:?}");
-                // Code that the compiler says is of no line, as in `core::fmt::write`, is of no file either.
-                assert_eq!(position.file.is_empty(), position.line == 0, "{position:?}");
+                // Of no line may be code that the compiler made itself, as in `core::fmt::write`; its file is known.
+                assert!(!position.file.is_empty(), "{position:?}");
+                // Whether inlined or not; the application's beginning goes by the name that the kernel calls.
+                let has_path = position.function.contains("::");
+                assert!(
+                    has_path || position.function == "runtime_entry",
+                    "{position:?}"
+                );
                 assert_ne!(position.file, "monitoring/src/heap/hook.rs");
                 *(if position.line > 0 {
                     &mut with_line
@@ -256,7 +262,7 @@ fn an_image_without_names_gives_addresses_that_addr2line_resolves() {
                     .clone()
             })
             .collect();
-        assert!(functions[0].starts_with("task_entry at "), "{functions:#?}");
+        assert!(functions[0].contains("::task_entry at "), "{functions:#?}");
         let sites = exact.sites("total", "words").into_iter();
         let of: Vec<&str> = sites
             .map(|(site, _)| site)
