@@ -9,12 +9,12 @@ use crate::memtrace::{Location, Resolve};
 /// Bytes of a word.
 const WORD_BYTES: f64 = 8.0;
 
-/// Where the files are whose functions only pass an allocation on: who asked for it stands further out.
+/// Where the files are whose functions only pass an allocation on: who asked for it stands further out. A package's folder has its version.
 const PLUMBING: [&str; 6] = [
     "alloc/",
     "core/",
     "std/",
-    "hashbrown/",
+    "hashbrown-",
     "monitoring/src/heap/",
     "library/",
 ];
