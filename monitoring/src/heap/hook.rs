@@ -34,6 +34,7 @@ use spin::Once;
 use super::Rate;
 use super::hot::Hot;
 use super::live::Live;
+use super::losses::Losses;
 use super::profile::{
     Drained, LossCause, Lost, MAX_RING_BYTES, MIN_RING_BYTES, PrepareError, Record, Settings,
     StartError, memory_bytes, slots,
@@ -70,69 +71,6 @@ struct Rest {
     live_full: Losses,
     /// The consumer's: whether it is inside `drain`.
     draining: Word,
-}
-
-/// Samples that were lost for one cause: blocks, words, hits.
-#[derive(Debug)]
-struct Losses {
-    all: [Word; 3],
-    /// The consumer's: what of them was told.
-    told: [Word; 3],
-}
-
-impl Losses {
-    fn none() -> Self {
-        let zeros = || core::array::from_fn(|_| Word::new(0));
-        Self {
-            all: zeros(),
-            told: zeros(),
-        }
-    }
-
-    #[cold]
-    fn add(&self, words: u64, hits: u64) {
-        let [all_blocks, all_words, all_hits] = &self.all;
-        all_blocks.add(1);
-        all_words.add(words);
-        all_hits.add(hits);
-    }
-
-    fn load(&self) -> [u64; 3] {
-        self.all.each_ref().map(Word::load)
-    }
-
-    /// All up to these numbers were told.
-    fn tell(&self, upto: [u64; 3]) {
-        for (told, value) in self.told.iter().zip(upto) {
-            told.set(value);
-        }
-    }
-
-    /// Shows to `take` what has yet to be told; false if it was not taken.
-    fn show(
-        &self,
-        cause: LossCause,
-        ticks: fn() -> u64,
-        take: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
-    ) -> bool {
-        let all = self.load();
-        let [blocks, words, hits] = [0, 1, 2].map(|n| all[n].wrapping_sub(self.told[n].get()));
-        if hits == 0 {
-            return true;
-        }
-        let record = Record::Lost {
-            ticks: ticks(),
-            cause,
-            blocks,
-            words,
-            hits,
-        };
-        if take(record).is_break() {
-            return false;
-        }
-        self.tell(all);
-        true
-    }
 }
 
 /// A sampled block that the inner allocator is about to move.

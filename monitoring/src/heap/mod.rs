@@ -22,6 +22,7 @@ mod hot;
 mod linked_list;
 #[cfg_attr(loom, expect(dead_code, reason = "the hook uses the rest"))]
 mod live;
+mod losses;
 #[cfg(not(loom))]
 mod odds;
 mod profile;

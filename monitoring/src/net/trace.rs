@@ -258,6 +258,7 @@ impl<'a> Trace<'a> {
     fn end(&mut self, events: &mut dyn FnMut(TraceEvent)) {
         self.client = None;
         self.stop = false;
+        self.waiting = None;
         self.stop_sampling();
         let (before, after) = (self.before, *self.counts());
         events(TraceEvent::Ended {

@@ -24,6 +24,16 @@ impl Port {
         Self::with(heap, rate, None)
     }
 
+    /// With the profile always on, at rate 1; and what it says is alive.
+    fn always_on(heap: &Heap) -> (Self, &'static spin::Mutex<LiveSites>) {
+        let rate = Rate::ALL;
+        let live = LiveSites::new(heap.profiled.slots()).expect("memory");
+        let live: &_ = Box::leak(Box::new(spin::Mutex::new(live)));
+        let port = Self::with(heap, rate.get(), Some(Always { live, rate }));
+        heap.profiled.start(rate, 1).expect("begins");
+        (port, live)
+    }
+
     fn with(heap: &Heap, rate: f64, always: Option<Always>) -> Self {
         let profile = heap.profiled;
         let trace = Trace::new(Parts {
@@ -390,11 +400,7 @@ fn a_client_that_never_takes_the_end_is_dropped() {
 #[test]
 fn with_the_profile_always_on_a_trace_begins_with_what_is_alive() {
     let mut heap = Heap::new(DEFAULT_RING_BYTES);
-    let rate = Rate::ALL;
-    let live = LiveSites::new(heap.profiled.slots()).expect("memory");
-    let live = Box::leak(Box::new(spin::Mutex::new(live)));
-    let mut port = Port::with(&heap, 1.0, Some(Always { live, rate }));
-    heap.profiled.start(rate, 1).expect("begins");
+    let (mut port, live) = Port::always_on(&heap);
     for _ in 0..20 {
         heap.work(50);
         port.pass(TRACE_EVERY);
@@ -423,11 +429,7 @@ fn with_the_profile_always_on_a_trace_begins_with_what_is_alive() {
 #[test]
 fn what_is_alive_is_said_to_be_behind_while_a_client_holds_it_up() {
     let mut heap = Heap::new(DEFAULT_RING_BYTES);
-    let rate = Rate::ALL;
-    let live = LiveSites::new(heap.profiled.slots()).expect("memory");
-    let live = Box::leak(Box::new(spin::Mutex::new(live)));
-    let mut port = Port::with(&heap, 1.0, Some(Always { live, rate }));
-    heap.profiled.start(rate, 1).expect("begins");
+    let (mut port, live) = Port::always_on(&heap);
     let mut stream = FakeStream {
         buffer: Some(8_192),
         ..FakeStream::default()
@@ -461,6 +463,29 @@ fn what_is_alive_is_said_to_be_behind_while_a_client_holds_it_up() {
     }
     assert_eq!(port.trace.lost().hits, 0, "the ring has held all of it");
     assert_eq!(live.lock().hits(), heap.live_words());
+}
+
+#[test]
+fn a_client_does_not_inherit_what_waited_for_the_one_before() {
+    let mut heap = Heap::new(DEFAULT_RING_BYTES);
+    let (mut port, live) = Port::always_on(&heap);
+    let stalled = || FakeStream {
+        buffer: Some(64),
+        ..FakeStream::default()
+    };
+    for _ in 0..2 {
+        let mut stream = stalled();
+        port.open(0);
+        heap.work(200);
+        port.settle(0, &mut stream);
+        assert!(!live.lock().is_behind(), "it has only just begun to wait");
+        port.pass(BEHIND + TRACE_EVERY);
+        port.settle(0, &mut stream);
+        assert!(live.lock().is_behind());
+        port.call(|service, _| service.closed(0));
+        port.trace.follow(port.now);
+        assert!(!live.lock().is_behind());
+    }
 }
 
 #[test]
