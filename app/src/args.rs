@@ -1,16 +1,16 @@
 //! The image's arguments: a parser driven by one table.
 //!
 //! Splitting arguments into options, values and positionals is the work of the crate `getargs`; the values are parsed by
-//! `monitoring::config` and `monitoring::levels`.
+//! `monitoring::config` and `monitoring::logging`.
 
 mod error;
 mod table;
 
 use getargs::Arg;
-use monitoring::config::{self, Addressing, AddressingError, Config};
-use monitoring::time::Micros;
+use monitoring::Micros;
+use monitoring::config::{self, Addressing, Config};
 
-pub use self::error::{ArgsError, BadValue, Key};
+pub use self::error::{ArgsError, Key};
 pub use self::table::Help;
 use self::table::{ARGUMENTS, Argument, Draft};
 use crate::workload::Kind;
@@ -20,7 +20,7 @@ use crate::workload::Kind;
 pub struct Options<'a> {
     /// What the library is told.
     pub config: Config,
-    /// Log levels, in the grammar of [`monitoring::levels`], which they were checked against.
+    /// Log levels, in the grammar of [`Levels`](monitoring::logging::Levels), which they were checked against.
     pub log: &'a str,
     /// What the image does.
     pub workload: Kind,
@@ -96,8 +96,7 @@ pub fn parse<'a>(args: impl Iterator<Item = &'a str>) -> Result<Request<'a>, Arg
         let argument = find(key).ok_or(ArgsError::Unknown(key))?;
         let separate = || args.value().ok().filter(|next| !next.starts_with("--"));
         let value = attached.or_else(separate).ok_or(ArgsError::NoValue(key))?;
-        let bad = |reason| ArgsError::Value { key, reason };
-        draft.set(argument, value).map_err(bad)?;
+        draft.set(argument, key, value)?;
     }
     finish(draft).map(Request::Run)
 }
@@ -128,12 +127,9 @@ fn finish(draft: Draft<'_>) -> Result<Options<'_>, ArgsError<'_>> {
     let config = &mut options.config;
     config::check_ports(config.control_port, config.memtrace_port).map_err(ArgsError::Ports)?;
     config.addressing = Addressing::parse(ipv4, gateway).map_err(|reason| {
-        let of_ipv4 = matches!(reason, AddressingError::Address(_));
+        let of_ipv4 = Addressing::parse(ipv4, None).is_err();
         let key = Key::Long(if of_ipv4 { "ipv4" } else { "gateway" });
-        ArgsError::Value {
-            key,
-            reason: BadValue::Addressing(reason),
-        }
+        ArgsError::Value { key, reason }
     })?;
     Ok(options)
 }

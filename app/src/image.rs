@@ -4,8 +4,8 @@ use app::args::{self, Help, Options, Request, VERSION};
 use app::workload::{Pause, Workload};
 use kernel::Exit;
 use kernel::sync::{IrqLock, RawIrqLock};
+use monitoring::Micros;
 use monitoring::heap::{HeapProfile, Profiled};
-use monitoring::time::Micros;
 use monitoring::{hermit, log_source, log_to, logging};
 
 #[cfg(not(any(feature = "talc", feature = "linked-list")))]

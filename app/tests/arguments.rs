@@ -2,8 +2,8 @@
 
 use app::args::{Options, Request, parse};
 use app::workload::Kind;
+use monitoring::Micros;
 use monitoring::config::Target;
-use monitoring::time::Micros;
 use proptest::prelude::*;
 
 /// Keys with and without values, right and wrong.

@@ -19,15 +19,13 @@ use kernel::task::Priority;
 use kernel::virtio::{Nic, NicError};
 use kernel::{clock, console, entropy, task};
 
-use crate::config::Config;
-use crate::heap::{HeapProfile, HeapSource};
-use crate::levels::{Level, LogSource};
-use crate::logging;
-use crate::monitor::{Event, Monitor, Next, Subject};
-use crate::net::storage::{OutOfMemory, Storage};
-use crate::sources::Image;
-use crate::sources::clock::Watch;
-use crate::time::{Micros, Now, UnixNanos};
+use agent::config::Config;
+use agent::monitor::{Event, Monitor, Next, Subject};
+use agent::sources::Image;
+use agent::storage::{OutOfMemory, Storage};
+use heap_profiler::{HeapProfile, HeapSource};
+use logging::{Level, LogSource};
+use units::{Micros, Now, UnixNanos};
 
 /// Stack of the task, in bytes. 48 KiB were in use at most (source `tasks`, `mixed` over UDP); the rest is for the log,
 /// whose sinks are the application's, and for the functions of polled sources.
@@ -154,14 +152,10 @@ fn run() {
     };
     log::info!(target: "monitoring", "monitoring: starting, network card: {}", nic.interrupt());
     let (mac, seed) = (nic.mac(), entropy::u64());
-    if let Err(error) = machine::register() {
-        log::warn!(target: "monitoring", "monitoring: {error}");
-    }
     if let Err(error) = task::watch_stack("monitoring") {
         log::warn!(target: "monitoring", "monitoring: {error}");
     }
     let mut looks_due = Micros::ZERO;
-    let mut watch = Watch::new();
     let image = Image {
         version: config.version,
         build: profile::build_id(),
@@ -176,6 +170,7 @@ fn run() {
         Subject {
             image,
             trace,
+            machine: Some(machine::read),
             ..Subject::new(heap)
         },
         storage,
@@ -190,7 +185,7 @@ fn run() {
         if mono >= looks_due {
             looks_due = mono + config.interval;
             machine::look_at_stacks();
-            machine::look_at_clock(&mut watch);
+            machine::look_at_clock();
         }
         let began = now();
         if FINISHING.load(Ordering::Relaxed) {

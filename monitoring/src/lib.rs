@@ -1,27 +1,61 @@
 //! Monitoring for Hermit unikernels: what a running image tells about itself.
-#![cfg_attr(not(test), no_std)]
+//!
+//! | to | use |
+//! |---|---|
+//! | count and profile the heap | [`heap::Profiled`] around the allocator |
+//! | start it all | `hermit::start` with a [`config::Config`] |
+//! | tell how often, how much, how long | the kinds of [`metrics`] |
+//! | log by source, at levels that can be changed | [`logging`], [`log_source!`], [`log_to!`] |
+//!
+//! `examples/minimal` is a whole application; `docs/USING.md` explains it.
+//!
+//! # Features
+//! `talc`, `linked-list`: a heap over the memory of the image. `std`: for an application with std, whose heap can be
+//! `Profiled<std::alloc::System>`. Needs Rust 1.91. Of what is here, only [`heap`] runs inside the allocator.
+#![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(target_os = "hermit")]
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-pub mod config;
-pub mod control;
-pub mod counter;
-pub mod emit;
-pub mod heap;
 #[cfg(target_os = "hermit")]
 pub mod hermit;
-pub mod levels;
-pub mod line;
-pub mod logging;
-pub mod memtrace;
-pub mod metrics;
-pub mod monitor;
-pub mod net;
-mod one_line;
-pub mod sources;
-pub mod symbols;
-pub mod time;
-pub mod trace;
+
+pub use ::logging::{log_source, log_to};
+pub use units::Micros;
+
+/// What monitoring can be told: values with their defaults, and a parser for each.
+pub mod config {
+    pub use agent::config::{
+        Config, Token, VmName, check_ports, parse_idle, parse_interval, parse_port, parse_rate,
+        parse_sample_bytes, parse_switch, parse_token, parse_vm,
+    };
+    pub use network::{Addressing, Allow, BadValue, Target};
+}
+
+/// The heap and what is known about it.
+pub mod heap {
+    #[cfg(feature = "linked-list")]
+    pub use heap_profiler::LinkedList;
+    #[cfg(feature = "talc")]
+    pub use heap_profiler::Talc;
+    pub use heap_profiler::{HeapProfile, HeapSource, HeapStats, Profiled, Rate};
+}
+
+/// The logger, and levels by source.
+pub mod logging {
+    pub use ::logging::{
+        Level, Levels, LevelsError, LogError, LogSource, declare, init, set_levels,
+    };
+}
+
+/// Sources of metrics: what an application declares and bumps.
+pub mod metrics {
+    pub use ::metrics::line::Value;
+    pub use ::metrics::{
+        Counter, FieldDef, FieldKind, FieldList, FloatGauge, Gauge, Histogram, KeyedCounter,
+        Points, Polled, Timer, duration, register, registry, status,
+    };
+}

@@ -2,14 +2,14 @@
 
 use core::fmt;
 
+use monitoring::Micros;
 use monitoring::config::{
-    Allow, Target, parse_idle, parse_interval, parse_port, parse_rate, parse_sample_bytes,
-    parse_switch, parse_token, parse_vm,
+    Allow, BadValue, Target, parse_idle, parse_interval, parse_port, parse_rate,
+    parse_sample_bytes, parse_switch, parse_token, parse_vm,
 };
-use monitoring::levels::Levels;
-use monitoring::time::Micros;
+use monitoring::logging::Levels;
 
-use super::{BadValue, Options, VERSION};
+use super::{ArgsError, Key, Options, VERSION};
 use crate::workload::Kind;
 
 /// One argument that takes a value.
@@ -46,7 +46,7 @@ enum Id {
 }
 
 /// The names of [`Kind`] as a sentence has them.
-pub(super) const WORKLOADS: &str = "mixed, churn, leak, spin, exact or idle";
+const WORKLOADS: &str = "mixed, churn, leak, spin, exact or idle";
 
 pub(super) static ARGUMENTS: [Argument; 17] = [
     Argument {
@@ -205,33 +205,40 @@ impl Default for Draft<'_> {
 }
 
 impl<'a> Draft<'a> {
-    /// Gives `argument` the value `text`.
-    pub fn set(&mut self, argument: &Argument, text: &'a str) -> Result<(), BadValue<'a>> {
-        let Self {
-            options,
-            ipv4,
-            gateway,
-        } = self;
+    /// Gives `argument`, typed as `key`, the value `text`.
+    pub fn set(
+        &mut self,
+        argument: &Argument,
+        key: Key<'a>,
+        text: &'a str,
+    ) -> Result<(), ArgsError<'a>> {
+        if let Id::Log = argument.id {
+            Levels::parse(text).map_err(|reason| ArgsError::Levels { key, reason })?;
+            self.options.log = text;
+            return Ok(());
+        }
+        let bad = |reason| ArgsError::Value { key, reason };
+        self.set_value(argument.id, text).map_err(bad)
+    }
+
+    fn set_value(&mut self, id: Id, text: &'a str) -> Result<(), BadValue<'a>> {
+        let options = &mut self.options;
         let config = &mut options.config;
-        match argument.id {
-            Id::Influx => config.target = Target::parse(text).map_err(BadValue::Target)?,
-            Id::Interval => config.interval = parse_interval(text).map_err(BadValue::Interval)?,
-            Id::Vm => config.vm = parse_vm(text).map_err(BadValue::Vm)?,
-            Id::ControlPort => config.control_port = parse_port(text).map_err(BadValue::Port)?,
-            Id::ControlIdle => config.control_idle = parse_idle(text).map_err(BadValue::Idle)?,
-            Id::Token => config.token = Some(parse_token(text).map_err(BadValue::Token)?),
-            Id::Allow => config.allow = Allow::parse(text).map_err(BadValue::Allow)?,
-            Id::MemtracePort => config.memtrace_port = parse_port(text).map_err(BadValue::Port)?,
-            Id::SamplingRate => config.sampling_rate = parse_rate(text).map_err(BadValue::Rate)?,
-            Id::HeapProfile => {
-                config.heap_profile = parse_switch(text).map_err(BadValue::Switch)?;
-            }
-            Id::SampleMemory => {
-                config.sample_bytes = parse_sample_bytes(text).map_err(BadValue::SampleBytes)?;
-            }
-            Id::Ipv4 => *ipv4 = text,
-            Id::Gateway => *gateway = Some(text),
-            Id::Log => options.log = check_levels(text)?,
+        match id {
+            Id::Influx => config.target = Target::parse(text)?,
+            Id::Interval => config.interval = parse_interval(text)?,
+            Id::Vm => config.vm = parse_vm(text)?,
+            Id::ControlPort => config.control_port = parse_port(text)?,
+            Id::ControlIdle => config.control_idle = parse_idle(text)?,
+            Id::Token => config.token = Some(parse_token(text)?),
+            Id::Allow => config.allow = Allow::parse(text)?,
+            Id::MemtracePort => config.memtrace_port = parse_port(text)?,
+            Id::SamplingRate => config.sampling_rate = parse_rate(text)?,
+            Id::HeapProfile => config.heap_profile = parse_switch(text)?,
+            Id::SampleMemory => config.sample_bytes = parse_sample_bytes(text)?,
+            Id::Ipv4 => self.ipv4 = text,
+            Id::Gateway => self.gateway = Some(text),
+            Id::Log => options.log = text,
             Id::Workload => options.workload = parse_workload(text)?,
             Id::Seed => options.seed = parse_seed(text)?,
             Id::Duration => options.duration = Some(parse_duration(text)?),
@@ -240,26 +247,24 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn check_levels(text: &str) -> Result<&str, BadValue<'_>> {
-    Levels::parse(text).map_err(BadValue::Levels)?;
-    Ok(text)
-}
-
 fn parse_workload(text: &str) -> Result<Kind, BadValue<'_>> {
-    Kind::from_name(text).ok_or(BadValue::Workload(text))
+    Kind::from_name(text).ok_or(BadValue::new(
+        text,
+        " is not a workload: want mixed, churn, leak, spin, exact or idle",
+    ))
 }
 
 fn parse_seed(text: &str) -> Result<u64, BadValue<'_>> {
     // `u64::from_str` would take a plus sign.
-    if text.starts_with('+') {
-        Err(BadValue::Seed(text))
-    } else {
-        text.parse().map_err(|_| BadValue::Seed(text))
-    }
+    let number = text.parse().ok().filter(|_| !text.starts_with('+'));
+    number.ok_or(BadValue::new(
+        text,
+        " is not a seed: want 0 to 18446744073709551615",
+    ))
 }
 
 /// Longest duration in hours: 1,000 days, and far from where microseconds overflow.
-pub(super) const DURATION_HOURS_MAX: u64 = 24_000;
+const DURATION_HOURS_MAX: u64 = 24_000;
 
 /// Like an interval, but from 1 ms to [`DURATION_HOURS_MAX`], because a test of endurance takes days.
 pub(super) fn parse_duration(text: &str) -> Result<Micros, BadValue<'_>> {
@@ -275,7 +280,10 @@ pub(super) fn parse_duration(text: &str) -> Result<Micros, BadValue<'_>> {
     let micros = unit.and_then(|(_, micros)| number.parse::<u64>().ok()?.checked_mul(*micros));
     let in_range =
         micros.filter(|micros| (1..=DURATION_HOURS_MAX * 3_600_000_000).contains(micros));
-    in_range.map(Micros).ok_or(BadValue::Duration(text))
+    in_range.map(Micros).ok_or(BadValue::new(
+        text,
+        " is not a duration: want 500ms, 20s, 5m or 24h, at most 24000h",
+    ))
 }
 
 /// Prints the answer to `--help`: several lines, the last one without a newline.

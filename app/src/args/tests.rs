@@ -5,7 +5,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use monitoring::config::{Allow, Target, parse_token};
 
-use super::table::{WORKLOADS, parse_duration};
+use super::table::parse_duration;
 use monitoring::heap::Rate;
 
 use super::*;
@@ -244,13 +244,13 @@ fn help_and_version_are_answered_unless_something_before_them_is_wrong() {
     assert_eq!(ask(&["--help"]), Ok(Request::Help));
     assert_eq!(ask(&["--seed", "1", "-h", "surplus"]), Ok(Request::Help));
     assert_eq!(ask(&["--version"]), Ok(Request::Version));
-    assert_eq!(
+    assert!(matches!(
         ask(&["--seed", "x", "--help"]),
         Err(ArgsError::Value {
             key: Key::Long("seed"),
-            reason: BadValue::Seed("x")
+            ..
         })
-    );
+    ));
 }
 
 #[test]
@@ -411,7 +411,7 @@ fn a_duration_has_a_unit_and_a_range() {
         "99999999999999999999h",
         "18446744073709551615h",
     ] {
-        assert_eq!(parse_duration(text), Err(BadValue::Duration(text)));
+        assert!(parse_duration(text).is_err(), "{text}");
     }
 }
 
@@ -443,11 +443,21 @@ fn help_names_every_argument_with_its_default_in_aligned_lines() {
 }
 
 #[test]
-fn the_sentence_of_workloads_names_all_of_them() {
-    assert!(
-        WORKLOADS
-            .split([',', ' '])
-            .filter(|word| !word.is_empty() && *word != "or")
-            .eq(Kind::ALL.map(Kind::name))
-    );
+fn the_sentences_of_workloads_name_all_of_them() {
+    let wrong = error(&["--workload", "x"]);
+    let (_, wanted) = wrong.split_once(": want ").unwrap();
+    let meaning = ARGUMENTS
+        .iter()
+        .find(|it| it.name == "workload")
+        .unwrap()
+        .meaning;
+    for sentence in [wanted, meaning] {
+        assert!(
+            sentence
+                .split([',', ' '])
+                .filter(|word| !word.is_empty() && *word != "or")
+                .eq(Kind::ALL.map(Kind::name)),
+            "{sentence}"
+        );
+    }
 }

@@ -10,7 +10,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::hint::black_box;
 
-use monitoring::line::Tag;
 use monitoring::metrics::{Gauge, Histogram, KeyedCounter};
 
 use super::cache::Cache;
@@ -19,7 +18,7 @@ use super::size;
 use crate::random::Random;
 
 /// Both can be switched by their tag: `tag:http:disable`.
-const HTTP: &[Tag<'static>] = &[("http", "demo")];
+const HTTP: &[(&str, &str)] = &[("http", "demo")];
 static REQUESTS: KeyedCounter = KeyedCounter::new(
     "http_requests",
     "requests by verb, and those that were malformed",

@@ -10,7 +10,7 @@ use kernel::{Exit, clock, console, heap, task};
 use monitoring::config::Config;
 use monitoring::heap::{Profiled, Talc};
 use monitoring::metrics::Counter;
-use monitoring::time::Micros;
+use monitoring::Micros;
 use monitoring::{hermit, logging};
 
 // 1. The heap, wrapped: this is what is counted and profiled.

@@ -10,7 +10,7 @@ use kernel::{clock, console};
 use monitoring::config::Config;
 use monitoring::heap::Profiled;
 use monitoring::metrics::Counter;
-use monitoring::time::Micros;
+use monitoring::Micros;
 use monitoring::{hermit, logging};
 
 // 1. std's own heap, wrapped: this is what is counted and profiled.

@@ -1,69 +1,42 @@
-//! The sources that the machine is asked for: `cpu` each interval, `tasks` and `clock` by the loop.
+//! What only the machine knows: read for the sources `cpu` and `clock` at each interval, and for `tasks` by the loop.
 
+use agent::sources::clock::Watch;
+use agent::sources::{LoadMeter, Machine, StackUse, push_task};
 use kernel::sync::IrqLock;
 use kernel::{clock, task};
+use units::{Micros, UnixNanos};
 
-use crate::line::Value;
-use crate::metrics::{self, FieldList, Points, Polled, RegisterError};
-use crate::sources::clock::{CLOCK, CLOCK_FIELDS, Watch};
-use crate::sources::machine::{self, Load};
-use crate::time::{Micros, UnixNanos};
+static LOAD: IrqLock<LoadMeter> = IrqLock::new(LoadMeter::new());
+static WATCH: IrqLock<Watch> = IrqLock::new(Watch::new());
 
-static CPU: Polled = Polled::new(
-    machine::CPU.name,
-    machine::CPU.doc,
-    &machine::CPU_FIELDS,
-    read_cpu,
-);
-
-static TASKS: Points<1, 2> = Points::new(
-    machine::TASKS.name,
-    machine::TASKS.doc,
-    &machine::TASKS_LABELS,
-    machine::TASKS_FIELDS,
-);
-
-static WALL: Points<0, 4> = Points::new(CLOCK.name, CLOCK.doc, &[], CLOCK_FIELDS);
-
-static LOAD: IrqLock<Load> = IrqLock::new(Load::new());
-
-/// Adds them to the image's sources.
-///
-/// # Errors
-/// If the application has sources of these names.
-pub fn register() -> Result<(), RegisterError> {
-    metrics::register(&CPU)?;
-    metrics::register(&TASKS)?;
-    metrics::register(&WALL)
-}
-
-fn read_cpu(fields: &mut FieldList<'_>) {
+/// All of it at this moment.
+pub fn read() -> Machine {
     let (idle, elapsed) = (clock::idle_micros(), clock::micros());
-    let values = LOAD.lock().follow(Micros(elapsed), Micros(idle));
-    fields.add_all(&machine::CPU_FIELDS, values.map(Value::U64));
+    Machine {
+        load: LOAD.lock().follow(Micros(elapsed), Micros(idle)),
+        clock: *WATCH.lock(),
+    }
 }
 
 /// Looks at the stacks that are watched. A large one takes several looks until anything is known of it; nothing is said of
 /// it before.
 pub fn look_at_stacks() {
     for stack in task::stacks().filter(|stack| stack.high_water_bytes > 0) {
-        TASKS.push(
-            [stack.name],
-            [
-                Value::U64(stack.size_bytes as u64),
-                Value::U64(stack.high_water_bytes as u64),
-            ],
-        );
+        let used = StackUse {
+            size_bytes: stack.size_bytes as u64,
+            high_water_bytes: stack.high_water_bytes as u64,
+        };
+        push_task(stack.name, &used);
     }
 }
 
-/// Looks at the machine's real-time clock and moves the wall clock forward if it was left behind. Where there is none, there is no series.
-pub fn look_at_clock(watch: &mut Watch) {
+/// Looks at the machine's real-time clock and moves the wall clock forward if it was left behind. Where there is none, nothing is told.
+pub fn look_at_clock() {
     let wall = UnixNanos(clock::unix_nanos());
     let Some(rtc_seconds) = clock::rtc_seconds() else {
         return;
     };
-    let found = watch.look(wall, rtc_seconds);
+    let found = WATCH.lock().look(wall, rtc_seconds);
     if let Some(ms) = found.advance_ms {
         clock::advance(ms * 1_000);
     }
@@ -73,8 +46,5 @@ pub fn look_at_clock(watch: &mut Watch) {
             target: "monitoring",
             "monitoring: the clock stepped, the real-time clock gained {ms} ms on it, moved forward by {moved} ms"
         );
-    }
-    if let Some(values) = watch.values() {
-        WALL.push([], values);
     }
 }

@@ -8,12 +8,12 @@ use core::fmt::{self, Write};
 use kernel::{args, clock, image, memory, panic};
 use spin::{Mutex, Once};
 
-use crate::config::Config;
-use crate::heap::{HeapProfile, Machine, PrepareError, Settings, StartError};
-use crate::net::trace::{Always, Identity, Parts, Trace};
-use crate::sources::Image;
-use crate::symbols::Symbols;
-use crate::trace::{LiveSites, Names, Tracer, report};
+use agent::config::Config;
+use agent::sources::Image;
+use agent::symbols::Symbols;
+use agent::trace::{Always, Identity, Parts, Trace};
+use agent::trace::{LiveSites, Names, Tracer, report};
+use heap_profiler::{HeapProfile, Machine, PrepareError, Settings, StartError};
 
 /// Sites that a panic names.
 const SITES_AT_PANIC: usize = 10;
@@ -177,7 +177,7 @@ fn report_panic(out: &mut dyn Write, addresses: &[usize]) {
         let _ = out.write_str("heap: the profile is being changed, nothing can be said\n");
         return;
     };
-    crate::trace::follow(*profile, &mut live);
+    agent::trace::follow(*profile, &mut live);
     let _ = out.write_str("heap: ");
     let _ = report::write_top(
         out,

@@ -23,10 +23,10 @@ use kernel::sync::{IrqLock, RawIrqLock};
 use kernel::task::Priority;
 use kernel::{Exit, clock, task};
 use monitoring::heap::Profiled;
-use monitoring::line::Value;
+use monitoring::metrics::Value;
 use monitoring::metrics::{self, Counter, FieldDef, Points};
-use monitoring::symbols::{Scratch, Symbols};
-use monitoring::time::Micros;
+use agent::symbols::{Scratch, Symbols};
+use monitoring::Micros;
 use monitoring::{hermit, logging};
 
 type Heap = monitoring::heap::Talc<RawIrqLock>;

@@ -8,7 +8,7 @@ use std::process::Command;
 use addr2line::Loader;
 use hermon::guest::Ended;
 use hermon::qemu::Machine;
-use monitoring::symbols::{Scratch, Symbols};
+use agent::symbols::{Scratch, Symbols};
 use symbols::{image, names, paths};
 use tests::boot::Boot;
 use tests::image::{Heap, path};

@@ -1,0 +1,325 @@
+//! What an image can be told: values with their defaults, and the parser of each argument's value.
+//!
+//! The grammar of the arguments themselves (`--key value`) belongs to the application; the library takes a
+//! [`Config`] and reads no arguments. Every error names the offending text in one line.
+
+mod token;
+
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use heap_profiler::{DEFAULT_RING_BYTES, MAX_RING_BYTES, MIN_RING_BYTES, Rate};
+use network::bounds::CONTROL_IDLE;
+use units::Micros;
+
+pub use network::{ALLOW_MAX, Addressing, Allow, BadValue, Cidr, Target, parse_cidr};
+
+pub use self::token::{TOKEN_MAX, Token, parse_token};
+
+/// Shortest interval. A turn that emits takes about 1 ms under QEMU's TCG; with less than ten of them to an
+/// interval, emission would take a large part of the core.
+pub const INTERVAL_MIN: Micros = Micros::from_millis(10);
+/// Longest interval. Grafana's panels and InfluxDB's default shards hold hours to days: a series with fewer
+/// than one point an hour looks dead.
+pub const INTERVAL_MAX: Micros = Micros::from_secs(3_600);
+/// Shortest time after which an idle control connection is closed: less, and nobody can type a command.
+pub const IDLE_MIN: Micros = Micros::from_secs(1);
+/// Longest such time: with eight places, a forgotten connection should not hold one for days.
+pub const IDLE_MAX: Micros = Micros::from_secs(3_600);
+/// Longest value of the tag `vm`, in bytes: a DNS label has at most 63 (RFC 1035, section 2.3.4), and the tag
+/// is repeated on every line.
+pub const VM_NAME_MAX: usize = 63;
+
+/// Samples per allocated word: one in 80 kB.
+const DEFAULT_RATE: Rate = match Rate::new(1e-4) {
+    Ok(rate) => rate,
+    Err(_) => panic!("a probability"),
+};
+
+/// Everything the library can be told.
+///
+/// [`Config::default`] holds the defaults of the image's interface, see `docs/DESIGN.md`.
+///
+/// ```
+/// use agent::config::Config;
+/// use network::Target;
+/// let mut config = Config::default();
+/// config.target = Target::parse("tcp://192.0.2.1:8094")?;
+/// assert_eq!(config.control_port, Some(2323));
+/// # Ok::<(), network::BadValue<'static>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config {
+    /// The application's version, for the source `uptime` and for traces; empty: none is told.
+    pub version: &'static str,
+    /// Where metrics go.
+    pub target: Target,
+    /// Time between two emissions, from [`INTERVAL_MIN`] to [`INTERVAL_MAX`].
+    pub interval: Micros,
+    /// Value of the tag `vm` on every line.
+    pub vm: VmName,
+    /// TCP port of the control service; `None`: off.
+    pub control_port: Option<u16>,
+    /// A control connection on which nothing moves for so long is closed; from [`IDLE_MIN`] to [`IDLE_MAX`].
+    pub control_idle: Micros,
+    /// With what a control connection has to begin; `None`: with nothing.
+    pub token: Option<Token>,
+    /// Who may connect to the control port and to the heap profiler.
+    pub allow: Allow,
+    /// TCP port of the heap profiler; `None`: off.
+    pub memtrace_port: Option<u16>,
+    /// Samples per allocated word.
+    pub sampling_rate: Rate,
+    /// Whether the heap is always sampled, so that what is alive can be told at any time.
+    pub heap_profile: bool,
+    /// Memory for samples that wait to be sent, in bytes: a power of two, see [`heap::Settings`](heap_profiler::Settings).
+    pub sample_bytes: usize,
+    /// How the interface gets its address.
+    pub addressing: Addressing,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            version: "",
+            target: Target::Udp(SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 2), 8094)),
+            interval: Micros::from_secs(10),
+            vm: VmName::DEFAULT,
+            control_port: Some(2323),
+            control_idle: CONTROL_IDLE,
+            token: None,
+            allow: Allow::ALL,
+            memtrace_port: Some(4242),
+            sampling_rate: DEFAULT_RATE,
+            heap_profile: false,
+            sample_bytes: DEFAULT_RING_BYTES,
+            addressing: Addressing::Dhcp,
+        }
+    }
+}
+
+impl Config {
+    /// What the network's stack is told.
+    #[must_use]
+    pub const fn network(&self) -> network::stack::Settings {
+        network::stack::Settings {
+            addressing: self.addressing,
+            target: self.target,
+            allow: self.allow,
+            control_port: self.control_port,
+            memtrace_port: self.memtrace_port,
+        }
+    }
+
+    /// Whether something listens and every address may connect.
+    #[must_use]
+    pub fn is_open_to_all(&self) -> bool {
+        let listens = self.control_port.is_some() || self.memtrace_port.is_some();
+        listens && self.allow == Allow::ALL
+    }
+}
+
+/// The value of the tag `vm`: 1 to [`VM_NAME_MAX`] bytes of UTF-8 without control characters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct VmName {
+    bytes: [u8; VM_NAME_MAX],
+    len: u8,
+}
+
+// The length is kept in one byte.
+const _: () = assert!(VM_NAME_MAX <= u8::MAX as usize);
+
+impl VmName {
+    const DEFAULT: Self = {
+        let mut bytes = [0; VM_NAME_MAX];
+        let name = b"hermit";
+        let mut at = 0;
+        while at < name.len() {
+            bytes[at] = name[at];
+            at += 1;
+        }
+        Self { bytes, len: 6 }
+    };
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Made from a `&str` only, so it is UTF-8; a check costs less than an argument about `unsafe`.
+        core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for VmName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Parses the value of `--vm`.
+///
+/// # Errors
+/// An empty name, one longer than [`VM_NAME_MAX`] bytes, or one with a control character (a line break in a
+/// tag would split the line).
+pub fn parse_vm(text: &str) -> Result<VmName, BadValue<'_>> {
+    if text.is_empty() {
+        return Err(BadValue::new(text, " is not a name: empty"));
+    }
+    if text.len() > VM_NAME_MAX {
+        return Err(BadValue::new(text, " is not a name: longer than 63 bytes"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(BadValue::new(
+            text,
+            " is not a name: holds a control character",
+        ));
+    }
+    let mut bytes = [0; VM_NAME_MAX];
+    bytes[..text.len()].copy_from_slice(text.as_bytes());
+    Ok(VmName {
+        bytes,
+        len: text.len() as u8,
+    })
+}
+
+/// Parses the value of `--interval`: a whole number and `ms`, `s` or `m`, such as `250ms`.
+///
+/// # Errors
+/// Anything else, and a span outside [`INTERVAL_MIN`] to [`INTERVAL_MAX`].
+///
+/// ```
+/// use agent::config::parse_interval;
+/// use units::Micros;
+/// assert_eq!(parse_interval("250ms"), Ok(Micros::from_millis(250)));
+/// assert!(parse_interval("0s").is_err());
+/// ```
+pub fn parse_interval(text: &str) -> Result<Micros, BadValue<'_>> {
+    let span = parse_span(text).ok_or(BadValue::new(
+        text,
+        " is not an interval: want 250ms, 1s or 1m",
+    ))?;
+    if (INTERVAL_MIN..=INTERVAL_MAX).contains(&span) {
+        Ok(span)
+    } else {
+        Err(BadValue::new(text, " is not an interval: want 10ms to 60m"))
+    }
+}
+
+/// Parses the value of `--control-idle`, in the form of an interval.
+///
+/// # Errors
+/// Anything else, and a span outside [`IDLE_MIN`] to [`IDLE_MAX`].
+///
+/// ```
+/// use agent::config::parse_idle;
+/// use units::Micros;
+/// assert_eq!(parse_idle("5m"), Ok(Micros::from_secs(300)));
+/// assert!(parse_idle("999ms").is_err());
+/// ```
+pub fn parse_idle(text: &str) -> Result<Micros, BadValue<'_>> {
+    let span = parse_span(text).ok_or(BadValue::new(
+        text,
+        " is not an idle time: want 500ms, 60s or 5m",
+    ))?;
+    if (IDLE_MIN..=IDLE_MAX).contains(&span) {
+        Ok(span)
+    } else {
+        Err(BadValue::new(text, " is not an idle time: want 1s to 60m"))
+    }
+}
+
+/// A whole number and `ms`, `s` or `m`. A number too long for 64 bits is out of every range like any other that is too
+/// large.
+fn parse_span(text: &str) -> Option<Micros> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let micros_per_unit = match unit {
+        "ms" => 1_000,
+        "s" => 1_000_000,
+        "m" => 60_000_000,
+        _ => return None,
+    };
+    if number.is_empty() {
+        return None;
+    }
+    let number = number.parse::<u64>().unwrap_or(u64::MAX);
+    Some(Micros(number.saturating_mul(micros_per_unit)))
+}
+
+/// Parses the value of `--control-port` or `--memtrace-port`: 1 to 65535, or 0 for off (`None`).
+///
+/// # Errors
+/// Anything that is not a decimal number in that range; a sign is not one.
+pub fn parse_port(text: &str) -> Result<Option<u16>, BadValue<'_>> {
+    let not_a_port = BadValue::new(text, " is not a port: want 0 to 65535, 0 for off");
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(not_a_port);
+    }
+    match text.parse::<u16>() {
+        Ok(0) => Ok(None),
+        Ok(port) => Ok(Some(port)),
+        Err(_) => Err(not_a_port),
+    }
+}
+
+/// Checks two ports against each other: two services cannot listen on one port.
+///
+/// # Errors
+/// Both are on and equal.
+pub const fn check_ports(
+    control: Option<u16>,
+    memtrace: Option<u16>,
+) -> Result<(), BadValue<'static>> {
+    match (control, memtrace) {
+        (Some(control), Some(memtrace)) if control == memtrace => Err(BadValue::of_port(
+            control,
+            " is given to both the control and the memtrace service",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Parses the value of `--sampling-rate`: samples per allocated word, from 1e-12 to 1.
+///
+/// # Errors
+/// Anything that is not such a number.
+pub fn parse_rate(text: &str) -> Result<Rate, BadValue<'_>> {
+    let rate = text.parse().ok().and_then(|rate| Rate::new(rate).ok());
+    rate.ok_or(BadValue::new(
+        text,
+        " is not a sampling rate: want a number from 1e-12 to 1",
+    ))
+}
+
+/// Parses the value of `--heap-profile`: `on` or `off`.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_switch(text: &str) -> Result<bool, BadValue<'_>> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(BadValue::new(text, " is not a switch: want on or off")),
+    }
+}
+
+/// Parses the value of `--sample-memory`: bytes, or with `K` or `M` behind the number units of 1,024 or 1,048,576.
+///
+/// # Errors
+/// Anything that is not a power of two from [`MIN_RING_BYTES`] to [`MAX_RING_BYTES`].
+pub fn parse_sample_bytes(text: &str) -> Result<usize, BadValue<'_>> {
+    let (number, unit) = match text.as_bytes() {
+        [number @ .., b'K'] => (number.len(), 1 << 10),
+        [number @ .., b'M'] => (number.len(), 1 << 20),
+        number => (number.len(), 1),
+    };
+    let bytes = text[..number].parse::<usize>().ok();
+    bytes
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|bytes| {
+            (MIN_RING_BYTES..=MAX_RING_BYTES).contains(bytes) && bytes.is_power_of_two()
+        })
+        .ok_or(BadValue::new(
+            text,
+            " is not a size for samples: want a power of two from 4K to 64M",
+        ))
+}

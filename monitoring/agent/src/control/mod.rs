@@ -1,0 +1,37 @@
+//! The control port without its sockets: what a client may say, what it does, and what is answered.
+//!
+//! ```text
+//!  bytes ─▶ Session ─ a line ─▶ Door ─▶ Command::parse ─▶ answer ─▶ Reply ─▶ bytes
+//!                              token      a borrowed        │         a line, or a Listing that
+//!                                         command           ▼         is written as it is taken
+//!                                               Managed: sources, log levels, status, heap profiler
+//! ```
+//!
+//! The grammar and the replies are those of `mirage-monitoring` 0.0.7, with repairs: a command ends with a line, not with a
+//! segment; a connection takes many; a reply ends with a line feed; what nobody knows is an error, and then nothing of the
+//! command is done.
+//!
+//! To add a command: a line in [`COMMANDS`], which is its help; a variant of [`Command`] and an arm of its `parse`; an
+//! arm of [`answer`]. A reply that may be longer than [`REPLY_MAX`](network::bounds::REPLY_MAX) is a variant of
+//! [`Listing`].
+
+mod answer;
+mod command;
+mod door;
+mod listing;
+mod profiler;
+mod reply;
+mod service;
+mod session;
+mod status;
+mod switches;
+
+pub use self::answer::{Managed, answer};
+pub use self::command::{COMMANDS, Command, CommandError, Help, Query};
+pub use self::door::{DOOR_ADDRESSES, DOOR_CLOSED, DOOR_FAILURES, Door, Refusal};
+pub use self::listing::{Listing, Which};
+pub use self::reply::{Full, Reply};
+pub use self::service::{Control, Serving};
+pub use self::session::{ControlCounts, SESSION_BYTES, Session};
+pub use self::status::Status;
+pub use self::switches::{Switch, Switches, SwitchesError};

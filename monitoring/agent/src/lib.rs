@@ -1,0 +1,36 @@
+//! The monitoring of one image, on any machine: built-in sources, control port, heap traces, emission, and the loop around them.
+//!
+//! ```text
+//!  config ─▶ Monitor::turn ─┬─ emit ──▶ outbox ──▶ network       sources: what every image tells
+//!                           ├─ control: commands ◀─▶ replies
+//!                           └─ trace: records ──▶ packets
+//! ```
+//!
+//! | to | start at |
+//! |---|---|
+//! | add a built-in source | [`sources`] |
+//! | add a control command | [`control`] |
+//! | follow a sample to the socket | [`trace`] |
+//! | see when what is done | [`monitor`] |
+//!
+//! No clock, no device, no log, no allocation in the loop: time is an argument, what happens is an event. The crate `monitoring` is the
+//! shell on Hermit. No features. Needs Rust 1.91. Nothing here may run inside an allocator.
+#![cfg_attr(not(test), no_std)]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+pub mod config;
+pub mod control;
+pub mod emit;
+pub mod monitor;
+pub mod sources;
+pub mod storage;
+pub mod trace;
+
+// Until they are crates.
+pub use heap_profiler as heap;
+#[path = "../../src/memtrace/mod.rs"]
+pub mod memtrace;
+#[path = "../../src/symbols/mod.rs"]
+pub mod symbols;

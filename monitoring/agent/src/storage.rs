@@ -1,0 +1,73 @@
+//! All memory that the network side ever needs, taken once, before the loop starts.
+
+use alloc::vec::Vec;
+
+use network::bounds::{ON_THE_WAY_BYTES, QUEUE_BYTES};
+use network::stack::{NO_SOCKET, SOCKETS, SocketMemory, StackMemory};
+
+use crate::control::Control;
+
+/// Memory for queues, buffers and sockets.
+#[derive(Debug)]
+pub struct Storage<'a> {
+    pub(crate) waiting: &'a mut [u8],
+    pub(crate) on_the_way: &'a mut [u8],
+    pub(crate) control: &'a mut [u8],
+    pub(crate) stack: StackMemory<'a>,
+}
+
+/// There is not enough memory: this many bytes are needed in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory(pub usize);
+
+impl core::fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "no memory for {} bytes of buffers", self.0)
+    }
+}
+
+impl core::error::Error for OutOfMemory {}
+
+impl Storage<'static> {
+    /// Bytes of queues and buffers; the state of the sockets ([`Storage::SOCKET_BYTES`]) comes on top.
+    pub const BYTES: usize = QUEUE_BYTES + ON_THE_WAY_BYTES + Control::BYTES + StackMemory::BYTES;
+    /// Bytes of the sockets' state.
+    pub const SOCKET_BYTES: usize = SOCKETS * size_of::<SocketMemory<'static>>();
+
+    /// Takes the memory from the heap, for ever: three allocations.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]; what was taken before is given back.
+    pub fn take() -> Result<Self, OutOfMemory> {
+        let mut bytes = reserve(Self::BYTES, 1)?;
+        let mut sockets = reserve(SOCKETS, size_of::<SocketMemory<'static>>())?;
+        let mut datagram = reserve(1, 0)?;
+        bytes.resize(Self::BYTES, 0);
+        sockets.resize_with(SOCKETS, || NO_SOCKET);
+        datagram.push(StackMemory::NO_DATAGRAM);
+        let (waiting, rest) = bytes.leak().split_at_mut(QUEUE_BYTES);
+        let (on_the_way, rest) = rest.split_at_mut(ON_THE_WAY_BYTES);
+        let (control, buffers) = rest.split_at_mut(Control::BYTES);
+        let stack = StackMemory {
+            sockets: sockets.leak(),
+            buffers,
+            datagram: datagram.leak(),
+        };
+        Ok(Self {
+            waiting,
+            on_the_way,
+            control,
+            stack,
+        })
+    }
+}
+
+fn reserve<T>(count: usize, bytes_each: usize) -> Result<Vec<T>, OutOfMemory> {
+    let mut vec = Vec::new();
+    vec.try_reserve_exact(count)
+        .map_err(|_| OutOfMemory(count * bytes_each))?;
+    Ok(vec)
+}
+
+// What `docs/PROMISES.md` says about the size: under 192 KiB for everything.
+const _: () = assert!(Storage::BYTES + Storage::SOCKET_BYTES < 192 * 1024);

@@ -1,0 +1,42 @@
+//! What the heap profile records, as a trace: between [`HeapProfile`] and [`Encoder`].
+//!
+//! ```text
+//!  allocator ─▶ ring ─▶ drain ─▶ Tracer ─▶ Encoder ─▶ packet ─▶ a client's connection
+//!                                   │ slot → object id
+//!                                   ▼
+//!                          LiveSites (heap profile always on)
+//! ```
+//! A session of the profile is a trace: all that is sampled belongs to it, and nothing of it is left when it ends. With the heap
+//! profile always on there is one session since boot, and a trace begins with what is alive of it.
+//!
+//! Nothing here knows a socket or a clock; a turn does bounded work.
+
+mod live;
+mod names;
+mod profiler;
+pub mod report;
+mod service;
+mod tracer;
+
+use heap_profiler::{HeapProfile, MAX_FRAMES, Peek};
+
+pub use live::{Last, LiveBlock, LiveSites, Site};
+pub use names::Names;
+pub use profiler::{Profiler, ProfilerError, ProfilerState};
+pub use service::{Always, Handle, Identity, Parts, Round, Serving, Trace, TraceEvent};
+pub use tracer::{Progress, TraceCounts, Tracer};
+
+/// Records that are followed at once while no trace is written: some 50 ns each on a host.
+const RECORDS_PER_TURN: u32 = 4_096;
+
+/// Lets `live` follow the profile, without a trace.
+pub fn follow(profile: &dyn HeapProfile, live: &mut LiveSites) {
+    let mut frames = [0; MAX_FRAMES];
+    for _ in 0..RECORDS_PER_TURN {
+        let Peek::Record(record) = profile.peek(&mut frames) else {
+            break;
+        };
+        live.follow(&record);
+        profile.take(&record);
+    }
+}

@@ -1,0 +1,460 @@
+//! The memtrace port: whoever connects gets a trace of the heap until one of the two ends it.
+//!
+//! ```text
+//!              1 a client                  2 the profile begins             3 the client closes, resets or says anything,
+//!   ┌──────┐ ─────────────▶ ┌──────────┐ ───────────────────▶ ┌─────────┐    or the control port stops it
+//!   │ Free │                │ Starting │                      │ Tracing │ ────────────────────┐
+//!   └──────┘ ◀───────┐      └──────────┘                      └─────────┘                     ▼
+//!       ▲            │           │ 3, or the profile cannot                              ┌────────┐
+//!       │            └───────────┘                                                       │ Ending │
+//!       └────────────────────────────────────────────────────────────────────────────────└────────┘
+//!                                                4 all is handed over, or ENDING is over
+//! ```
+//! One client at a time: samples are taken once, and two traces of one heap would tell the same. Another one is closed at once, and the
+//! log says why. A client that does not read stops the encoder, then the ring is full, and what is lost is counted in the trace; the
+//! application is never stopped.
+
+use core::cell::RefCell;
+use core::fmt;
+
+use spin::Mutex;
+
+use heap_profiler::{HeapProfile, Lost, Rate, StartError};
+use network::bounds::{BEHIND, ENDING, TRACE_EVERY};
+use network::{Service, Step, Stream};
+use units::{Micros, UnixNanos};
+
+use super::profiler::{Profiler, ProfilerError, ProfilerState};
+use super::{LiveSites, Names, Progress, TraceCounts, Tracer, report};
+use crate::memtrace::{Info, UnixMicros};
+
+/// What a trace says of the machine, as long as it runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Identity {
+    /// The image and its build id.
+    pub executable: &'static str,
+    /// Versions and the command line.
+    pub context: &'static str,
+    /// Differs from boot to boot.
+    pub pid: u64,
+}
+
+/// Something happened at the memtrace port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceEvent {
+    /// A client gets a trace.
+    Began,
+    /// A trace has ended.
+    Ended {
+        /// Sampled blocks in it.
+        allocs: u64,
+        /// Those of them whose free is in it.
+        frees: u64,
+        /// Bytes of it.
+        bytes: u64,
+        /// Sampled blocks that are in its totals only.
+        lost: u64,
+    },
+    /// A client was closed, because another one gets a trace. Told for the 1st, 2nd, 4th, 8th … one that gets none.
+    Refused {
+        /// How many since boot that got none.
+        refused: u64,
+    },
+    /// A client was reset, because all places are taken: by one that gets a trace, or by some that are being closed. Told as those.
+    TurnedAway {
+        /// How many since boot that got none.
+        refused: u64,
+    },
+    /// No trace can begin.
+    Failed(StartError),
+}
+
+impl fmt::Display for TraceEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Began => f.write_str("a client gets a trace, the heap is sampled"),
+            Self::Ended {
+                allocs,
+                frees,
+                bytes,
+                lost,
+            } => write!(
+                f,
+                "the trace has ended, {allocs} allocations and {frees} frees in {bytes} bytes, {lost} lost"
+            ),
+            Self::Refused { refused } => write!(
+                f,
+                "a second client of the memtrace port was closed, another one gets a trace, refusal {refused}"
+            ),
+            Self::TurnedAway { refused } => write!(
+                f,
+                "a client of the memtrace port was reset, all its places are taken, refusal {refused}"
+            ),
+            Self::Failed(error) => write!(f, "no trace can begin, {error}"),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Starting,
+    Tracing,
+    Ending { until: Micros },
+}
+
+/// The profile that is always on: it has begun, and goes on for ever.
+#[derive(Clone, Copy, Debug)]
+pub struct Always {
+    /// What is alive. Locked by the service while it works, and by a panic, which only tries.
+    pub live: &'static Mutex<LiveSites>,
+    /// Samples per word.
+    pub rate: Rate,
+}
+
+/// What the service is made of.
+pub struct Parts<'a> {
+    /// The heap's profile.
+    pub profile: &'a dyn HeapProfile,
+    /// The memory that it took.
+    pub profile_bytes: usize,
+    /// Writes the traces.
+    pub tracer: Tracer,
+    /// Names for addresses.
+    pub names: Names<'a>,
+    /// What a trace says of the machine.
+    pub identity: Identity,
+    /// The rate of the first trace.
+    pub rate: Rate,
+    /// The profile, if it is always on.
+    pub always: Option<Always>,
+}
+
+/// The trace service. Never allocates.
+pub struct Trace<'a> {
+    parts: Parts<'a>,
+    client: Option<(usize, State)>,
+    stop: bool,
+    refused: u64,
+    /// What was counted when the trace began.
+    before: TraceCounts,
+    /// Since then there has always been something that waits for the client.
+    waiting: Option<Micros>,
+}
+
+/// What the service needs for one round.
+pub struct Round<'r> {
+    /// The tag `vm`.
+    pub host: &'r str,
+    /// The wall clock.
+    pub unix: UnixNanos,
+    /// What happens is told here.
+    pub events: &'r mut dyn FnMut(TraceEvent),
+}
+
+impl<'a> Trace<'a> {
+    /// Nobody is connected.
+    #[must_use]
+    pub fn new(parts: Parts<'a>) -> Self {
+        Self {
+            parts,
+            client: None,
+            stop: false,
+            refused: 0,
+            before: TraceCounts::default(),
+            waiting: None,
+        }
+    }
+
+    /// What was traced, since boot.
+    #[must_use]
+    pub const fn counts(&self) -> &TraceCounts {
+        self.parts.tracer.counts()
+    }
+
+    /// All of it at one moment.
+    #[must_use]
+    pub fn state(&self) -> ProfilerState {
+        let lost = self.lost();
+        ProfilerState {
+            rate: Some(self.rate()),
+            tracing: self.is_tracing(),
+            always_on: self.parts.always.is_some(),
+            counts: *self.counts(),
+            lost: lost.ring_full + lost.live_full,
+            refused: self.refused,
+        }
+    }
+
+    /// What the profile could not record, since boot.
+    #[must_use]
+    pub fn lost(&self) -> Lost {
+        self.parts.profile.lost()
+    }
+
+    /// Memory that the profiler holds besides this value: its ring, its live set, the encoder.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let slots = self.parts.profile.slots();
+        let live = self.parts.always.map_or(0, |_| LiveSites::bytes(slots));
+        self.parts.profile_bytes + Tracer::bytes(slots) + live
+    }
+
+    /// Whether a client gets a trace.
+    #[must_use]
+    pub const fn is_tracing(&self) -> bool {
+        matches!(self.client, Some((_, State::Tracing)))
+    }
+
+    /// The rate of the next trace.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        let Parts { always, rate, .. } = &self.parts;
+        always.map_or(*rate, |always| always.rate)
+    }
+
+    /// Sets the rate of the next trace; `false` if the profile is always on, at a rate of its own.
+    pub const fn set_rate(&mut self, rate: Rate) -> bool {
+        if self.parts.always.is_some() {
+            return false;
+        }
+        self.parts.rate = rate;
+        true
+    }
+
+    /// Ends the trace that goes on; whether there is one.
+    pub const fn stop(&mut self) -> bool {
+        self.stop = self.is_tracing();
+        self.stop
+    }
+
+    /// The profile, if it is always on.
+    #[must_use]
+    pub const fn always(&self) -> Option<Always> {
+        self.parts.always
+    }
+
+    /// The service for one round.
+    pub const fn serve<'s, 'r>(&'s mut self, round: Round<'r>) -> Serving<'s, 'a, 'r> {
+        Serving { trace: self, round }
+    }
+
+    /// Follows the profile while nobody is connected, if it is always on; when to be called again at the latest.
+    pub fn follow(&mut self, now: Micros) -> Option<Micros> {
+        let always = self.parts.always?;
+        if self.client.is_none() {
+            let live = &mut always.live.lock();
+            live.set_behind(false);
+            crate::trace::follow(self.parts.profile, live);
+        }
+        Some(now + TRACE_EVERY)
+    }
+
+    /// Nothing is sampled any more, unless the profile is always on.
+    fn stop_sampling(&self) {
+        if self.parts.always.is_none() {
+            self.parts.profile.stop();
+        }
+    }
+
+    fn end(&mut self, events: &mut dyn FnMut(TraceEvent)) {
+        self.client = None;
+        self.stop = false;
+        self.waiting = None;
+        self.stop_sampling();
+        let (before, after) = (self.before, *self.counts());
+        events(TraceEvent::Ended {
+            allocs: after.allocs - before.allocs,
+            frees: after.frees - before.frees,
+            bytes: after.bytes - before.bytes,
+            lost: after.lost - before.lost,
+        });
+    }
+}
+
+/// The service as commands see it.
+pub struct Handle<'h, 'a>(RefCell<&'h mut Trace<'a>>);
+
+impl<'h, 'a> Handle<'h, 'a> {
+    /// Of this service.
+    pub const fn new(trace: &'h mut Trace<'a>) -> Self {
+        Self(RefCell::new(trace))
+    }
+}
+
+impl Profiler for Handle<'_, '_> {
+    fn state(&self) -> ProfilerState {
+        self.0.borrow().state()
+    }
+
+    fn set_rate(&self, rate: Rate) -> Result<(), ProfilerError> {
+        let mut trace = self.0.borrow_mut();
+        if trace.set_rate(rate) {
+            Ok(())
+        } else {
+            Err(ProfilerError::AlwaysOn(trace.rate()))
+        }
+    }
+
+    fn stop(&self) -> Result<(), ProfilerError> {
+        let stopped = self.0.borrow_mut().stop();
+        stopped.then_some(()).ok_or(ProfilerError::NoTrace)
+    }
+
+    fn is_always_on(&self) -> bool {
+        self.0.borrow().always().is_some()
+    }
+
+    fn write_top(&self, out: &mut dyn fmt::Write, count: usize) -> fmt::Result {
+        let mut trace = self.0.borrow_mut();
+        let lost = trace.lost();
+        let Parts { always, names, .. } = &mut trace.parts;
+        let Some(Always { live, rate }) = always else {
+            return Ok(());
+        };
+        report::write_top(out, &live.lock(), &lost, *rate, names, count)
+    }
+}
+
+/// The trace service and what it needs.
+pub struct Serving<'s, 'a, 'r> {
+    trace: &'s mut Trace<'a>,
+    round: Round<'r>,
+}
+
+impl Service for Serving<'_, '_, '_> {
+    fn opened(&mut self, slot: usize, _: Micros) {
+        if self.trace.client.is_none() {
+            self.trace.client = Some((slot, State::Starting)); // 1
+        }
+    }
+
+    fn closed(&mut self, slot: usize) {
+        match self.trace.client {
+            Some((served, State::Starting)) if served == slot => self.trace.client = None,
+            Some((served, _)) if served == slot => self.trace.end(self.round.events),
+            _ => {}
+        }
+    }
+
+    fn turned_away(&mut self) {
+        self.refuse(|refused| TraceEvent::TurnedAway { refused });
+    }
+
+    fn turn(&mut self, slot: usize, now: Micros, stream: &mut dyn Stream) -> Step {
+        let Some((served, state)) = self.trace.client else {
+            return Step::Close;
+        };
+        if served != slot {
+            self.refuse(|refused| TraceEvent::Refused { refused });
+            return Step::Close;
+        }
+        let said = stream.peek().len();
+        stream.consume(said);
+        let over = stream.ended() || said > 0;
+        match state {
+            State::Starting if over => {
+                self.trace.client = None;
+                Step::Close
+            }
+            State::Starting => self.start(slot, now),
+            State::Tracing if over || self.trace.stop => {
+                self.trace.stop_sampling();
+                // 3
+                let until = now + ENDING;
+                self.trace.client = Some((slot, State::Ending { until }));
+                self.finish(now, until, stream)
+            }
+            State::Tracing => match self.work(now, false, stream) {
+                Progress::More => Step::Stay(now),
+                Progress::Idle | Progress::Waiting => Step::Stay(now + TRACE_EVERY),
+            },
+            State::Ending { until } => self.finish(now, until, stream),
+        }
+    }
+}
+
+impl Serving<'_, '_, '_> {
+    /// A client gets no trace.
+    fn refuse(&mut self, event: impl FnOnce(u64) -> TraceEvent) {
+        self.trace.refused += 1;
+        let refused = self.trace.refused;
+        if refused.is_power_of_two() {
+            (self.round.events)(event(refused));
+        }
+    }
+
+    fn start(&mut self, slot: usize, now: Micros) -> Step {
+        let Trace { parts, before, .. } = &mut *self.trace;
+        let Parts {
+            profile,
+            tracer,
+            identity,
+            rate,
+            always,
+            ..
+        } = parts;
+        // The seed need not be secret, but should differ.
+        let seed = identity.pid ^ now.0;
+        let rate = match always {
+            Some(always) => always.rate,
+            None => match profile.start(*rate, seed) {
+                Ok(()) => *rate,
+                Err(StartError::Busy) => return Step::Stay(now + TRACE_EVERY),
+                Err(error) => {
+                    (self.round.events)(TraceEvent::Failed(error));
+                    self.trace.client = None;
+                    return Step::Close;
+                }
+            },
+        };
+        *before = *tracer.counts();
+        let unix_micros = u64::try_from(self.round.unix.0 / 1_000).unwrap_or(0);
+        tracer.begin(
+            &Info {
+                start: UnixMicros(unix_micros),
+                rate,
+                executable: identity.executable,
+                host: self.round.host,
+                parameters: "",
+                pid: identity.pid,
+                context: identity.context,
+            },
+            now,
+            always.is_some(),
+        );
+        self.trace.client = Some((slot, State::Tracing)); // 2
+        (self.round.events)(TraceEvent::Began);
+        Step::Stay(now)
+    }
+
+    fn work(&mut self, now: Micros, last: bool, stream: &mut dyn Stream) -> Progress {
+        let Parts {
+            profile,
+            tracer,
+            names,
+            always,
+            ..
+        } = &mut self.trace.parts;
+        let mut live = always.map(|always| always.live.lock());
+        let mut send = |bytes: &[u8]| stream.write(bytes);
+        let progress = tracer.turn(now, last, *profile, live.as_deref_mut(), names, &mut send);
+        let waiting = &mut self.trace.waiting;
+        *waiting = (progress != Progress::Idle).then(|| waiting.unwrap_or(now));
+        if let Some(live) = &mut live {
+            live.set_behind(waiting.is_some_and(|since| now >= since + BEHIND));
+        }
+        progress
+    }
+
+    fn finish(&mut self, now: Micros, until: Micros, stream: &mut dyn Stream) -> Step {
+        let progress = self.work(now, true, stream);
+        let step = match progress {
+            Progress::Idle => Step::Close,
+            _ if now >= until => Step::Abort,
+            Progress::More => return Step::Stay(now),
+            Progress::Waiting => return Step::Stay(until.min(now + TRACE_EVERY)),
+        };
+        self.trace.end(self.round.events); // 4
+        step
+    }
+}

@@ -1,0 +1,342 @@
+//! One trace after the other: records in, packets out.
+
+use alloc::boxed::Box;
+use alloc::collections::TryReserveError;
+use alloc::vec::Vec;
+use core::iter;
+use core::num::NonZeroU64;
+
+use super::live::LiveSites;
+use crate::memtrace::{
+    Alloc, CollectError, Encoder, Full, Info, Location, ObjectId, Resolve, UnixMicros, code,
+};
+use heap_profiler::{HeapProfile, LossCause, MAX_FRAMES, Peek, Rate, Record};
+use units::Micros;
+
+/// An event is on its way to the client at most so long after it happened, as far as the client takes it.
+const FLUSH_AFTER: Micros = Micros::from_millis(250);
+/// Work of one turn: so many records of a known stack, some 0.1 µs each on a host and ten times that under TCG.
+const WORK_PER_TURN: u32 = 1_024;
+/// What one name costs, in records: it is looked up in the image's symbol table.
+const WORK_PER_NAME: u32 = 16;
+/// Packets handed over in one turn: more than a connection's buffer holds.
+const PACKETS_PER_TURN: u32 = 4;
+
+/// A slot whose block is not in the trace.
+const NONE: ObjectId = ObjectId(u64::MAX);
+
+/// When a trace began, on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Began {
+    /// Since boot: what the records' ticks are, too.
+    pub mono: Micros,
+    /// The wall clock then. From there on the trace runs by the monotonic clock.
+    pub unix: UnixMicros,
+}
+
+impl Began {
+    fn unix(self, mono: Micros) -> UnixMicros {
+        UnixMicros(self.unix.0 + (mono - self.mono).0)
+    }
+}
+
+/// What was traced, since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceCounts {
+    /// Traces that were begun.
+    pub traces: u64,
+    /// Sampled blocks that were allocated.
+    pub allocs: u64,
+    /// Sampled blocks that were freed.
+    pub frees: u64,
+    /// Bytes handed over.
+    pub bytes: u64,
+    /// Blocks that were sampled and are missing in a trace: its totals have them, under a frame of their own.
+    pub lost: u64,
+}
+
+/// How far a turn came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// All is handed over; come back then, or when there is more.
+    Idle,
+    /// There is more to do, and the client takes it.
+    More,
+    /// The client takes no more.
+    Waiting,
+}
+
+/// Writes traces, in memory that it takes when it is made.
+pub struct Tracer {
+    encoder: Box<Encoder>,
+    /// The object in each slot of the profile.
+    ids: Vec<ObjectId>,
+    began: Began,
+    /// Bytes of the packet that is on its way, and how many of them are handed over.
+    packet: usize,
+    handed: usize,
+    /// The first slot whose block has yet to be told, when a trace begins in the middle of a session.
+    snapshot: Option<u32>,
+    /// What stands for lost allocations was written as allocated then, and has yet to be freed.
+    lost: Option<(ObjectId, Micros)>,
+    counts: TraceCounts,
+}
+
+impl Tracer {
+    /// Bytes of memory that it holds for a profile with so many slots.
+    #[must_use]
+    pub const fn bytes(slots: usize) -> usize {
+        crate::memtrace::MEMORY + size_of::<Self>() + slots * size_of::<ObjectId>()
+    }
+
+    /// Takes the memory, for a profile with so many slots.
+    ///
+    /// # Errors
+    /// If there is no memory for the slots.
+    pub fn new(slots: usize) -> Result<Self, TryReserveError> {
+        let mut ids = Vec::new();
+        ids.try_reserve_exact(slots)?;
+        ids.resize(slots, NONE);
+        Ok(Self {
+            encoder: Box::new(Encoder::new(&NOTHING)),
+            ids,
+            began: Began {
+                mono: Micros::ZERO,
+                unix: UnixMicros(0),
+            },
+            packet: 0,
+            handed: 0,
+            snapshot: None,
+            lost: None,
+            counts: TraceCounts::default(),
+        })
+    }
+
+    /// Begins a trace; its start is that of `info`. `alive`: the session goes on already, and what is alive of it comes first.
+    pub fn begin(&mut self, info: &Info<'_>, mono: Micros, alive: bool) {
+        self.encoder.restart(info);
+        self.ids.fill(NONE);
+        self.began = Began {
+            mono,
+            unix: info.start,
+        };
+        (self.packet, self.handed) = (0, 0);
+        self.snapshot = alive.then_some(0);
+        self.lost = None;
+        self.counts.traces += 1;
+    }
+
+    /// What was traced, since boot.
+    #[must_use]
+    pub const fn counts(&self) -> &TraceCounts {
+        &self.counts
+    }
+
+    /// Takes records, writes them, and hands packets to `send`, which says how many bytes it took. `live` follows the records if the profile
+    /// is always on. At the `last` turns everything is flushed, until the progress is [`Progress::Idle`].
+    ///
+    /// Work: [`WORK_PER_TURN`], as long as the client takes packets.
+    pub fn turn(
+        &mut self,
+        now: Micros,
+        last: bool,
+        profile: &dyn HeapProfile,
+        live: Option<&mut LiveSites>,
+        names: &mut dyn Resolve,
+        send: &mut dyn FnMut(&[u8]) -> usize,
+    ) -> Progress {
+        let mut live = live;
+        let mut work = WORK_PER_TURN;
+        for _ in 0..PACKETS_PER_TURN {
+            if !self.send(send) {
+                return Progress::Waiting;
+            }
+            // Before the first packet is away, the encoder takes no event.
+            let full = self.encoder.counts().packets == 0
+                || self.snapshot(live.as_deref(), names, &mut work).is_err()
+                || self
+                    .drain(profile, live.as_deref_mut(), names, &mut work)
+                    .is_err();
+            if work == 0 {
+                return Progress::More;
+            }
+            let due = self.encoder.oldest().is_some_and(|oldest| {
+                self.began.unix(now).0.saturating_sub(oldest.0) >= FLUSH_AFTER.0
+            });
+            if !(full || due || last) {
+                return Progress::Idle;
+            }
+            match self.encoder.flush() {
+                Some(packet) => (self.packet, self.handed) = (packet.len(), 0),
+                None => return Progress::Idle,
+            }
+        }
+        Progress::More
+    }
+
+    /// Hands over what is left of the packet; whether that was all.
+    fn send(&mut self, send: &mut dyn FnMut(&[u8]) -> usize) -> bool {
+        let rest = &self.encoder.flushed(self.packet)[self.handed..];
+        if !rest.is_empty() {
+            let taken = send(rest);
+            self.handed += taken;
+            self.counts.bytes += taken as u64;
+        }
+        self.handed == self.packet
+    }
+
+    /// Writes what was alive when the trace began.
+    fn snapshot(
+        &mut self,
+        live: Option<&LiveSites>,
+        names: &mut dyn Resolve,
+        work: &mut u32,
+    ) -> Result<(), Full> {
+        while let Some(from) = self.snapshot {
+            if *work == 0 {
+                return Ok(());
+            }
+            let Some(block) = live.and_then(|live| live.block_from(from)) else {
+                self.snapshot = None;
+                break;
+            };
+            let stack = block.stack.iter().map(|&code| code.into());
+            let (words, hits) = (block.words, block.hits);
+            let id = self.write(self.began.mono, words, hits, stack, names, work)?;
+            self.ids[block.slot as usize] = id;
+            self.snapshot = Some(block.slot + 1);
+        }
+        Ok(())
+    }
+
+    /// Writes what the profile recorded.
+    fn drain(
+        &mut self,
+        profile: &dyn HeapProfile,
+        mut live: Option<&mut LiveSites>,
+        names: &mut dyn Resolve,
+        work: &mut u32,
+    ) -> Result<(), Full> {
+        if self.snapshot.is_some() {
+            return Ok(());
+        }
+        self.free_lost(work)?;
+        let mut frames = [0; MAX_FRAMES];
+        while *work > 0
+            && let Peek::Record(record) = profile.peek(&mut frames)
+        {
+            self.follow(&record, names, work)?;
+            if let Some(live) = &mut live {
+                live.follow(&record);
+            }
+            profile.take(&record);
+        }
+        Ok(())
+    }
+
+    fn follow(
+        &mut self,
+        record: &Record<'_>,
+        names: &mut dyn Resolve,
+        work: &mut u32,
+    ) -> Result<(), Full> {
+        match *record {
+            Record::Alloc {
+                ticks,
+                slot,
+                words,
+                hits,
+                stack,
+                truncated,
+            } => {
+                let outer = truncated.then_some(code::OUTER_DROPPED);
+                let stack = stack.iter().map(|&address| address as u64).chain(outer);
+                let id = self.write(Micros(ticks), words, hits, stack, names, work)?;
+                self.ids[slot as usize] = id;
+            }
+            Record::Free { ticks, slot } => {
+                let id = self.ids[slot as usize];
+                // What was alive before the trace is not in it.
+                if id != NONE {
+                    self.collect(Micros(ticks), id, work)?;
+                    self.ids[slot as usize] = NONE;
+                }
+            }
+            Record::Lost {
+                ticks,
+                cause,
+                blocks,
+                words,
+                hits,
+            } => {
+                self.free_lost(work)?;
+                let frame = match cause {
+                    LossCause::RingFull => code::LOST_RING_FULL,
+                    LossCause::LiveFull => code::LOST_LIVE_FULL,
+                };
+                let (at, frame) = (Micros(ticks), iter::once(frame));
+                let id = self.write(at, words, hits, frame, names, work)?;
+                // From here on the record is told, whether or not there is room for the free.
+                self.lost = Some((id, at));
+                self.counts.lost += blocks;
+                let _ = self.free_lost(work);
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees what stands for lost allocations at once: when they were, nobody knows, and what is not freed would look like a leak.
+    fn free_lost(&mut self, work: &mut u32) -> Result<(), Full> {
+        if let Some((id, at)) = self.lost {
+            self.collect(at, id, work)?;
+            self.lost = None;
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        at: Micros,
+        words: u64,
+        hits: u64,
+        stack: impl Iterator<Item = u64>,
+        names: &mut dyn Resolve,
+        work: &mut u32,
+    ) -> Result<ObjectId, Full> {
+        let mut asked = 0;
+        let mut names = |code: u64, out: &mut dyn FnMut(Location<'_>)| {
+            asked += 1;
+            names.resolve(code, out);
+        };
+        let hits = NonZeroU64::new(hits).unwrap_or(NonZeroU64::MIN);
+        let block = Alloc::new(words, hits);
+        let id = self
+            .encoder
+            .alloc(self.began.unix(at), block, stack, &mut names);
+        *work = work.saturating_sub(1 + asked * WORK_PER_NAME);
+        self.counts.allocs += u64::from(id.is_ok());
+        id
+    }
+
+    fn collect(&mut self, at: Micros, id: ObjectId, work: &mut u32) -> Result<(), Full> {
+        let written = self.encoder.collect(self.began.unix(at), id);
+        *work = work.saturating_sub(1);
+        self.counts.frees += u64::from(written.is_ok());
+        match written {
+            Err(CollectError::Full) => Err(Full),
+            // The id is the encoder's own.
+            Ok(()) | Err(CollectError::Unknown(_)) => Ok(()),
+        }
+    }
+}
+
+/// For an encoder that has nothing to do yet.
+const NOTHING: Info<'static> = Info {
+    start: UnixMicros(0),
+    rate: Rate::ALL,
+    executable: "",
+    host: "",
+    parameters: "",
+    pid: 0,
+    context: "",
+};

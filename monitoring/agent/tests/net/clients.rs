@@ -1,0 +1,572 @@
+//! The control port as its clients see it: many, rude, dead and slow ones.
+
+use agent::config::{Allow, Config, parse_idle, parse_token};
+use agent::control::{DOOR_CLOSED, DOOR_FAILURES};
+use logging::Level;
+use network::bounds::{
+    CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_RECEIVE_BYTES, CONTROL_SEND_BYTES, LINGER,
+    LINGER_BYTES, OPENING,
+};
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::tcp::State;
+use units::Micros;
+
+use crate::lan::{HELP, Lan, METRICS, config, own, parse};
+
+fn lan() -> Lan {
+    let mut lan = Lan::new(&config("udp://10.0.2.2:8094", "10s"));
+    lan.run_now();
+    lan
+}
+
+fn connect(lan: &mut Lan) -> SocketHandle {
+    let client = lan.peer.tcp(4096);
+    lan.peer.connect(client);
+    lan.run_now();
+    client
+}
+
+fn ask(lan: &mut Lan, client: SocketHandle, command: &str) -> String {
+    lan.peer.send(client, command.as_bytes());
+    lan.run_now();
+    lan.peer.receive(client)
+}
+
+/// The value of a key in the reply to `s`.
+fn status(reply: &str, key: &str) -> String {
+    let fields = reply
+        .strip_prefix("ok: ")
+        .unwrap_or_else(|| panic!("{reply:?}"));
+    let value = fields
+        .split_ascii_whitespace()
+        .find_map(|field| field.strip_prefix(&format!("{key}=")));
+    value
+        .unwrap_or_else(|| panic!("no {key} in {reply:?}"))
+        .to_string()
+}
+
+/// A field of the source `monitoring`, ten seconds later.
+fn next_metric(lan: &mut Lan, field: &str) -> i64 {
+    let receiver = lan.peer.udp(METRICS);
+    lan.run(Micros::from_secs(10));
+    let lines = parse(&lan.peer.datagrams(receiver).concat());
+    lan.peer.sockets.remove(receiver);
+    own(&lines, field)
+}
+
+#[test]
+fn commands_are_answered_in_order_without_passing_time() {
+    let mut lan = lan();
+    let client = connect(&mut lan);
+    assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+    let replies = ask(&mut lan, client, "x\ns\r\n?\0");
+    let replies: Vec<_> = replies.split_inclusive('\n').collect();
+    assert_eq!(replies.len(), 3, "{replies:?}");
+    assert_eq!(replies[0], "error: unknown command\n");
+    for (key, value) in [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("uptime_s", "0.000000"),
+        ("address", "10.0.2.15/24"),
+        ("metrics", "udp://10.0.2.2:8094"),
+        ("lines_lost", "0"),
+        ("live_bytes", "4000"),
+    ] {
+        assert_eq!(status(replies[1], key), value);
+    }
+    assert_eq!(replies[2], HELP);
+    assert!(lan.monitor.is_active());
+    // A command without an end, then the client closes its half: answered, then closed.
+    lan.peer.send(client, b"?");
+    lan.peer.get(client).close();
+    lan.run_now();
+    assert_eq!(lan.peer.receive(client), HELP);
+    assert_eq!(lan.peer.state(client), State::TimeWait);
+    assert_eq!(lan.now, Micros::ZERO);
+    assert!(!lan.monitor.is_active());
+    assert_eq!(next_metric(&mut lan, "control_commands"), 5);
+}
+
+#[test]
+fn the_ninth_connection_is_refused_and_counted_and_the_eight_go_on() {
+    let mut lan = lan();
+    let clients: Vec<_> = (0..CONTROL_CONNECTIONS)
+        .map(|_| connect(&mut lan))
+        .collect();
+    let late = lan.peer.tcp(4096);
+    for _ in 0..100 {
+        lan.peer.connect(late);
+        lan.run_now();
+        assert_eq!(lan.peer.state(late), State::Closed, "refused at once");
+    }
+    for &client in &clients {
+        assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+    }
+    lan.peer.get(clients[3]).close();
+    lan.run_now();
+    lan.peer.connect(late);
+    lan.run_now();
+    assert_eq!(ask(&mut lan, late, "?\n"), HELP, "there is room again");
+    let receiver = lan.peer.udp(METRICS);
+    lan.run(Micros::from_secs(10));
+    let lines = parse(&lan.peer.datagrams(receiver).concat());
+    let fields =
+        ["control_refused", "control_accepted", "control_open"].map(|field| own(&lines, field));
+    assert_eq!(fields, [100, 9, 8]);
+}
+
+#[test]
+fn a_burst_of_connections_is_taken_or_refused_one_by_one() {
+    let mut lan = lan();
+    let clients: Vec<_> = (0..40)
+        .map(|_| {
+            let client = lan.peer.tcp(2048);
+            lan.peer.connect(client);
+            client
+        })
+        .collect();
+    lan.run_now();
+    let open = clients
+        .iter()
+        .filter(|&&client| lan.peer.state(client) == State::Established)
+        .count();
+    let closed = clients
+        .iter()
+        .filter(|&&client| lan.peer.state(client) == State::Closed)
+        .count();
+    assert_eq!(
+        (open, closed),
+        (CONTROL_CONNECTIONS, 40 - CONTROL_CONNECTIONS)
+    );
+    assert_eq!(
+        next_metric(&mut lan, "control_refused"),
+        32,
+        "every one is counted"
+    );
+}
+
+#[test]
+fn ten_thousand_connections_one_after_another_each_get_their_answer() {
+    let mut lan = lan();
+    let client = lan.peer.tcp(4096);
+    for number in 0..10_000 {
+        lan.peer.connect(client);
+        lan.run_now();
+        match number % 4 {
+            // Asks, reads, closes.
+            0 => {
+                assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+                lan.peer.get(client).close();
+            }
+            // Asks, and is gone before the answer.
+            1 => {
+                lan.peer.send(client, b"s\ns\ns\n");
+                lan.peer.get(client).abort();
+            }
+            // Says nothing.
+            2 => lan.peer.get(client).close(),
+            // Asks and closes its half in one segment.
+            _ => {
+                lan.peer.send(client, b"?");
+                lan.peer.get(client).close();
+                lan.run_now();
+                assert_eq!(lan.peer.receive(client), HELP);
+            }
+        }
+        lan.run_now();
+        assert!(
+            !lan.peer.get(client).is_open(),
+            "{number}: {:?}",
+            lan.peer.state(client)
+        );
+    }
+    assert_eq!(lan.now, Micros::ZERO, "nothing waited for a timer");
+    assert!(!lan.monitor.is_active());
+    assert_eq!(next_metric(&mut lan, "control_accepted"), 10_000);
+}
+
+#[test]
+fn an_idle_client_is_closed_cleanly_at_the_deadline() {
+    let mut lan = lan();
+    let client = connect(&mut lan);
+    lan.run(Micros(CONTROL_IDLE.0 - 1));
+    assert_eq!(lan.peer.state(client), State::Established);
+    lan.run(Micros(1));
+    assert_eq!(lan.peer.state(client), State::CloseWait);
+    lan.peer.get(client).close();
+    lan.run_now();
+    assert_eq!(lan.peer.state(client), State::Closed);
+    assert_eq!(next_metric(&mut lan, "control_idle_closed"), 1);
+}
+
+#[test]
+fn connections_that_were_closed_for_idling_leave_room_at_once() {
+    let mut lan = lan();
+    let clients: Vec<_> = (0..CONTROL_CONNECTIONS)
+        .map(|_| connect(&mut lan))
+        .collect();
+    lan.run(CONTROL_IDLE);
+    for client in clients {
+        lan.peer.get(client).close();
+    }
+    lan.run_now();
+    for _ in 0..CONTROL_CONNECTIONS {
+        let client = connect(&mut lan);
+        assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+    }
+}
+
+#[test]
+fn a_client_that_does_not_close_its_half_is_reset_after_a_while() {
+    let mut lan = lan();
+    let client = connect(&mut lan);
+    lan.run(CONTROL_IDLE);
+    assert_eq!(lan.peer.state(client), State::CloseWait);
+    lan.run(LINGER);
+    assert_eq!(lan.peer.state(client), State::Closed);
+}
+
+/// Clients that were closed by the service, and have more to say than a receive buffer holds.
+fn talk_on(bytes: usize) -> (Lan, Vec<SocketHandle>) {
+    let mut lan = lan();
+    let clients: Vec<_> = (0..CONTROL_CONNECTIONS)
+        .map(|_| connect(&mut lan))
+        .collect();
+    lan.run(CONTROL_IDLE);
+    for &client in &clients {
+        assert_eq!(lan.peer.state(client), State::CloseWait);
+        for part in vec![b'x'; bytes].chunks(1_024) {
+            if lan.peer.state(client) == State::CloseWait {
+                lan.peer.send(client, part);
+                lan.run_now();
+            }
+        }
+        lan.peer.get(client).close();
+    }
+    lan.run_now();
+    (lan, clients)
+}
+
+#[test]
+fn what_a_client_says_after_the_close_does_not_keep_its_own_close_out() {
+    let (mut lan, clients) = talk_on(4 * CONTROL_RECEIVE_BYTES);
+    for client in clients {
+        assert_eq!(lan.peer.state(client), State::Closed);
+    }
+    for _ in 0..CONTROL_CONNECTIONS {
+        let client = connect(&mut lan);
+        assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+    }
+    assert_eq!(next_metric(&mut lan, "control_refused"), 0);
+}
+
+#[test]
+fn a_client_that_does_not_stop_talking_after_the_close_is_reset() {
+    let (mut lan, clients) = talk_on(2 * LINGER_BYTES);
+    for client in clients {
+        assert_eq!(lan.peer.state(client), State::Closed);
+    }
+    let client = connect(&mut lan);
+    assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+}
+
+#[test]
+fn a_client_that_never_reads_is_reset_and_disturbs_nobody() {
+    let mut lan = lan();
+    let deaf = lan.peer.tcp(300);
+    lan.peer.connect(deaf);
+    lan.run_now();
+    for _ in 0..3 {
+        lan.peer.send(deaf, &b"s\n".repeat(300));
+        lan.run_now();
+    }
+    let before = lan.turns;
+    let other = connect(&mut lan);
+    assert_eq!(ask(&mut lan, other, "?\n"), HELP);
+    lan.run(Micros::from_secs(30));
+    assert!(
+        lan.turns - before < 500,
+        "{} turns: a full buffer is no reason to spin",
+        lan.turns - before
+    );
+    assert_eq!(ask(&mut lan, other, "?\n"), HELP);
+    lan.run(CONTROL_IDLE);
+    assert_eq!(lan.peer.state(deaf), State::Closed);
+    assert_eq!(next_metric(&mut lan, "control_idle_closed"), 2);
+}
+
+#[test]
+fn half_open_connections_give_their_sockets_back() {
+    let mut lan = lan();
+    // Eight clients that vanish after their SYN.
+    let mut handles = Vec::new();
+    for _ in 0..CONTROL_CONNECTIONS {
+        let client = lan.peer.tcp(2048);
+        lan.peer.connect(client);
+        handles.push(client);
+    }
+    lan.peer.interface.poll(
+        smoltcp::time::Instant::ZERO,
+        &mut lan.peer.nic,
+        &mut lan.peer.sockets,
+    );
+    lan.nic.arrived.extend(lan.peer.nic.sent.drain(..));
+    lan.turn();
+    lan.nic.sent.clear();
+    for client in handles {
+        lan.peer.sockets.remove(client);
+    }
+    lan.run_now();
+    let late = connect(&mut lan);
+    assert_eq!(lan.peer.state(late), State::Closed, "all are taken");
+    // Nobody answers the SYN-ACKs, not even with a reset.
+    lan.connected = false;
+    lan.run(OPENING);
+    lan.connected = true;
+    lan.peer.connect(late);
+    lan.run_now();
+    assert_eq!(ask(&mut lan, late, "?\n"), HELP);
+}
+
+#[test]
+fn metrics_flow_on_while_clients_do_what_they_like() {
+    let mut lan = lan();
+    let receiver = lan.peer.udp(METRICS);
+    let clients: Vec<_> = (0..CONTROL_CONNECTIONS)
+        .map(|_| connect(&mut lan))
+        .collect();
+    let mut answered = 0;
+    for second in 0..30 {
+        for &client in &clients {
+            if lan.peer.get(client).can_send() {
+                lan.peer.send(client, b"s\ns\n");
+            }
+        }
+        lan.run(Micros::from_secs(1));
+        for &client in &clients {
+            answered += lan.peer.receive(client).lines().count();
+        }
+        assert_eq!(lan.now, Micros::from_secs(second + 1));
+    }
+    assert_eq!(answered, 30 * CONTROL_CONNECTIONS * 2);
+    let lines = parse(&lan.peer.datagrams(receiver).concat());
+    let seconds: Vec<_> = lines
+        .iter()
+        .step_by(2)
+        .map(|line| (line.timestamp - crate::lan::BOOT.0) / 1_000_000_000)
+        .collect();
+    assert_eq!(seconds, [10, 20, 30]);
+}
+
+/// Whether a new connection stays open.
+fn can_connect(lan: &mut Lan) -> bool {
+    let client = connect(lan);
+    let open = lan.peer.state(client) == State::Established;
+    lan.peer.get(client).abort();
+    lan.run_now();
+    open
+}
+
+fn lan_with(config: Config) -> Lan {
+    let mut lan = Lan::new(&config);
+    lan.run_now();
+    lan
+}
+
+#[test]
+fn only_allowed_addresses_may_connect_and_the_others_are_counted() {
+    let base = config("udp://10.0.2.2:8094", "10s");
+    for (networks, allowed) in [
+        ("10.0.2.2", true),
+        ("10.0.3.0/24,10.0.0.0/8", true),
+        ("10.0.2.3", false),
+        ("192.168.0.0/16,10.0.2.3/32", false),
+    ] {
+        let allow = Allow::parse(networks).unwrap();
+        let mut lan = lan_with(Config { allow, ..base });
+        for _ in 0..20 {
+            assert_eq!(can_connect(&mut lan), allowed, "{networks}");
+        }
+        assert_eq!(lan.now, Micros::ZERO);
+        let receiver = lan.peer.udp(METRICS);
+        lan.run(Micros::from_secs(10));
+        let lines = parse(&lan.peer.datagrams(receiver).concat());
+        let fields = ["control_accepted", "control_denied", "control_refused"];
+        let expected = if allowed { [20, 0, 0] } else { [0, 20, 0] };
+        assert_eq!(fields.map(|field| own(&lines, field)), expected);
+    }
+}
+
+#[test]
+fn that_every_address_may_connect_is_told_once() {
+    let told = "monitoring: every address may connect, --allow names those that may\n";
+    let base = config("off", "10s");
+    let allow = Allow::parse("10.0.2.0/24").unwrap();
+    for (config, times) in [
+        (
+            Config {
+                allow: Allow::ALL,
+                ..base
+            },
+            1,
+        ),
+        (Config { allow, ..base }, 0),
+        (
+            Config {
+                allow: Allow::ALL,
+                control_port: None,
+                memtrace_port: None,
+                ..base
+            },
+            0,
+        ),
+    ] {
+        assert_eq!(lan_with(config).log().matches(told).count(), times);
+    }
+}
+
+#[test]
+fn a_token_opens_and_three_failures_close_the_door_for_a_while() {
+    let base = config("udp://10.0.2.2:8094", "10s");
+    let token = Some(parse_token("sesame").unwrap());
+    let mut lan = lan_with(Config { token, ..base });
+    let inside = connect(&mut lan);
+    assert_eq!(
+        ask(&mut lan, inside, "auth sesame\nl\n"),
+        "ok\nok: *:info\n"
+    );
+    for _ in 0..DOOR_FAILURES {
+        let guess = connect(&mut lan);
+        assert_eq!(
+            ask(&mut lan, guess, "auth guess\nl\n"),
+            "error: wrong token\n"
+        );
+        assert_eq!(lan.peer.state(guess), State::CloseWait, "and it is closed");
+        lan.peer.get(guess).abort();
+        lan.run_now();
+    }
+    assert!(!can_connect(&mut lan), "the door is closed");
+    assert_eq!(
+        ask(&mut lan, inside, "l\n"),
+        "ok: *:info\n",
+        "who is in stays in"
+    );
+    lan.run(Micros(DOOR_CLOSED.0 - 1));
+    assert!(!can_connect(&mut lan));
+    lan.run(Micros(1));
+    let again = connect(&mut lan);
+    assert_eq!(ask(&mut lan, again, "auth sesame\n"), "ok\n");
+    let receiver = lan.peer.udp(METRICS);
+    lan.run(Micros::from_secs(10));
+    let lines = parse(&lan.peer.datagrams(receiver).concat());
+    let fields = ["control_auth_failures", "control_denied"];
+    assert_eq!(fields.map(|field| own(&lines, field)), [3, 2]);
+}
+
+#[test]
+fn guesses_on_connections_that_were_open_before_the_door_closed_are_not_compared() {
+    let base = config("off", "10s");
+    let token = Some(parse_token("sesame").unwrap());
+    let mut lan = lan_with(Config { token, ..base });
+    let clients: Vec<_> = (0..CONTROL_CONNECTIONS)
+        .map(|_| connect(&mut lan))
+        .collect();
+    for &client in &clients[..3] {
+        assert_eq!(
+            ask(&mut lan, client, "auth guess\n"),
+            "error: wrong token\n"
+        );
+    }
+    for &client in &clients[3..] {
+        let reply = ask(&mut lan, client, "auth sesame\n");
+        assert_eq!(reply, "error: too many failures, try later\n");
+    }
+}
+
+#[test]
+fn the_idle_time_can_be_set() {
+    let control_idle = parse_idle("5s").unwrap();
+    let mut lan = lan_with(Config {
+        control_idle,
+        ..config("off", "10s")
+    });
+    let client = connect(&mut lan);
+    lan.run(Micros(control_idle.0 - 1));
+    assert_eq!(lan.peer.state(client), State::Established);
+    lan.run(Micros(1));
+    assert_eq!(lan.peer.state(client), State::CloseWait);
+}
+
+#[test]
+fn a_switch_is_in_force_from_the_next_interval_on() {
+    let mut lan = lan();
+    let receiver = lan.peer.udp(METRICS);
+    let client = connect(&mut lan);
+    let next = |lan: &mut Lan| -> Vec<String> {
+        lan.run(Micros::from_secs(10));
+        let lines = parse(&lan.peer.datagrams(receiver).concat());
+        lines.into_iter().map(|line| line.measurement).collect()
+    };
+    assert_eq!(next(&mut lan), ["memory", "monitoring"]);
+    assert_eq!(ask(&mut lan, client, "Mmemory:disable\n"), "ok\n");
+    assert_eq!(next(&mut lan), ["monitoring"]);
+    let nobody = "error: unknown source: nobody\n";
+    assert_eq!(ask(&mut lan, client, "M*:enable,nobody:on\n"), nobody);
+    assert_eq!(next(&mut lan), ["monitoring"], "nothing of it was applied");
+    assert_eq!(ask(&mut lan, client, "Mmemory:on,monitoring:off\n"), "ok\n");
+    assert_eq!(next(&mut lan), ["memory"]);
+}
+
+#[test]
+fn a_level_is_changed_and_listed() {
+    let mut lan = lan();
+    let _ = lan.log.see("app::cache");
+    let client = connect(&mut lan);
+    assert_eq!(
+        ask(&mut lan, client, "Lapp::cache:debug\nl\n"),
+        "ok\nok: *:info,app::cache:debug\n"
+    );
+    assert_eq!(lan.log.level("app::cache::lru"), Level::Debug);
+}
+
+#[test]
+fn a_list_longer_than_all_buffers_arrives_whole() {
+    let mut lan = lan();
+    let client = connect(&mut lan);
+    let mut reply = ask(&mut lan, client, "S\n");
+    // As much as the peer has room for at a time.
+    while !reply.ends_with('\n') {
+        lan.run_now();
+        let more = lan.peer.receive(client);
+        assert!(!more.is_empty(), "it stopped after {reply}");
+        reply += &more;
+    }
+    assert!(
+        reply.len() > CONTROL_SEND_BYTES && reply.ends_with("held_bytes:u64:bytes\n"),
+        "{} bytes",
+        reply.len()
+    );
+    for entry in lan.registry.entries() {
+        assert!(reply.contains(&format!("{}:", entry.metric.source().name())));
+    }
+}
+
+#[test]
+fn a_client_that_sends_a_byte_a_second_is_served_and_disturbs_nobody() {
+    let mut lan = lan();
+    let receiver = lan.peer.udp(METRICS);
+    let (slow, other) = (connect(&mut lan), connect(&mut lan));
+    for byte in "Lwarning\nl\n".bytes() {
+        lan.peer.send(slow, &[byte]);
+        lan.run(Micros::from_secs(1));
+        assert_eq!(ask(&mut lan, other, "?\n"), HELP);
+    }
+    assert_eq!(lan.peer.receive(slow), "ok\nok: *:warning\n");
+    let lines = parse(&lan.peer.datagrams(receiver).concat());
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.measurement == "monitoring")
+            .count(),
+        1
+    );
+}

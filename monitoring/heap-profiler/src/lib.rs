@@ -1,0 +1,148 @@
+//! Counts and samples what goes through a global allocator, on any target: wrap the allocator, and read.
+//!
+//! ```text
+//!  Box, Vec, … ──▶ Profiled ──▶ the allocator
+//!                     ├── exact counters ──▶ HeapStats
+//!                     └── countdown ─▶ sample ─▶ stack ─▶ ring ──▶ HeapProfile::peek ──▶ a trace, a profile
+//!                                                live: which blocks are sampled
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | count what an allocator does | [`Profiled`], [`HeapSource::stats`] |
+//! | sample it | [`HeapProfile`]: prepare, start, peek and take, stop |
+//! | have a heap over one region of memory | `Talc` (feature `talc`), `LinkedList` (feature `linked-list`) |
+//!
+//! ```
+//! # #[cfg(not(feature = "std"))] fn main() {}
+//! # #[cfg(feature = "std")] fn main() {
+//! use std::alloc::System;
+//! use heap_profiler::{HeapSource, Profiled};
+//!
+//! #[global_allocator]
+//! static HEAP: Profiled<System> = Profiled::new(System);
+//!
+//! let before = HEAP.stats().allocations;
+//! let block = Box::new(1);
+//! assert!(HEAP.stats().allocations > before);
+//! # drop(block);
+//! # }
+//! ```
+//!
+//! # What runs where
+//! The files `profiled.rs`, `hot.rs`, `hook.rs`, `sampler.rs`, `odds.rs`, `stack.rs`, `live.rs`, `ring.rs`, `losses.rs` and `word.rs` run inside the
+//! allocator: they never allocate, lock, wait, panic, or call the system. `session.rs` runs in the task that reads. Stacks need frame
+//! pointers (`-C force-frame-pointers=yes`).
+//!
+//! # Features
+//! `talc`, `linked-list`: the two heaps. `std`: `std::alloc::System` can be profiled. `one-core`: counting without bus locks, see the crate
+//! [`sync`]; without it counts are exact on any number of cores. Needs Rust 1.91.
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+mod counts;
+mod hook;
+mod hot;
+#[cfg(any(test, feature = "linked-list"))]
+mod linked_list;
+mod live;
+#[cfg(test)]
+mod live_tests;
+mod losses;
+mod odds;
+mod profile;
+mod profiled;
+mod rate;
+mod ring;
+#[cfg(test)]
+mod ring_tests;
+mod sampler;
+mod session;
+mod stack;
+#[cfg(any(test, feature = "talc"))]
+mod talc;
+mod word;
+
+#[cfg(any(test, feature = "linked-list"))]
+pub use self::linked_list::LinkedList;
+pub use self::profile::{
+    DEFAULT_RING_BYTES, HeapProfile, LossCause, Lost, MAX_RING_BYTES, MIN_RING_BYTES, Peek,
+    PrepareError, Record, Settings, StartError, memory_bytes, slots,
+};
+pub use self::profiled::Profiled;
+pub use self::rate::{Rate, RateError};
+pub use self::ring::{Frames, MAX_FRAMES};
+pub use self::stack::Machine;
+#[cfg(any(test, feature = "talc"))]
+pub use self::talc::Talc;
+
+/// What is known about a heap at one moment. Sizes are what was asked for, in bytes, without the allocator's
+/// overhead, but for the last three, which are the allocator's own figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeapStats {
+    /// Blocks ever allocated, a successful `realloc` counted as one.
+    pub allocations: u64,
+    /// Blocks ever freed, a successful `realloc` counted as one.
+    pub frees: u64,
+    /// Bytes ever allocated, all of the new size for a `realloc`.
+    pub allocated_bytes: u64,
+    /// Bytes ever freed, all of the old size for a `realloc`.
+    pub freed_bytes: u64,
+    /// Bytes allocated now.
+    pub live_bytes: u64,
+    /// Blocks allocated now.
+    pub live_blocks: u64,
+    /// The most bytes allocated at one time. A `realloc` counts for the difference.
+    pub peak_bytes: u64,
+    /// Allocations and reallocations that were refused.
+    pub failed: u64,
+    /// Bytes the heap manages, its own bookkeeping included; 0 if it has no memory yet, or cannot tell.
+    pub size_bytes: u64,
+    /// Bytes not in use, in however many pieces; means something only if `size_bytes` is not 0.
+    pub free_bytes: u64,
+    /// The largest block that could be allocated now; `None` if the heap cannot tell cheaply.
+    pub largest_free_bytes: Option<u64>,
+}
+
+/// Something that can tell about a heap: what a monitor is given.
+pub trait HeapSource: Sync {
+    /// A reading. Takes the heap's lock for a short time, see [`Extent`]; allocates nothing.
+    fn stats(&self) -> HeapStats;
+}
+
+/// An allocator's own figures about the memory it manages.
+///
+/// Implementer's duty: bounded work under any lock, and no allocation. Caller's duty: not from inside the
+/// allocator.
+pub trait Extent {
+    /// Bytes managed, the allocator's bookkeeping included; 0 before there is any memory, and from an allocator that cannot tell:
+    /// then nothing is said of the other two either.
+    fn size_bytes(&self) -> u64;
+
+    /// Bytes not in use, in however many pieces, before alignment and bookkeeping of new blocks.
+    fn free_bytes(&self) -> u64;
+
+    /// The size of the largest block that could be allocated now; `None` if that cannot be told cheaply.
+    fn largest_free_bytes(&self) -> Option<u64>;
+}
+
+/// The system's allocator cannot tell what it has.
+#[cfg(any(test, feature = "std"))]
+impl Extent for std::alloc::System {
+    fn size_bytes(&self) -> u64 {
+        0
+    }
+
+    fn free_bytes(&self) -> u64 {
+        0
+    }
+
+    fn largest_free_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

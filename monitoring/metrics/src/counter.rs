@@ -1,0 +1,65 @@
+//! A number of events.
+
+use super::fields::FieldDef;
+use super::source::{Metric, Source, setters};
+use crate::line::{Field, Value};
+
+/// Counts events since boot in the field `count`. Never reset by being read.
+///
+/// ```
+/// use metrics::Counter;
+/// static HITS: Counter = Counter::new("cache-hits", "lookups that found an entry").unit("lookups");
+/// HITS.add(1);
+/// assert_eq!(HITS.get(), 1);
+/// ```
+#[derive(Debug)]
+pub struct Counter {
+    source: Source,
+    fields: [FieldDef; 1],
+    count: sync::Counter,
+}
+
+impl Counter {
+    /// A counter at 0.
+    #[must_use]
+    pub const fn new(name: &'static str, doc: &'static str) -> Self {
+        Self {
+            source: Source::new(name, doc),
+            fields: [FieldDef::u64("count", "events", "how many since boot")],
+            count: sync::Counter::new(),
+        }
+    }
+
+    setters!(unit: "Names what is counted, in the plural.");
+
+    /// Counts `n` more while the source is on. One load and one addition.
+    #[inline]
+    pub fn add(&'static self, n: u64) {
+        if self.source.is_active(self) {
+            self.count.add(n);
+        }
+    }
+
+    /// What has been counted.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.count.get()
+    }
+}
+
+impl Metric for Counter {
+    fn source(&self) -> &Source {
+        &self.source
+    }
+
+    fn fields(&self) -> &[FieldDef] {
+        &self.fields
+    }
+
+    fn sample(&self, line: &mut dyn FnMut(&[Field<'_>])) {
+        line(&[Field {
+            key: self.fields[0].name,
+            value: Value::U64(self.get()),
+        }]);
+    }
+}

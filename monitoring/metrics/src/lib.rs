@@ -1,0 +1,94 @@
+//! Metrics: what an application declares, bumps and switches.
+//!
+//! Two lines: one declares a source, one uses it.
+//!
+//! ```
+//! use metrics::Counter;
+//! static REQUESTS: Counter = Counter::new("requests", "requests answered").unit("requests");
+//! REQUESTS.add(1);
+//! ```
+//!
+//! | to tell | kind | fields |
+//! |---|---|---|
+//! | how often | [`Counter`] | `count` |
+//! | how much now | [`Gauge`], [`FloatGauge`] | `value` |
+//! | how values are spread | [`Histogram`] | `count`, `sum`, `mean`, `p50`, `p90`, `p99`, `max` |
+//! | how often, by a key known at run time | [`KeyedCounter`] | the keys, `other`, `total` |
+//! | how long a piece of work took, and whether it failed | [`Timer`] | `duration_ns`, `status`, `ok`, `errors`, `p50_ns` … |
+//! | values with tags: one series per set of tag values | [`Points`] | as declared |
+//! | what can be asked once per interval | [`Polled`] | as declared |
+//!
+//! ```text
+//!  Counter, Gauge, … ─── sampled ──────────▶┐
+//!  Polled ────────────── asked ────────────▶├─▶ emit: one line each per interval
+//!  Points ──push──▶ SeriesCache ──▶ last ──▶┘
+//!                 Registry: names, tags, on or off
+//! ```
+//!
+//! Sources are `static`, may be used from any task and before the monitoring task runs, and register
+//! themselves at their first use; [`register`] does it earlier and tells of a clash of names. Nothing here
+//! allocates. While a source is off, a use costs one relaxed load.
+
+#![cfg_attr(not(test), no_std)]
+#![deny(unsafe_code)]
+
+mod counter;
+mod declared;
+mod fields;
+mod gauge;
+mod histogram;
+mod keyed;
+pub mod line;
+mod plan;
+mod points;
+mod polled;
+mod registry;
+mod series;
+mod source;
+mod timer;
+
+pub use self::counter::Counter;
+pub use self::declared::{Declared, Row, Told};
+pub use self::fields::{
+    FIELDS_MAX, FieldDef, FieldKind, FieldList, duration, fields_left_out, status,
+};
+pub use self::gauge::{FloatGauge, Gauge};
+pub use self::histogram::{Histogram, Spread, Summary};
+pub use self::keyed::{KEY_BYTES_MAX, KEYS_MAX, KeyedCounter, OTHER, TOTAL};
+pub use self::plan::Plan;
+pub use self::points::Points;
+pub use self::polled::Polled;
+pub use self::registry::{
+    ENABLED_TAGS_MAX, Entry, RegisterError, Registry, SOURCES_MAX, SwitchError,
+};
+pub use self::series::{
+    EXPIRY_DEFAULT, Look, SERIES_FIELDS_MAX, SERIES_LABELS_MAX, SERIES_MAX, SERIES_TAG_BYTES,
+    SeriesCache, SeriesCounts, Snapshot,
+};
+pub use self::source::{Metric, Origin, Source};
+pub use self::timer::Timer;
+
+static SERIES: SeriesCache = SeriesCache::new();
+static REGISTRY: Registry = Registry::new(&SERIES);
+
+/// The registry of the image. What is switched by name, by tag, or all is switched here.
+#[must_use]
+pub fn registry() -> &'static Registry {
+    &REGISTRY
+}
+
+/// Registers a source before its first use.
+///
+/// ```
+/// use metrics::{self, Counter, RegisterError};
+/// static ONE: Counter = Counter::new("jobs", "jobs done");
+/// static TWO: Counter = Counter::new("jobs", "jobs begun");
+/// metrics::register(&ONE).unwrap();
+/// assert_eq!(metrics::register(&TWO), Err(RegisterError::NameTaken("jobs")));
+/// ```
+///
+/// # Errors
+/// [`RegisterError`]; the source stays off then.
+pub fn register(metric: &'static dyn Metric) -> Result<(), RegisterError> {
+    REGISTRY.register(metric)
+}

@@ -1,0 +1,62 @@
+//! Values that are asked for.
+
+use super::fields::{FieldDef, FieldList};
+use super::source::{Metric, Source, setters};
+use crate::line::Field;
+
+/// A function that is called once per interval while the source is on, by the monitoring task.
+///
+/// The function does bounded work of some µs, allocates nothing and takes no lock that a task of lower priority
+/// may hold. It adds the declared fields, each with its type; a field that has no value now it leaves out.
+///
+/// ```
+/// use metrics::line::Value;
+/// use metrics::{self, FieldDef, Polled};
+/// # fn files() -> u64 { 3 }
+/// static FIELDS: [FieldDef; 1] = [FieldDef::u64("open", "files", "open files")];
+/// static FILES: Polled = Polled::new("files", "the table of files", &FIELDS, |fields| {
+///     fields.add("open", Value::U64(files()));
+/// });
+/// metrics::register(&FILES).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Polled {
+    source: Source,
+    fields: &'static [FieldDef],
+    read: fn(&mut FieldList<'_>),
+}
+
+impl Polled {
+    /// A source that `read` tells the values of. It has no first use: [`register`](super::register) it.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        doc: &'static str,
+        fields: &'static [FieldDef],
+        read: fn(&mut FieldList<'_>),
+    ) -> Self {
+        Self {
+            source: Source::new(name, doc),
+            fields,
+            read,
+        }
+    }
+
+    setters!();
+}
+
+impl Metric for Polled {
+    fn source(&self) -> &Source {
+        &self.source
+    }
+
+    fn fields(&self) -> &[FieldDef] {
+        self.fields
+    }
+
+    fn sample(&self, line: &mut dyn FnMut(&[Field<'_>])) {
+        let mut fields = FieldList::new();
+        (self.read)(&mut fields);
+        line(fields.as_slice());
+    }
+}

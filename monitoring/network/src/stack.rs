@@ -1,0 +1,566 @@
+//! One Ethernet interface: ARP, IPv4, ping, DHCP, and the sockets of the services.
+//!
+//! Work is bounded by the caller: [`Stack::ingress`] takes a number of frames, [`Stack::egress`] sends at most
+//! one frame per socket.
+//!
+//! What smoltcp 0.14 does that shapes this file:
+//! * a datagram that is due when the interface has no address is thrown away and reported as sent
+//!   (`src/socket/udp.rs`, dispatch): the emitter takes it back first;
+//! * it asserts that a next hop is a unicast address (`src/iface/neighbor.rs`, lookup): a router or server
+//!   address from DHCP is checked before it is used, or one frame from a rogue server would end the image;
+//! * it asks for one hardware address per second, whoever asks (`NeighborCache::SILENT_TIME`): a socket whose
+//!   peer has none can keep all others from finding theirs, so no socket may go on asking for ever (the
+//!   deadlines of `tcp.rs`);
+//! * a packet larger than the MTU is dropped without a word: [`Datagrams::limit`] follows the device.
+
+mod counted;
+mod filter;
+mod ports;
+
+use core::cell::Cell;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use smoltcp::iface::{Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult};
+use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
+use smoltcp::phy::Device;
+use smoltcp::socket::{AnySocket as _, dhcpv4, tcp, udp};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
+
+use self::counted::{Counted, Traffic};
+use self::filter::{DhcpRate, Filter};
+use self::ports::Ports;
+use super::bounds::DATAGRAM_MAX;
+use super::tcp::{Client, ClientLink, DYNAMIC_PORTS, ListenCounts};
+use super::{Closed, Datagrams, Service};
+use crate::{Addressing, Allow, Cidr, Target};
+use units::Micros;
+
+/// Sockets of the stack: DHCP, the emitter, the ports that listen.
+pub const SOCKETS: usize = 2 + Ports::SOCKETS;
+
+/// The header of IPv4 without options and that of UDP, in bytes.
+const UDP_HEADERS: usize = 20 + 8;
+
+/// What a stack is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How the interface gets its address.
+    pub addressing: Addressing,
+    /// Where metrics go.
+    pub target: Target,
+    /// Who may connect to the ports.
+    pub allow: Allow,
+    /// TCP port of the control service; `None`: off.
+    pub control_port: Option<u16>,
+    /// TCP port of the heap profiler; `None`: off.
+    pub memtrace_port: Option<u16>,
+}
+
+/// Memory for the state of one socket.
+pub type SocketMemory<'a> = SocketStorage<'a>;
+
+/// No socket yet.
+pub const NO_SOCKET: SocketMemory<'static> = SocketStorage::EMPTY;
+
+/// Memory of the stack, known from the start.
+#[derive(Debug)]
+pub struct StackMemory<'a> {
+    /// [`SOCKETS`] of them.
+    pub sockets: &'a mut [SocketMemory<'a>],
+    /// Buffers of the sockets, [`StackMemory::BYTES`] of them.
+    pub buffers: &'a mut [u8],
+    /// Bookkeeping of the one datagram that is on its way.
+    pub datagram: &'a mut [udp::PacketMetadata],
+}
+
+impl StackMemory<'_> {
+    const EMITTER: usize = if Client::MEMORY > DATAGRAM_MAX {
+        Client::MEMORY
+    } else {
+        DATAGRAM_MAX
+    };
+    /// Bytes of buffers.
+    pub const BYTES: usize = Self::EMITTER + Ports::BYTES;
+    /// Bookkeeping for no datagram.
+    pub const NO_DATAGRAM: udp::PacketMetadata = udp::PacketMetadata::EMPTY;
+}
+
+/// How the interface got its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// From a DHCP server.
+    Dhcp,
+    /// From the configuration.
+    Static,
+}
+
+/// What happened to the interface's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressEvent {
+    /// The interface has this address now.
+    Gained {
+        /// The address and its network.
+        cidr: Cidr,
+        /// The way to other networks.
+        gateway: Option<Ipv4Addr>,
+        /// Who gave it.
+        by: By,
+    },
+    /// The interface has it no more; every connection is gone with it.
+    Lost {
+        /// The address and its network.
+        cidr: Cidr,
+    },
+    /// A DHCP server offers what no host can use.
+    Refused {
+        /// The server.
+        server: Ipv4Addr,
+        /// Leases refused since boot, this one included.
+        refused: u64,
+    },
+}
+
+/// The interface and its sockets. Never allocates.
+pub struct Stack<'a> {
+    interface: Interface,
+    sockets: SocketSet<'a>,
+    dhcp: Option<SocketHandle>,
+    dhcp_rate: DhcpRate,
+    current: Option<Lease>,
+    wanted: Option<Lease>,
+    emitter: Emitter,
+    ports: Ports,
+    counts: FrameCounts,
+}
+
+/// Frames and addresses, since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameCounts {
+    /// Frames taken from the device.
+    pub frames_received: u64,
+    /// Bytes of those frames, headers included.
+    pub bytes_received: u64,
+    /// Frames given to the device.
+    pub frames_sent: u64,
+    /// Bytes of those frames, headers included.
+    pub bytes_sent: u64,
+    /// Times that an address was lost.
+    pub addresses_lost: u64,
+    /// Answers of a DHCP server that name an address no host can have, or a server that has none.
+    pub leases_refused: u64,
+    /// DHCP messages beyond the rate at which they are taken ([`DHCP_EVERY`](super::bounds::DHCP_EVERY)).
+    pub dhcp_dropped: u64,
+}
+
+/// TCP sockets by their state now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketCounts {
+    /// Waiting for a connection.
+    pub listening: u64,
+    /// In the handshake (SYN-SENT, SYN-RECEIVED).
+    pub opening: u64,
+    /// Open on both sides.
+    pub established: u64,
+    /// One side has closed (FIN-WAIT-1 and -2, CLOSE-WAIT, CLOSING, LAST-ACK).
+    pub closing: u64,
+    /// Both sides have closed (TIME-WAIT).
+    pub time_wait: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lease {
+    cidr: Cidr,
+    gateway: Option<Ipv4Addr>,
+}
+
+enum Emitter {
+    Off,
+    Udp {
+        handle: SocketHandle,
+        remote: SocketAddrV4,
+        limit: usize,
+    },
+    Tcp(Client),
+}
+
+/// The two ways of emission, for one round.
+pub enum Way<'s, 'a> {
+    /// None is configured.
+    Off,
+    /// Datagrams.
+    Udp(UdpWay<'s, 'a>),
+    /// A connection.
+    Tcp(ClientLink<'s, 'a>),
+}
+
+impl<'a> Stack<'a> {
+    /// An interface on `device` with the hardware address `mac`. `seed` makes ports, sequence numbers and
+    /// transaction numbers its own.
+    ///
+    /// # Panics
+    /// If the device is not Ethernet, or the memory is smaller than
+    /// [`StackMemory`] says.
+    #[must_use]
+    pub fn new<D: Device + ?Sized>(
+        settings: &Settings,
+        memory: StackMemory<'a>,
+        device: &mut D,
+        mac: [u8; 6],
+        seed: u64,
+        now: Micros,
+    ) -> Self {
+        let mut interface_config = InterfaceConfig::new(EthernetAddress(mac).into());
+        interface_config.random_seed = seed;
+        let interface = Interface::new(interface_config, device, instant(now));
+        let mut sockets = SocketSet::new(memory.sockets);
+        let (emitter, ports) = memory.buffers.split_at_mut(StackMemory::EMITTER);
+        let (dhcp, wanted) = match settings.addressing {
+            Addressing::Dhcp => (Some(sockets.add(dhcp_socket())), None),
+            Addressing::Static { cidr, gateway } => (None, Some(Lease { cidr, gateway })),
+        };
+        let emitter = match settings.target {
+            Target::Off => Emitter::Off,
+            Target::Udp(remote) => {
+                // The device's MTU counts the Ethernet header, smoltcp's `ip_mtu` does not.
+                let limit = device
+                    .capabilities()
+                    .ip_mtu()
+                    .saturating_sub(UDP_HEADERS)
+                    .min(DATAGRAM_MAX);
+                let buffer = udp::PacketBuffer::new(memory.datagram, &mut emitter[..DATAGRAM_MAX]);
+                // Nothing is received: a receiver of metrics has nothing to say.
+                let mut socket =
+                    udp::Socket::new(udp::PacketBuffer::new([].as_mut(), [].as_mut()), buffer);
+                let bound = socket.bind(DYNAMIC_PORTS | seed as u16);
+                debug_assert!(bound.is_ok(), "the port is not 0");
+                Emitter::Udp {
+                    handle: sockets.add(socket),
+                    remote,
+                    limit,
+                }
+            }
+            Target::Tcp(remote) => Emitter::Tcp(Client::new(
+                remote,
+                seed,
+                &mut emitter[..Client::MEMORY],
+                &mut sockets,
+            )),
+        };
+        let ports = Ports::new(settings, ports, &mut sockets);
+        let counts = FrameCounts::default();
+        Self {
+            interface,
+            sockets,
+            dhcp,
+            dhcp_rate: DhcpRate::new(now),
+            current: None,
+            wanted,
+            emitter,
+            ports,
+            counts,
+        }
+    }
+
+    /// Takes up to `budget` frames from the device and processes them; returns how many. Stops early when the
+    /// next SYN would find no listening socket.
+    pub fn ingress<D: Device + ?Sized>(
+        &mut self,
+        now: Micros,
+        device: &mut D,
+        budget: usize,
+    ) -> usize {
+        let port = match &self.emitter {
+            Emitter::Tcp(client) => Some(client.port()),
+            Emitter::Off | Emitter::Udp { .. } => None,
+        };
+        self.dhcp_rate.follow(now);
+        let dhcp = &self.dhcp_rate;
+        let traffic = Cell::new(Traffic::default());
+        let mut device = Counted {
+            device: &mut Filter { device, port, dhcp },
+            traffic: &traffic,
+        };
+        let mut frames = 0;
+        while frames < budget {
+            if self.ports.is_exhausted(&self.sockets) {
+                if frames > 0 {
+                    // Those that are refused get their reset before the next one is asked in.
+                    break;
+                }
+                self.ports.listen_now(&mut self.sockets);
+            }
+            match self
+                .interface
+                .poll_ingress_single(instant(now), &mut device, &mut self.sockets)
+            {
+                PollIngressSingleResult::None => break,
+                PollIngressSingleResult::PacketProcessed
+                | PollIngressSingleResult::SocketStateChanged => {
+                    frames += 1;
+                }
+            }
+        }
+        self.counts.frames_received += frames as u64;
+        self.counts.dhcp_dropped = self.dhcp_rate.dropped();
+        self.count(traffic.get());
+        self.note(Closed::Reset);
+        frames
+    }
+
+    /// Sends what is due, at most one frame per socket; returns whether any was sent.
+    pub fn egress<D: Device + ?Sized>(&mut self, now: Micros, device: &mut D) -> bool {
+        let traffic = Cell::new(Traffic::default());
+        let mut device = Counted {
+            device,
+            traffic: &traffic,
+        };
+        let result = self
+            .interface
+            .poll_egress(instant(now), &mut device, &mut self.sockets);
+        self.count(traffic.get());
+        self.note(Closed::Silent);
+        result == PollResult::SocketStateChanged
+    }
+
+    /// Follows the address: to be called between [`Stack::ingress`] and [`Stack::egress`] until it returns
+    /// `None`.
+    pub fn address_event(&mut self) -> Option<AddressEvent> {
+        if let Some(refused) = self.poll_dhcp() {
+            return Some(refused);
+        }
+        if self.current == self.wanted {
+            return None;
+        }
+        if let Some(Lease { cidr, .. }) = self.current.take() {
+            self.interface
+                .update_ip_addrs(|addresses| addresses.clear());
+            self.interface.routes_mut().remove_default_ipv4_route();
+            if let Emitter::Tcp(client) = &mut self.emitter {
+                client.drop_connection(&mut self.sockets);
+            }
+            self.counts.addresses_lost += 1;
+            return Some(AddressEvent::Lost { cidr });
+        }
+        let lease @ Lease { cidr, gateway } = self.wanted?;
+        self.current = Some(lease);
+        let address = IpCidr::Ipv4(Ipv4Cidr::new(cidr.address(), cidr.prefix()));
+        self.interface.update_ip_addrs(|addresses| {
+            let pushed = addresses.push(address);
+            debug_assert!(pushed.is_ok(), "it was empty");
+        });
+        if let Some(gateway) = gateway {
+            let added = self.interface.routes_mut().add_default_ipv4_route(gateway);
+            debug_assert!(added.is_ok(), "there was no route");
+        }
+        let by = if self.dhcp.is_some() {
+            By::Dhcp
+        } else {
+            By::Static
+        };
+        Some(AddressEvent::Gained { cidr, gateway, by })
+    }
+
+    /// The interface's address.
+    #[must_use]
+    pub fn address(&self) -> Option<Cidr> {
+        self.current.map(|lease| lease.cidr)
+    }
+
+    /// Whether packets to `remote` have a way: it is in the own network, or there is a gateway.
+    #[must_use]
+    pub fn has_route(&self, remote: Ipv4Addr) -> bool {
+        self.current
+            .is_some_and(|lease| lease.cidr.contains(remote) || lease.gateway.is_some())
+    }
+
+    /// When [`Stack::egress`] has something to do; a time that has passed means now.
+    pub fn poll_at(&mut self, now: Micros) -> Option<Micros> {
+        let at = self.interface.poll_at(instant(now), &self.sockets)?;
+        Some(Micros(u64::try_from(at.total_micros()).unwrap_or(0)))
+    }
+
+    /// How metrics leave.
+    pub fn way(&mut self) -> Way<'_, 'a> {
+        match &mut self.emitter {
+            Emitter::Off => Way::Off,
+            Emitter::Udp {
+                handle,
+                remote,
+                limit,
+            } => {
+                let socket = self.sockets.get_mut(*handle);
+                Way::Udp(UdpWay {
+                    socket,
+                    remote: *remote,
+                    limit: *limit,
+                })
+            }
+            Emitter::Tcp(client) => {
+                Way::Tcp(client.link(&mut self.sockets, self.interface.context()))
+            }
+        }
+    }
+
+    /// Lets the service work on the connections of the control port; returns when to be called again at the
+    /// latest.
+    pub fn serve_control(&mut self, now: Micros, service: &mut impl Service) -> Option<Micros> {
+        self.ports
+            .control
+            .as_mut()?
+            .serve(now, &mut self.sockets, service)
+    }
+
+    /// As [`Stack::serve_control`], for the memtrace port.
+    pub fn serve_trace(&mut self, now: Micros, service: &mut impl Service) -> Option<Micros> {
+        self.ports
+            .trace
+            .as_mut()?
+            .serve(now, &mut self.sockets, service)
+    }
+
+    /// Counts of the control port.
+    #[must_use]
+    pub fn control_counts(&self) -> ListenCounts {
+        let listener = self.ports.control.as_ref();
+        listener.map_or_else(ListenCounts::default, |it| *it.counts())
+    }
+
+    /// Counts of the memtrace port.
+    #[must_use]
+    pub fn trace_counts(&self) -> ListenCounts {
+        let listener = self.ports.trace.as_ref();
+        listener.map_or_else(ListenCounts::default, |it| *it.counts())
+    }
+
+    /// Whether a connection of the memtrace port is open, or is being closed.
+    #[must_use]
+    pub fn is_trace_open(&self) -> bool {
+        let listener = self.ports.trace.as_ref();
+        listener.is_some_and(|it| !it.is_quiet())
+    }
+
+    /// TCP sockets by state. Cost: a look at each.
+    #[must_use]
+    pub fn socket_counts(&self) -> SocketCounts {
+        let mut counts = SocketCounts::default();
+        for (_, socket) in self.sockets.iter() {
+            let Some(socket) = tcp::Socket::downcast(socket) else {
+                continue;
+            };
+            let count = match socket.state() {
+                tcp::State::Closed => continue,
+                tcp::State::Listen => &mut counts.listening,
+                tcp::State::SynSent | tcp::State::SynReceived => &mut counts.opening,
+                tcp::State::Established => &mut counts.established,
+                tcp::State::TimeWait => &mut counts.time_wait,
+                tcp::State::FinWait1
+                | tcp::State::FinWait2
+                | tcp::State::CloseWait
+                | tcp::State::Closing
+                | tcp::State::LastAck => &mut counts.closing,
+            };
+            *count += 1;
+        }
+        counts
+    }
+
+    /// Counts of the interface.
+    #[must_use]
+    pub const fn frame_counts(&self) -> &FrameCounts {
+        &self.counts
+    }
+
+    fn count(&mut self, traffic: Traffic) {
+        self.counts.bytes_received += traffic.bytes_received;
+        self.counts.frames_sent += traffic.frames_sent;
+        self.counts.bytes_sent += traffic.bytes_sent;
+    }
+
+    fn note(&mut self, cause: Closed) {
+        if let Emitter::Tcp(client) = &mut self.emitter {
+            client.note(&self.sockets, cause);
+        }
+    }
+
+    /// Follows the DHCP socket; returns the event of a refusal.
+    fn poll_dhcp(&mut self) -> Option<AddressEvent> {
+        let socket = self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp?);
+        match socket.poll()? {
+            dhcpv4::Event::Deconfigured => self.wanted = None,
+            dhcpv4::Event::Configured(lease) => {
+                let cidr = Cidr::new(lease.address.address(), lease.address.prefix_len());
+                // A renewal goes to this address.
+                let server = lease.server.address;
+                match cidr.filter(|_| is_unicast(server)) {
+                    Some(cidr) => {
+                        let gateway = lease.router.filter(|&router| {
+                            cidr.contains(router) && Cidr::new(router, cidr.prefix()).is_some()
+                        });
+                        self.wanted = Some(Lease { cidr, gateway });
+                    }
+                    None => {
+                        self.counts.leases_refused += 1;
+                        self.wanted = None;
+                        socket.reset();
+                        let refused = self.counts.leases_refused;
+                        return Some(AddressEvent::Refused { server, refused });
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+fn is_unicast(address: Ipv4Addr) -> bool {
+    !(address.is_unspecified() || address.is_multicast() || address.is_broadcast())
+}
+
+fn dhcp_socket<'a>() -> dhcpv4::Socket<'a> {
+    let mut socket = dhcpv4::Socket::new();
+    let mut retry = dhcpv4::RetryConfig::default();
+    // smoltcp's 10 s and 5 s are long for the one frame that is lost because the VMM's side is not up yet.
+    // RFC 2131, section 4.1 starts with 4 s, for networks of many clients.
+    retry.discover_timeout = Duration::from_secs(2);
+    retry.initial_request_timeout = Duration::from_secs(1);
+    socket.set_retry_config(retry);
+    socket
+}
+
+fn instant(at: Micros) -> Instant {
+    Instant::from_micros_const(i64::try_from(at.0).unwrap_or(i64::MAX))
+}
+
+/// Datagrams to the configured address, for one round.
+pub struct UdpWay<'s, 'a> {
+    socket: &'s mut udp::Socket<'a>,
+    remote: SocketAddrV4,
+    limit: usize,
+}
+
+impl Datagrams for UdpWay<'_, '_> {
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
+    fn pending(&self) -> bool {
+        self.socket.send_queue() > 0
+    }
+
+    fn send(&mut self, first: &[u8], second: &[u8]) -> bool {
+        let Ok(payload) = self.socket.send(first.len() + second.len(), self.remote) else {
+            return false;
+        };
+        payload[..first.len()].copy_from_slice(first);
+        payload[first.len()..].copy_from_slice(second);
+        true
+    }
+
+    fn cancel(&mut self) {
+        let endpoint = self.socket.endpoint();
+        self.socket.close();
+        let bound = self.socket.bind(endpoint);
+        debug_assert!(bound.is_ok(), "it was bound to the same port before");
+    }
+}

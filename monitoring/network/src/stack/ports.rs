@@ -1,0 +1,71 @@
+//! The ports that listen: control and memtrace.
+
+use smoltcp::iface::SocketSet;
+
+use crate::bounds::{
+    CONTROL_CONNECTIONS, CONTROL_RECEIVE_BYTES, CONTROL_SEND_BYTES, CONTROL_SOCKETS,
+    TRACE_CONNECTIONS, TRACE_RECEIVE_BYTES, TRACE_SEND_BYTES, TRACE_SOCKETS,
+};
+use crate::stack::Settings;
+use crate::tcp::{Listener, Size};
+
+const CONTROL: Size = Size {
+    connections: CONTROL_CONNECTIONS,
+    receive: CONTROL_RECEIVE_BYTES,
+    send: CONTROL_SEND_BYTES,
+    keep_alive: false,
+};
+
+const TRACE: Size = Size {
+    connections: TRACE_CONNECTIONS,
+    receive: TRACE_RECEIVE_BYTES,
+    send: TRACE_SEND_BYTES,
+    keep_alive: true,
+};
+
+/// The listeners, as far as they are configured.
+#[derive(Debug)]
+pub(super) struct Ports {
+    pub control: Option<Listener<CONTROL_SOCKETS>>,
+    pub trace: Option<Listener<TRACE_SOCKETS>>,
+}
+
+impl Ports {
+    /// Sockets of both.
+    pub const SOCKETS: usize = CONTROL_SOCKETS + TRACE_SOCKETS;
+    const CONTROL_BYTES: usize = CONTROL.memory(CONTROL_SOCKETS);
+    /// Bytes of their buffers.
+    pub const BYTES: usize = Self::CONTROL_BYTES + TRACE.memory(TRACE_SOCKETS);
+
+    pub fn new<'a>(settings: &Settings, memory: &'a mut [u8], sockets: &mut SocketSet<'a>) -> Self {
+        let (control, trace) = memory.split_at_mut(Self::CONTROL_BYTES);
+        let (control_port, trace_port) = (settings.control_port, settings.memtrace_port);
+        Self {
+            control: control_port
+                .map(|port| Listener::new(port, CONTROL, settings.allow, control, sockets)),
+            trace: trace_port
+                .map(|port| Listener::new(port, TRACE, settings.allow, trace, sockets)),
+        }
+    }
+
+    /// Whether one of them has no socket that listens: the next SYN would be reset without being counted.
+    pub fn is_exhausted(&self, sockets: &SocketSet<'_>) -> bool {
+        let (control, trace) = (self.control.as_ref(), self.trace.as_ref());
+        control.is_some_and(|it| it.is_exhausted(sockets))
+            || trace.is_some_and(|it| it.is_exhausted(sockets))
+    }
+
+    /// Makes a socket of each such port listen, see [`Listener::listen_now`].
+    pub fn listen_now(&mut self, sockets: &mut SocketSet<'_>) {
+        if let Some(control) = &mut self.control
+            && control.is_exhausted(sockets)
+        {
+            control.listen_now(sockets);
+        }
+        if let Some(trace) = &mut self.trace
+            && trace.is_exhausted(sockets)
+        {
+            trace.listen_now(sockets);
+        }
+    }
+}

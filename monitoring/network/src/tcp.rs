@@ -1,0 +1,508 @@
+//! TCP sockets as the streams that services see: the one we open, and those that others open.
+//!
+//! What smoltcp 0.14 does that shapes this file (`src/socket/tcp.rs` and `src/iface/interface/tcp.rs` there):
+//! * one socket is one listener and has no backlog, so a port needs more sockets than connections;
+//! * an aborted socket sends its reset only when it is polled, and `listen` or `connect` before that forget it;
+//! * `TIME-WAIT` does not stop `connect` or `listen`, so a socket is used again long before its 10 s are over
+//!   (but not before the peer's close is acknowledged), and every connection that we open gets a new local
+//!   port so that the peer does not take it for the last one;
+//! * a peer that answers window probes never times out: stalls are for the services to notice.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use smoltcp::iface::{Context, SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
+use smoltcp::time::Duration;
+use smoltcp::wire::IpAddress;
+
+use super::bounds::{
+    KEEP_ALIVE, LEAVING, LINGER, LINGER_BYTES, OPENING, PUSH_RECEIVE_BYTES, PUSH_SEND_BYTES,
+    SILENCE,
+};
+use super::{Closed, Link, LinkState, Service, Step, Stream, Unreachable};
+use crate::Allow;
+use units::Micros;
+
+/// First port of the dynamic range (RFC 6335, section 6); it ends at 65535.
+pub(super) const DYNAMIC_PORTS: u16 = 49_152;
+
+fn socket<'a>(receive: &'a mut [u8], send: &'a mut [u8]) -> Socket<'a> {
+    let mut socket = Socket::new(SocketBuffer::new(receive), SocketBuffer::new(send));
+    // What is written in one turn goes out together anyway; to wait for an acknowledgement would add the
+    // peer's delay (40 ms on Linux) to the second half of a reply.
+    socket.set_nagle_enabled(false);
+    socket
+}
+
+/// A socket with an open connection as a stream.
+struct SocketStream<'s, 'a>(&'s mut Socket<'a>);
+
+impl Stream for SocketStream<'_, '_> {
+    fn peek(&mut self) -> &[u8] {
+        // The size only bounds the answer; an error means that nothing can arrive any more.
+        self.0.peek(usize::MAX).unwrap_or_default()
+    }
+
+    fn consume(&mut self, count: usize) {
+        let consumed = self.0.recv(|bytes| (count.min(bytes.len()), ()));
+        debug_assert!(count == 0 || consumed.is_ok());
+    }
+
+    fn ended(&self) -> bool {
+        !matches!(
+            self.0.state(),
+            State::Established | State::FinWait1 | State::FinWait2
+        )
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        self.0.send_slice(bytes).unwrap_or(0)
+    }
+
+    fn unacknowledged(&self) -> usize {
+        self.0.send_queue()
+    }
+}
+
+/// The connection that we open.
+#[derive(Debug)]
+pub(super) struct Client {
+    handle: SocketHandle,
+    remote: SocketAddrV4,
+    port: u16,
+    last: State,
+    closed: Closed,
+}
+
+impl Client {
+    pub(super) const MEMORY: usize = PUSH_RECEIVE_BYTES + PUSH_SEND_BYTES;
+
+    pub(super) fn new<'a>(
+        remote: SocketAddrV4,
+        seed: u64,
+        memory: &'a mut [u8],
+        sockets: &mut SocketSet<'a>,
+    ) -> Self {
+        let (receive, send) = memory.split_at_mut(PUSH_RECEIVE_BYTES);
+        let mut socket = socket(receive, send);
+        socket.set_keep_alive(Some(Duration::from_micros(KEEP_ALIVE.0)));
+        socket.set_timeout(Some(Duration::from_micros(SILENCE.0)));
+        let handle = sockets.add(socket);
+        let port = DYNAMIC_PORTS | seed as u16;
+        Self {
+            handle,
+            remote,
+            port,
+            last: State::Closed,
+            closed: Closed::Here,
+        }
+    }
+
+    /// Remembers why the connection ended, if it has. smoltcp does not say, but a reset can only come in, and
+    /// its own time-outs strike only when it sends: so `cause` is [`Closed::Reset`] after receiving and
+    /// [`Closed::Silent`] after sending.
+    pub(super) fn note(&mut self, sockets: &SocketSet<'_>, cause: Closed) {
+        let state = sockets.get::<Socket<'_>>(self.handle).state();
+        if state == State::Closed && self.last != State::Closed {
+            self.closed = cause;
+        }
+        self.last = state;
+    }
+
+    /// The local port of the connection, or of the last one.
+    pub(super) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends the connection because its address is gone.
+    pub(super) fn drop_connection(&mut self, sockets: &mut SocketSet<'_>) {
+        self.abort(sockets.get_mut(self.handle));
+    }
+
+    fn abort(&mut self, socket: &mut Socket<'_>) {
+        socket.abort();
+        self.last = State::Closed;
+        self.closed = Closed::Here;
+    }
+
+    pub(super) fn link<'s, 'a>(
+        &'s mut self,
+        sockets: &'s mut SocketSet<'a>,
+        context: &'s mut Context,
+    ) -> ClientLink<'s, 'a> {
+        ClientLink {
+            socket: sockets.get_mut(self.handle),
+            client: self,
+            context,
+        }
+    }
+}
+
+/// The connection that we open, for one round.
+pub struct ClientLink<'s, 'a> {
+    client: &'s mut Client,
+    socket: &'s mut Socket<'a>,
+    context: &'s mut Context,
+}
+
+impl Stream for ClientLink<'_, '_> {
+    fn peek(&mut self) -> &[u8] {
+        self.socket.peek(usize::MAX).unwrap_or_default()
+    }
+
+    fn consume(&mut self, count: usize) {
+        SocketStream(self.socket).consume(count);
+    }
+
+    fn ended(&self) -> bool {
+        !matches!(
+            self.socket.state(),
+            State::Established | State::FinWait1 | State::FinWait2
+        )
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        SocketStream(self.socket).write(bytes)
+    }
+
+    fn unacknowledged(&self) -> usize {
+        self.socket.send_queue()
+    }
+}
+
+impl Link for ClientLink<'_, '_> {
+    fn state(&self) -> LinkState {
+        match self.socket.state() {
+            State::SynSent | State::SynReceived | State::Listen => LinkState::Connecting,
+            State::Established => LinkState::Open,
+            State::CloseWait => LinkState::PeerClosed,
+            State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck => {
+                LinkState::Closing
+            }
+            State::TimeWait => LinkState::Closed(Closed::Here),
+            State::Closed => LinkState::Closed(self.client.closed),
+        }
+    }
+
+    fn connect(&mut self) -> Result<(), Unreachable> {
+        if self.socket.is_open() {
+            self.client.abort(self.socket);
+        }
+        self.client.port = self.client.port.checked_add(1).unwrap_or(DYNAMIC_PORTS);
+        self.socket
+            .connect(self.context, self.client.remote, self.client.port)
+            .map_err(|_| Unreachable)?;
+        self.client.last = self.socket.state();
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.socket.close();
+    }
+
+    fn abort(&mut self) {
+        self.client.abort(self.socket);
+    }
+}
+
+/// One socket of a listening port.
+///
+/// ```text
+///                 1 a SYN                    2 the handshake is complete
+///  ┌───────────┐ ────────────▶ ┌─────────┐ ─────────────────────────────▶ ┌─────────┐
+///  │ Listening │               │ Opening │                                │ Serving │
+///  └───────────┘ ◀──────────── └─────────┘        ┌─────────┐ ◀────────── └─────────┘
+///   ▲  ▲  │  ▲      3 reset         │             │ Closing │  5 the        │     │
+///   │  │  │  │                      │ 4 OPENING   └─────────┘  service      │     │
+///   │  │  │  └──────────────────────│─── 7 closed ──┘  │ 8     closes       │     │ 9 the
+///   │  │  └──────────┐              │                  │ LINGER(_BYTES),    │     │ service
+///   │  │ 10 a SYN,   │              │                  │ TIME-WAIT          │     │ aborts
+///   │  │ refused     ▼              ▼                  ▼                    │     │
+///   │  │           ┌────────────────────────────────────────┐ ◀─────────────│─────┘
+///   │  └────────── │                Leaving                 │               │
+///   │  11 it left  └────────────────────────────────────────┘               │
+///   └───────────────────────────── 6 reset ─────────────────────────────────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    Listening,
+    Opening {
+        deadline: Micros,
+    },
+    Serving,
+    /// What the peer still sends is not read by anyone.
+    Closing {
+        deadline: Micros,
+        /// Bytes of it that are put up with.
+        bytes: usize,
+    },
+    /// A last segment (a reset, or the acknowledgement of the peer's close) is on its way out.
+    Leaving {
+        until: Micros,
+    },
+}
+
+/// What happened at a listening port, since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenCounts {
+    /// Connections that were opened.
+    pub accepted: u64,
+    /// Connections that were refused because all sockets were taken.
+    pub refused: u64,
+    /// Connections that were refused because of the address they came from.
+    pub denied: u64,
+    /// Connections that are being served now.
+    pub open: u64,
+}
+
+/// How large a listening port's connections are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// Connections that are served at a time: fewer than sockets.
+    pub connections: usize,
+    /// Receive buffer of each socket, in bytes.
+    pub receive: usize,
+    /// Send buffer of each socket, in bytes.
+    pub send: usize,
+    /// Whether a peer that has vanished is found out by probes: where nothing else ends a connection.
+    pub keep_alive: bool,
+}
+
+impl Size {
+    /// Memory of so many sockets, in bytes.
+    pub const fn memory(self, sockets: usize) -> usize {
+        sockets * (self.receive + self.send)
+    }
+}
+
+/// A port with more sockets than connections, so that one always listens.
+#[derive(Debug)]
+pub(super) struct Listener<const SOCKETS: usize> {
+    handles: [SocketHandle; SOCKETS],
+    slots: [Slot; SOCKETS],
+    port: u16,
+    connections: usize,
+    allow: Allow,
+    counts: ListenCounts,
+}
+
+impl<const SOCKETS: usize> Listener<SOCKETS> {
+    /// `port` is not 0; the memory is what [`Size::memory`] says.
+    pub(super) fn new<'a>(
+        port: u16,
+        size: Size,
+        allow: Allow,
+        memory: &'a mut [u8],
+        sockets: &mut SocketSet<'a>,
+    ) -> Self {
+        let mut memory = memory.chunks_exact_mut(size.memory(1));
+        let handles = core::array::from_fn(|_| {
+            let memory = memory.next().expect("memory for every socket");
+            let (receive, send) = memory.split_at_mut(size.receive);
+            let mut socket = socket(receive, send);
+            if size.keep_alive {
+                socket.set_keep_alive(Some(Duration::from_micros(KEEP_ALIVE.0)));
+                socket.set_timeout(Some(Duration::from_micros(SILENCE.0)));
+            }
+            listen(&mut socket, port);
+            sockets.add(socket)
+        });
+        Self {
+            handles,
+            slots: [Slot::Listening; SOCKETS],
+            port,
+            connections: size.connections,
+            allow,
+            counts: ListenCounts::default(),
+        }
+    }
+
+    pub(super) const fn counts(&self) -> &ListenCounts {
+        &self.counts
+    }
+
+    /// Whether nobody is connected, and nothing is left to be sent.
+    pub(super) fn is_quiet(&self) -> bool {
+        let quiet = |slot: &Slot| matches!(slot, Slot::Listening | Slot::Leaving { .. });
+        self.slots.iter().all(quiet)
+    }
+
+    /// Whether no socket listens: the next SYN would be reset without being counted.
+    pub(super) fn is_exhausted(&self, sockets: &SocketSet<'_>) -> bool {
+        !self
+            .handles
+            .iter()
+            .any(|&handle| sockets.get::<Socket<'_>>(handle).is_listening())
+    }
+
+    /// Follows the sockets: takes or refuses new connections, lets sockets listen again. (A connection whose
+    /// address is gone ends by itself: smoltcp closes it when it is polled.)
+    fn admit(&mut self, now: Micros, sockets: &mut SocketSet<'_>, service: &mut impl Service) {
+        for index in 0..SOCKETS {
+            let socket = sockets.get_mut::<Socket<'_>>(self.handles[index]);
+            let closed = socket.state() == State::Closed;
+            match self.slots[index] {
+                Slot::Listening if closed => listen(socket, self.port),
+                Slot::Listening if !socket.is_listening() => {
+                    let peer = peer(socket);
+                    if !self.allow.contains(peer) || !service.admits(index, now, peer) {
+                        self.counts.denied += 1;
+                        self.reset(index, now, socket); // 10
+                    } else if self.taken() < self.connections {
+                        // 1
+                        let deadline = now + OPENING;
+                        self.slots[index] = Slot::Opening { deadline };
+                    } else {
+                        self.counts.refused += 1;
+                        service.turned_away();
+                        self.reset(index, now, socket); // 10
+                    }
+                }
+                Slot::Opening { .. } if socket.is_listening() => {
+                    self.slots[index] = Slot::Listening; // 3
+                }
+                Slot::Opening { .. } | Slot::Serving | Slot::Closing { .. } if closed => {
+                    if self.slots[index] == Slot::Serving {
+                        service.closed(index);
+                    }
+                    self.listen_again(index, socket); // 3, 6, 7
+                }
+                Slot::Serving | Slot::Closing { .. } if socket.state() == State::TimeWait => {
+                    if self.slots[index] == Slot::Serving {
+                        service.closed(index);
+                    }
+                    // 8
+                    let until = now + LEAVING;
+                    self.slots[index] = Slot::Leaving { until };
+                }
+                Slot::Opening { deadline } | Slot::Closing { deadline, .. } if now >= deadline => {
+                    self.reset(index, now, socket); // 4, 8
+                }
+                Slot::Leaving { until } if socket.remote_endpoint().is_none() || now >= until => {
+                    self.listen_again(index, socket); // 11
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Makes one socket listen, whether its last segment has left or not. To be called when none listens, after
+    /// there was a chance to send it.
+    pub(super) fn listen_now(&mut self, sockets: &mut SocketSet<'_>) {
+        if let Some(index) = self
+            .slots
+            .iter()
+            .position(|slot| matches!(slot, Slot::Leaving { .. }))
+        {
+            self.listen_again(index, sockets.get_mut(self.handles[index])); // 11
+        }
+    }
+
+    /// Lets the service work on every connection; returns when to be called again at the latest.
+    pub(super) fn serve(
+        &mut self,
+        now: Micros,
+        sockets: &mut SocketSet<'_>,
+        service: &mut impl Service,
+    ) -> Option<Micros> {
+        self.admit(now, sockets, service);
+        let mut next: Option<Micros> = None;
+        for index in 0..SOCKETS {
+            let socket = sockets.get_mut::<Socket<'_>>(self.handles[index]);
+            if let Slot::Opening { .. } = self.slots[index]
+                && socket.state() != State::SynReceived
+            {
+                self.slots[index] = Slot::Serving; // 2
+                self.counts.accepted += 1;
+                service.opened(index, now);
+            }
+            if self.slots[index] == Slot::Serving {
+                match service.turn(index, now, &mut SocketStream(socket)) {
+                    Step::Stay(until) => next = earliest(next, until),
+                    Step::Close => {
+                        socket.close();
+                        // 5
+                        self.slots[index] = Slot::Closing {
+                            deadline: now + LINGER,
+                            bytes: LINGER_BYTES,
+                        };
+                    }
+                    Step::Abort => self.reset(index, now, socket), // 9
+                }
+            }
+            if let Slot::Closing { bytes, .. } = &mut self.slots[index] {
+                match bytes.checked_sub(discard(socket)) {
+                    Some(left) => *bytes = left,
+                    None => self.reset(index, now, socket), // 8
+                }
+            }
+            if let Slot::Opening { deadline: at }
+            | Slot::Closing { deadline: at, .. }
+            | Slot::Leaving { until: at } = self.slots[index]
+            {
+                next = earliest(next, at);
+            }
+        }
+        self.counts.open = self
+            .slots
+            .iter()
+            .filter(|slot| **slot == Slot::Serving)
+            .count() as u64;
+        next
+    }
+
+    fn reset(&mut self, index: usize, now: Micros, socket: &mut Socket<'_>) {
+        socket.abort();
+        self.slots[index] = Slot::Leaving {
+            until: now + LEAVING,
+        };
+    }
+
+    fn listen_again(&mut self, index: usize, socket: &mut Socket<'_>) {
+        if socket.is_open() {
+            socket.abort();
+        }
+        listen(socket, self.port);
+        self.slots[index] = Slot::Listening;
+    }
+
+    fn taken(&self) -> usize {
+        self.slots
+            .iter()
+            .filter(|slot| !matches!(slot, Slot::Listening | Slot::Leaving { .. }))
+            .count()
+    }
+}
+
+/// Who is at the other end. A socket that has left the state of listening has a peer.
+fn peer(socket: &Socket<'_>) -> Ipv4Addr {
+    match socket.remote_endpoint() {
+        Some(endpoint) => {
+            let IpAddress::Ipv4(address) = endpoint.addr;
+            address
+        }
+        None => Ipv4Addr::UNSPECIFIED,
+    }
+}
+
+/// Takes what has arrived; how many bytes.
+fn discard(socket: &mut Socket<'_>) -> usize {
+    let mut bytes = 0;
+    // Twice where the buffer goes round its end. An error means that nothing can arrive any more.
+    while let Ok(count @ 1..) = socket.recv(|arrived| (arrived.len(), arrived.len())) {
+        bytes += count;
+    }
+    bytes
+}
+
+fn listen(socket: &mut Socket<'_>, port: u16) {
+    let listening = socket.listen(port);
+    debug_assert!(
+        listening.is_ok(),
+        "the port is not 0 and the socket is closed: {listening:?}"
+    );
+}
+
+fn earliest(one: Option<Micros>, other: Micros) -> Option<Micros> {
+    Some(one.map_or(other, |one| one.min(other)))
+}
