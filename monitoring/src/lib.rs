@@ -16,7 +16,6 @@ pub mod hermit;
 pub mod levels;
 pub mod line;
 pub mod logging;
-pub mod memtrace;
 pub mod metrics;
 pub mod monitor;
 pub mod net;
@@ -25,3 +24,5 @@ pub mod sources;
 pub mod symbols;
 pub mod time;
 pub mod trace;
+
+pub use memtrace_writer as memtrace;

@@ -411,7 +411,7 @@ impl Serving<'_, '_, '_> {
         tracer.begin(
             &Info {
                 start: UnixMicros(unix_micros),
-                rate,
+                rate: rate.get(),
                 executable: identity.executable,
                 host: self.round.host,
                 parameters: "",

@@ -8,7 +8,7 @@ use core::num::NonZeroU64;
 use core::ops::ControlFlow;
 
 use super::live::LiveSites;
-use crate::heap::{HeapProfile, LossCause, Rate, Record};
+use crate::heap::{HeapProfile, LossCause, Record};
 use crate::memtrace::{
     Alloc, CollectError, Encoder, Full, Info, Location, ObjectId, Resolve, UnixMicros, code,
 };
@@ -338,7 +338,7 @@ impl Tracer {
 /// For an encoder that has nothing to do yet.
 const NOTHING: Info<'static> = Info {
     start: UnixMicros(0),
-    rate: Rate::ALL,
+    rate: 1.0,
     executable: "",
     host: "",
     parameters: "",

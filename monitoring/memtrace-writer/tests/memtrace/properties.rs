@@ -4,8 +4,7 @@ use core::num::NonZeroU64;
 use std::collections::HashMap;
 
 use memtrace_reader::{Kind, Position, Trace, packets, whole};
-use monitoring::heap::Rate;
-use monitoring::memtrace::{
+use memtrace_writer::{
     Alloc, FRAMES_MAX, Info, Location, NAME_MAX, ObjectId, Resolve, Source, UnixMicros, code,
 };
 use proptest::prelude::*;
@@ -322,7 +321,7 @@ proptest! {
     fn texts_of_the_first_packet_are_kept(texts in prop::array::uniform4(name()), pid in any::<u64>(), rate in 1e-12..=1.0) {
         let given = Info {
             start: UnixMicros(START),
-            rate: Rate::new(rate).expect("a probability"),
+            rate,
             executable: &texts[0],
             host: &texts[1],
             parameters: &texts[2],

@@ -171,13 +171,11 @@ enum State {
 /// Not for use inside the allocator: a turn may take milliseconds if many names are new.
 ///
 /// ```
-/// # use monitoring::heap::Rate;
-/// # use monitoring::memtrace::{Alloc, Encoder, Info, Location, UnixMicros};
+/// # use memtrace_writer::{Alloc, Encoder, Info, Location, UnixMicros};
 /// # use core::num::NonZeroU64;
 /// let start = UnixMicros(1_700_000_000_000_000);
-/// let rate = Rate::new(1e-4).unwrap();
 /// let mut trace = Encoder::new(&Info {
-///     start, rate, executable: "app.elf", host: "web-1", parameters: "", pid: 7, context: "version 0.1",
+///     start, rate: 1e-4, executable: "app.elf", host: "web-1", parameters: "", pid: 7, context: "version 0.1",
 /// });
 /// let mut stream = trace.flush().expect("the first packet").to_vec();
 ///

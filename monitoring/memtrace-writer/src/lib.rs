@@ -35,6 +35,11 @@
 //! Promotions (there is one heap), version 3's domains, and memtrace's packets of locations alone: a definition
 //! stands in front of the event that needs it. So its limit of 128 locations a packet is not needed either.
 
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
 mod account;
 mod cache;
 mod codewords;
@@ -110,6 +115,3 @@ pub mod code {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

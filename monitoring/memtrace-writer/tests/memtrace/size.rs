@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use monitoring::memtrace::Resolve;
+use memtrace_writer::Resolve;
 
 use crate::peer::Peer;
 use crate::program::{Happening, Names, Program, Random, run};
