@@ -1,24 +1,18 @@
 //! The cache of codes: what readers know, and what they expect after it.
 //!
 //! ```text
-//! slot = (code, prediction: the slot that came next the last time, when it was last used, whom it serves)
+//! slot = (code, prediction: the slot that came next the last time, when it was last used)
 //! ```
 //!
 //! Readers keep the same codes and predictions, because every change of them is in the stream; when a slot was
-//! last used and whom it serves is ours alone, as is the choice of the slot that a code takes.
+//! last used is ours alone, as is the choice of the slot that a new code takes.
 //!
-//! **A code's own slot.** A code has two buckets of 8 slots, by two hashes, and goes to the one with more room; if
-//! there is none, one of the 16 codes makes room. Two choices fill a table evenly: of a trace with 12,000
+//! **Where a code goes.** A code has two buckets of 8 slots, by two hashes, and goes to the one with more free
+//! slots; if there is none, one of the 16 codes makes room. Two choices fill a table evenly: of a trace with 12,000
 //! codes none has to, while memtrace's writer, with two single slots for each code, then writes half as much again.
 //! A bucket is 64 bytes, a line of the processor's cache.
 //!
-//! **Slots that serve one tail.** A code may have more slots, each for one [`Tail`] that begins with it, in the bucket
-//! that the tail's hash names. What comes after it is then always the same, so its prediction is never changed for
-//! another tail: a run does not end at such a slot but at the end of the stack. Tails share
-//! those of their inner tails. Nothing relies on them: a run is compared code by code, so that of a slot that was taken
-//! away, or of two tails with one hash, the worst is another codeword. They only take what own slots leave them.
-//!
-//! **Defined means cached.** A code has its own slot exactly if the stream has defined it and the code was not
+//! **Defined means cached.** A code is in the cache exactly if the stream has defined it and the code was not
 //! evicted since. An evicted code that comes back is defined once more, as the format allows, so no second table
 //! of what was ever defined is needed.
 
@@ -26,7 +20,6 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::stack::CODES_MAX;
-use super::tail::Tail;
 
 /// Slots of the cache: fixed by the format.
 const SLOTS: usize = 1 << 14;
@@ -49,45 +42,9 @@ pub(super) const START: SlotNumber = 0;
 struct Slot {
     /// 0: never filled. No code of a stack is 0.
     code: u32,
-    /// The slot, and whether this one serves a tail alone: bits that the number leaves free.
-    next: u16,
+    prediction: SlotNumber,
     /// The low bits of the time of its last use.
     used: u16,
-}
-
-/// Of [`Slot::next`].
-const ALONE: u16 = 1 << 15;
-const _: () = assert!(SLOTS <= ALONE as usize);
-
-impl Slot {
-    #[inline]
-    const fn prediction(self) -> SlotNumber {
-        self.next & !ALONE
-    }
-
-    #[inline]
-    const fn is_own(self) -> bool {
-        self.next & ALONE == 0
-    }
-
-    /// Neither empty nor a slot that gives way.
-    #[inline]
-    const fn is_taken(self) -> bool {
-        self.code != 0 && self.is_own()
-    }
-
-    #[inline]
-    const fn predict(&mut self, number: SlotNumber) {
-        self.next = self.next & ALONE | number;
-    }
-}
-
-/// Frames that readers predict after a codeword's own.
-#[derive(Clone, Copy)]
-pub(super) struct Run {
-    pub(super) count: u8,
-    /// The slot of the last one, or of the codeword.
-    pub(super) last: SlotNumber,
 }
 
 /// What a packet's header says of the cache at the start of the packet, for readers to compare.
@@ -112,9 +69,6 @@ pub(super) struct Cache {
     /// Codes that had to make room, and how many of them since the last [`Cache::keep`].
     pub(super) evictions: u64,
     evicted: u64,
-    /// Slots that were given to tails, and how many of them since the last [`Cache::keep`].
-    pub(super) copies: u64,
-    copied: u64,
 }
 
 impl Cache {
@@ -131,8 +85,6 @@ impl Cache {
             stacks: 0,
             evictions: 0,
             evicted: 0,
-            copies: 0,
-            copied: 0,
         }
     }
 
@@ -141,8 +93,8 @@ impl Cache {
         self.changed = 0;
         self.newest = None;
         self.stacks = 0;
-        (self.evictions, self.evicted) = (0, 0);
-        (self.copies, self.copied) = (0, 0);
+        self.evictions = 0;
+        self.evicted = 0;
     }
 
     #[inline]
@@ -155,26 +107,12 @@ impl Cache {
         (self.stacks >> 4) as u16
     }
 
-    #[inline]
-    fn age(&self, number: usize) -> u16 {
-        self.now().wrapping_sub(self.slots[number].used)
-    }
-
-    /// A code's own slot.
+    /// The slot of a code.
     #[inline]
     pub(super) fn find(&self, code: u32) -> Option<SlotNumber> {
         let [first, second] = buckets(code);
-        let own = |slot: &SlotNumber| self.slots[usize::from(*slot)].is_own();
         self.find_in(first, code)
-            .filter(own)
-            .or_else(|| self.find_in(second, code).filter(own))
-    }
-
-    /// The slot that serves this tail alone, or perhaps another with its hash.
-    #[inline]
-    pub(super) fn find_for(&self, tail: &Tail<'_>) -> Option<SlotNumber> {
-        self.find_in(bucket(tail), *tail.codes.first()?)
-            .filter(|slot| !self.slots[usize::from(*slot)].is_own())
+            .or_else(|| self.find_in(second, code))
     }
 
     #[inline]
@@ -192,159 +130,65 @@ impl Cache {
         (found < WAYS).then_some((bucket * WAYS + found) as SlotNumber)
     }
 
-    /// After `from` comes `to`, as readers note for each codeword, and then what `codes` says as far as it is
-    /// predicted, and back to where a run may end: at an own slot, or at the end of the stack. Nothing changes if that is
-    /// before `to`.
+    /// Follows predictions from `from` as long as they say what `codes` says. How many, and the last one's slot.
     #[inline]
-    pub(super) fn link_and_follow(
-        &mut self,
-        from: SlotNumber,
-        to: SlotNumber,
-        codes: &[u32],
-    ) -> Option<Run> {
-        // First of all: the run may come back to `from`.
-        let before = *self.slot(from);
-        self.slot(from).predict(to);
-        let mut run = self.follow(to, codes);
-        if usize::from(run.count) < codes.len() && !self.slot(run.last).is_own() {
-            match self.retreat(to, run.count) {
-                Some(shorter) => run = shorter,
-                None => {
-                    self.slot(from).next = before.next;
-                    return None;
-                }
-            }
-        }
-        if before.prediction() != to {
-            self.note(from, before);
-        }
-        Some(run)
-    }
-
-    #[inline]
-    fn follow(&mut self, from: SlotNumber, codes: &[u32]) -> Run {
+    pub(super) fn predicted(&mut self, from: SlotNumber, codes: &[u32]) -> (usize, SlotNumber) {
         let now = self.now();
-        let slot = self.slot(from);
-        slot.used = now;
-        let (mut last, mut next) = (from, slot.next);
-        let mut count = 0;
-        for code in codes {
+        let mut at = from;
+        let mut next = self.slot(at).prediction;
+        for (count, code) in codes.iter().enumerate() {
             let slot = self.slot(next);
             if slot.code != *code {
-                break;
+                return (count, at);
             }
-            // A store each time would make an event take some nanoseconds more (measured).
-            if slot.used != now {
-                slot.used = now;
-            }
-            last = next;
-            next = slot.next;
-            count += 1;
+            slot.used = now;
+            at = next;
+            next = slot.prediction;
         }
-        let last = last & !ALONE;
-        Run { count, last }
+        (codes.len(), at)
     }
 
-    /// Of a run of `count` predictions, the part that ends at its last own slot.
-    #[cold]
-    fn retreat(&mut self, from: SlotNumber, count: u8) -> Option<Run> {
-        let (mut last, mut end) = (from, None);
-        for count in 0..=count {
-            let slot = *self.slot(last);
-            if slot.is_own() {
-                end = Some(Run { count, last });
-            }
-            last = slot.prediction();
-        }
-        end
-    }
-
-    /// The run through slots alone that serve this tail.
-    pub(super) fn predicted_alone(&mut self, from: SlotNumber, codes: &[u32]) -> Run {
-        let mut run = Run {
-            count: 0,
-            last: from,
-        };
-        for code in codes {
-            let next = self.slot(run.last).prediction();
-            let slot = self.slot(next);
-            if slot.code != *code || slot.is_own() {
-                break;
-            }
-            run.count += 1;
-            run.last = next;
-        }
-        run
-    }
-
-    /// After `from` comes `to`.
+    /// After `from` comes `to`, as readers note for each codeword.
     #[inline]
     pub(super) fn link(&mut self, from: SlotNumber, to: SlotNumber) {
-        let before = *self.slot(from);
-        if before.prediction() != to {
-            self.note(from, before);
-            self.slot(from).predict(to);
+        let now = self.now();
+        self.slot(to).used = now;
+        let slot = *self.slot(from);
+        if slot.prediction != to {
+            self.changes[self.changed] = (from, slot);
+            self.changed += 1;
+            self.slot(from).prediction = to;
         }
     }
 
-    #[inline]
-    fn note(&mut self, number: SlotNumber, before: Slot) {
-        self.changes[self.changed] = (number, before);
-        self.changed += 1;
-    }
-
-    /// Puts a code that has no slot into its own.
+    /// Puts a code that is in no slot into one.
     #[cold]
     pub(super) fn put(&mut self, code: u32) -> SlotNumber {
         let number = self.place_for(code);
-        self.evicted += u64::from(self.slot(number).is_taken());
-        self.fill(number, code, 0);
+        let (now, old) = (self.now(), *self.slot(number));
+        self.changes[self.changed] = (number, old);
+        self.changed += 1;
+        self.evicted += u64::from(old.code != 0);
+        // The prediction stays: readers keep it, too.
+        *self.slot(number) = Slot {
+            code,
+            used: now,
+            ..old
+        };
         number
     }
 
-    /// Puts the first code of a tail into a slot that serves the tail alone, if there is room: a free slot, or the
-    /// least recently used of those that serve others.
-    pub(super) fn put_for(&mut self, tail: &Tail<'_>) -> Option<SlotNumber> {
-        let (code, bucket) = (*tail.codes.first()?, bucket(tail));
-        // Of one code, a bucket holds the own slot or others: so it is enough to look for the code.
-        if buckets(code).contains(&bucket) {
-            return None;
-        }
-        let number = self.give_way(bucket)? as SlotNumber;
-        self.copied += 1;
-        self.fill(number, code, ALONE);
-        Some(number)
-    }
-
-    fn fill(&mut self, number: SlotNumber, code: u32, alone: u16) {
-        let (old, used) = (*self.slot(number), self.now());
-        self.note(number, old);
-        // The prediction stays: readers keep it, too.
-        let next = old.prediction() | alone;
-        *self.slot(number) = Slot { code, next, used };
-    }
-
-    /// The slots of a bucket that a code may have.
-    fn ways(bucket: usize) -> impl Iterator<Item = usize> {
-        (bucket * WAYS..(bucket + 1) * WAYS).filter(|at| *at != usize::from(START))
-    }
-
-    /// A slot that is free, or else the one of those for single tails that was not used for longest.
-    fn give_way(&self, bucket: usize) -> Option<usize> {
-        Self::ways(bucket)
-            .filter(|at| !self.slots[*at].is_taken())
-            .min_by_key(|at| (self.slots[*at].code != 0, u16::MAX - self.age(*at)))
-    }
-
     fn place_for(&self, code: u32) -> SlotNumber {
-        let room = |bucket| Self::ways(bucket).filter(|at| !self.slots[*at].is_taken());
+        let ways = |bucket: usize| (bucket * WAYS..(bucket + 1) * WAYS).filter(|at| *at != 0);
+        let free = |bucket| ways(bucket).filter(|at| self.slots[*at].code == 0);
         let [first, second] = buckets(code);
-        let roomier = if room(second).count() > room(first).count() {
+        let roomier = if free(second).count() > free(first).count() {
             second
         } else {
             first
         };
-        self.give_way(roomier)
+        free(roomier)
+            .next()
             .unwrap_or_else(|| self.victim([first, second])) as SlotNumber
     }
 
@@ -360,9 +204,10 @@ impl Cache {
             // Slot 0 is not to be had.
             (buckets[number / WAYS] * WAYS + number % WAYS).max(1)
         };
+        let age = |slot: usize| self.now().wrapping_sub(self.slots[slot].used);
         let (one, other) = (slot(60), slot(52));
         let any = drawn >> 40 & 1 == 0;
-        if any || self.age(one) > self.age(other) {
+        if any || age(one) > age(other) {
             one
         } else {
             other
@@ -375,9 +220,8 @@ impl Cache {
         if let Some((newest, _)) = self.changes[..self.changed].last() {
             self.newest = Some(*newest);
             self.evictions += self.evicted;
-            self.copies += self.copied;
+            self.evicted = 0;
         }
-        (self.evicted, self.copied) = (0, 0);
         self.changed = 0;
         self.stacks = self.stacks.wrapping_add(1);
     }
@@ -389,7 +233,7 @@ impl Cache {
             *self.slot(number) = old;
         }
         self.changed = 0;
-        (self.evicted, self.copied) = (0, 0);
+        self.evicted = 0;
     }
 
     /// The slot that was changed last: a reader that missed a packet is most likely to have it wrong.
@@ -398,7 +242,7 @@ impl Cache {
         let slot = self.slots[usize::from(number)];
         Some(Check {
             slot: number,
-            prediction: slot.prediction(),
+            prediction: slot.prediction,
             code: slot.code,
         })
     }
@@ -413,10 +257,4 @@ const fn buckets(code: u32) -> [usize; 2] {
     let first = hash >> (32 - BITS);
     let second = hash >> (32 - 2 * BITS) & (BUCKETS as u32 - 1);
     [first as usize, second as usize]
-}
-
-/// The bucket of the slot that serves a tail.
-#[inline]
-fn bucket(tail: &Tail<'_>) -> usize {
-    (tail.hash() >> (32 - BUCKETS.trailing_zeros())) as usize
 }
