@@ -5,8 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
 
-use monitoring::heap::Rate;
-use monitoring::memtrace::{Alloc, Encoder, Info, Location, ObjectId, UnixMicros};
+use memtrace_writer::{Alloc, Encoder, Info, Location, ObjectId, UnixMicros};
 use tempfile::TempDir;
 
 use super::common::STARTING;
@@ -27,7 +26,7 @@ fn write(path: &Path, events: u64) {
     let mut out = BufWriter::new(File::create(path).unwrap());
     let mut encoder = Encoder::new(&Info {
         start: UnixMicros(1_700_000_000_000_000),
-        rate: Rate::new(1e-4).unwrap(),
+        rate: 1e-4,
         executable: "app.elf",
         host: "web-1",
         parameters: "",

@@ -2,8 +2,7 @@
 
 use core::num::NonZeroU64;
 
-use monitoring::heap::Rate;
-use monitoring::memtrace::{Alloc, Encoder, Info, Location, ObjectId, Source, UnixMicros};
+use memtrace_writer::{Alloc, Encoder, Info, Location, ObjectId, Source, UnixMicros};
 
 /// When all of them begin: 2023-11-14 22:13:20 UTC.
 pub const START: u64 = 1_700_000_000_000_000;
@@ -66,7 +65,7 @@ pub const INLINED: u64 = 0x7100;
 pub const HOOK: u64 = 0x7000;
 
 /// The encoder's own code for what was lost.
-pub const LOST: u64 = monitoring::memtrace::code::LOST_RING_FULL;
+pub const LOST: u64 = memtrace_writer::code::LOST_RING_FULL;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
@@ -112,7 +111,7 @@ pub fn named_packets(
 ) -> Vec<Vec<u8>> {
     let mut encoder = Encoder::new(&Info {
         start: UnixMicros(START),
-        rate: Rate::new(rate).unwrap(),
+        rate,
         executable,
         host: "web-1",
         parameters: "",

@@ -30,7 +30,5 @@ pub mod trace;
 
 // Until they are crates.
 pub use heap_profiler as heap;
-#[path = "../../src/memtrace/mod.rs"]
-pub mod memtrace;
 #[path = "../../src/symbols/mod.rs"]
 pub mod symbols;

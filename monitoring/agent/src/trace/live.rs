@@ -3,8 +3,8 @@
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
-use crate::memtrace::code;
 use heap_profiler::Record;
+use memtrace_writer::code;
 use units::Micros;
 
 /// Call sites that are told apart. A program allocates in a few hundred places; those beyond share one entry.

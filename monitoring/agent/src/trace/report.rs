@@ -3,8 +3,8 @@
 use core::fmt::{self, Write};
 
 use super::LiveSites;
-use crate::memtrace::{Location, Resolve};
 use heap_profiler::{Lost, Rate};
+use memtrace_writer::{Location, Resolve};
 
 /// Bytes of a word.
 const WORD_BYTES: f64 = 8.0;

@@ -26,7 +26,7 @@ use units::{Micros, UnixNanos};
 
 use super::profiler::{Profiler, ProfilerError, ProfilerState};
 use super::{LiveSites, Names, Progress, TraceCounts, Tracer, report};
-use crate::memtrace::{Info, UnixMicros};
+use memtrace_writer::{Info, UnixMicros};
 
 /// What a trace says of the machine, as long as it runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -412,7 +412,7 @@ impl Serving<'_, '_, '_> {
         tracer.begin(
             &Info {
                 start: UnixMicros(unix_micros),
-                rate,
+                rate: rate.get(),
                 executable: identity.executable,
                 host: self.round.host,
                 parameters: "",

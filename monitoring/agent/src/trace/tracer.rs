@@ -7,10 +7,10 @@ use core::iter;
 use core::num::NonZeroU64;
 
 use super::live::LiveSites;
-use crate::memtrace::{
+use heap_profiler::{HeapProfile, LossCause, MAX_FRAMES, Peek, Record};
+use memtrace_writer::{
     Alloc, CollectError, Encoder, Full, Info, Location, ObjectId, Resolve, UnixMicros, code,
 };
-use heap_profiler::{HeapProfile, LossCause, MAX_FRAMES, Peek, Rate, Record};
 use units::Micros;
 
 /// An event is on its way to the client at most so long after it happened, as far as the client takes it.
@@ -86,7 +86,7 @@ impl Tracer {
     /// Bytes of memory that it holds for a profile with so many slots.
     #[must_use]
     pub const fn bytes(slots: usize) -> usize {
-        crate::memtrace::MEMORY + size_of::<Self>() + slots * size_of::<ObjectId>()
+        memtrace_writer::MEMORY + size_of::<Self>() + slots * size_of::<ObjectId>()
     }
 
     /// Takes the memory, for a profile with so many slots.
@@ -333,7 +333,7 @@ impl Tracer {
 /// For an encoder that has nothing to do yet.
 const NOTHING: Info<'static> = Info {
     start: UnixMicros(0),
-    rate: Rate::ALL,
+    rate: 1.0,
     executable: "",
     host: "",
     parameters: "",

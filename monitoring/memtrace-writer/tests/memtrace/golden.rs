@@ -1,9 +1,9 @@
-//! A small trace, byte for byte. After a change that is meant: `ACCEPT=1 cargo test -p monitoring --test memtrace`.
+//! A small trace, byte for byte. After a change that is meant: `ACCEPT=1 cargo test -p memtrace-writer --test memtrace`.
 
 use core::fmt::Write as _;
 use std::path::PathBuf;
 
-use monitoring::memtrace::code;
+use memtrace_writer::code;
 
 use crate::program::{Happening, Names, Program, Random, run};
 use crate::tracer::{Tracer, info};

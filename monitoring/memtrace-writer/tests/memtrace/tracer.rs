@@ -2,8 +2,7 @@
 
 use core::num::NonZeroU64;
 
-use monitoring::heap::Rate;
-use monitoring::memtrace::{
+use memtrace_writer::{
     Alloc, CollectError, Encoder, Info, ObjectId, PACKET_MAX, Resolve, UnixMicros,
 };
 
@@ -15,7 +14,7 @@ pub const START: u64 = (1_700_000_000_000_000 >> 25 << 25) + (1 << 25) - 1_000;
 pub fn info() -> Info<'static> {
     Info {
         start: UnixMicros(START),
-        rate: Rate::new(1e-4).expect("a probability"),
+        rate: 1e-4,
         executable: "app.elf",
         host: "web-1",
         parameters: "",

@@ -12,7 +12,7 @@
 
 use std::rc::Rc;
 
-use monitoring::memtrace::{Location, Resolve};
+use memtrace_writer::{Location, Resolve};
 
 /// Random numbers for a seed: SplitMix64 (Steele, Lea and Flood, 2014).
 pub struct Random(pub u64);

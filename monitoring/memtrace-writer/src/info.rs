@@ -3,7 +3,6 @@
 use super::UnixMicros;
 use super::packet::Packet;
 use super::text::text_into;
-use crate::heap::Rate;
 
 /// The longest text in the first packet, in bytes. With all of them at their longest it still fits a packet;
 /// a command line, the longest of them, is at most a few kilobytes.
@@ -18,8 +17,8 @@ const _: () = assert!(4 * (TEXT_MAX + 1) + 17 + 70 <= super::PACKET_MAX);
 pub struct Info<'a> {
     /// When it begins; no event is earlier.
     pub start: UnixMicros,
-    /// Probability for each allocated word; readers divide by it.
-    pub rate: Rate,
+    /// The probability for each allocated word to be sampled: more than 0, at most 1. Readers divide by it.
+    pub rate: f64,
     /// The image, with its build id.
     pub executable: &'a str,
     /// The name of the machine: the tag `vm` of its metrics.
@@ -36,7 +35,7 @@ impl Info<'_> {
     /// Writes the event's fields. How many texts were changed.
     pub(super) fn write(&self, packet: &mut Packet) -> u32 {
         const BITS_PER_WORD: u8 = 64;
-        packet.bytes(&self.rate.get().to_le_bytes());
+        packet.bytes(&self.rate.to_le_bytes());
         packet.bytes(&[BITS_PER_WORD]);
         let mut changed = 0;
         for text in [self.executable, self.host, self.parameters] {

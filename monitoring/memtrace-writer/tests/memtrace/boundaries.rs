@@ -3,7 +3,7 @@
 use core::num::NonZeroU64;
 
 use memtrace_reader::{Event, Kind, Packet, Trace, packets};
-use monitoring::memtrace::{
+use memtrace_writer::{
     Alloc, CollectError, Encoder, FRAMES_MAX, Full, INLINED_MAX, Location, NAME_MAX, ObjectId,
     PACKET_MAX, Resolve, SPAN_MAX_MICROS, Source, UnixMicros, code,
 };

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use memtrace_reader::{Kind, Position, Trace};
-use monitoring::memtrace::{Location, Resolve};
+use memtrace_writer::{Location, Resolve};
 
 use crate::program::Happening;
 

@@ -24,28 +24,23 @@
 //!   longer than [`NAME_MAX`] ends in `…`, and lines and columns beyond the format's range become its end. All
 //!   of them are counted.
 //!
-//! # Size
-//!
-//! The format fixes most of it: 6 to 10 bytes for an allocation, 5 to 7 for a free. What is left are the codewords of a
-//! stack, and of them the writer decides how many there are: see `cache.rs` for the slots, `account.rs` for when
-//! a code gets more of them than one.
-//!
 //! # What is not written
 //!
 //! Promotions (there is one heap), version 3's domains, and memtrace's packets of locations alone: a definition
 //! stands in front of the event that needs it. So its limit of 128 locations a packet is not needed either.
 
-mod account;
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
 mod cache;
-mod codewords;
 mod encoder;
-mod headers;
 mod info;
 mod location;
 mod names;
 mod packet;
 mod stack;
-mod tail;
 mod text;
 
 pub use encoder::{Alloc, CollectError, Counts, Encoder, Full, ObjectId, Source};
@@ -72,7 +67,7 @@ pub const INLINED_MAX: usize = 254;
 pub const SPAN_MAX_MICROS: u64 = 30_000_000;
 
 /// Bytes of memory that an [`Encoder`] holds, all of it from its making on.
-pub const MEMORY: usize = codewords::MEMORY + packet::MEMORY + names::MEMORY + size_of::<Encoder>();
+pub const MEMORY: usize = cache::MEMORY + packet::MEMORY + names::MEMORY + size_of::<Encoder>();
 
 // Room that the heap profiler has for the encoder, in a mebibyte for all of monitoring.
 const _: () = assert!(MEMORY <= 200 << 10);
@@ -110,6 +105,3 @@ pub mod code {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,5 @@
 //! A stack as the codec wants it: 32-bit codes, the outermost first, with the one before it beside it.
 
-use super::tail::Tail;
 use super::{FRAMES_MAX, code};
 
 /// Frames with the mark that some were dropped.
@@ -26,8 +25,6 @@ impl Codes {
 /// The stack of the last alloc event, and that of the one in the making.
 pub(super) struct Stacks {
     pair: [Codes; 2],
-    /// Of the one in the making, at its codes' places: see [`Tail`].
-    sums: [u32; CODES_MAX],
     /// Which of the pair is the last event's.
     last: usize,
 }
@@ -36,7 +33,6 @@ impl Stacks {
     pub(super) const fn new() -> Self {
         Self {
             pair: [Codes::EMPTY; 2],
-            sums: [0; CODES_MAX],
             last: 0,
         }
     }
@@ -65,14 +61,13 @@ impl Stacks {
         len
     }
 
-    /// Of the next stack what is not that of the last, and how many of its outermost codes are.
+    /// The next stack, and how many of its outermost codes are those of the last.
     #[inline]
-    pub(super) fn next(&mut self) -> (Tail<'_>, usize) {
+    pub(super) fn next(&self) -> (&[u32], usize) {
         let (last, next) = (&self.pair[self.last], &self.pair[1 - self.last]);
         let pairs = last.as_slice().iter().zip(next.as_slice());
         let common = pairs.take_while(|(a, b)| a == b).count();
-        let from = CODES_MAX - next.len + common;
-        (Tail::new(&next.codes, &mut self.sums, from), common)
+        (next.as_slice(), common)
     }
 
     /// The next stack was written.

@@ -1,4 +1,4 @@
-//! Nanoseconds and bytes per event of a trace: `cargo bench -p monitoring --bench memtrace`.
+//! Nanoseconds and bytes per event of a trace: `cargo bench -p memtrace-writer --bench memtrace`.
 //!
 //! Allocs and collects both count as events. Prints the median of many short rounds, because on a shared machine
 //! others run in between; beside it stands what copying the stacks alone takes, so that ratios can be compared between machines.
@@ -12,8 +12,7 @@ use core::hint::black_box;
 use core::num::NonZeroU64;
 use std::time::Instant;
 
-use monitoring::heap::Rate;
-use monitoring::memtrace::{Alloc, CollectError, Encoder, Info, ObjectId, Resolve, UnixMicros};
+use memtrace_writer::{Alloc, CollectError, Encoder, Info, ObjectId, Resolve, UnixMicros};
 
 use program::{Happening, Names, Program, Random, run};
 
@@ -87,7 +86,7 @@ fn main() {
 fn measure(name: &str, happenings: &[Happening], names: &mut impl Resolve) {
     let info = Info {
         start: UnixMicros(START),
-        rate: Rate::ALL,
+        rate: 1.0,
         executable: "app.elf",
         host: "bench",
         parameters: "",

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use monitoring::memtrace::{Location, Resolve};
+use memtrace_writer::{Location, Resolve};
 
 use crate::program::Happening;
 
