@@ -51,6 +51,11 @@ fn set_kernel_level(level: Level) {
 }
 
 /// Why monitoring did not start. The application can run on without it.
+///
+/// ```
+/// use monitoring::hermit::StartError;
+/// assert_eq!(StartError::Twice.to_string(), "monitoring: off, it was started before");
+/// ```
 #[derive(Debug)]
 pub enum StartError {
     /// There is no network card that can be used.
@@ -98,6 +103,11 @@ const FINISH_LOOK: Duration = Duration::from_millis(2);
 
 /// To be called before the machine ends: a client that gets a trace gets the rest of it, and its end. Waits for that, at most some
 /// seconds; without such a client not at all.
+///
+/// ```ignore
+/// monitoring::hermit::finish();
+/// kernel::Exit::Success
+/// ```
 pub fn finish() {
     FINISHING.store(true, Ordering::Relaxed);
     let end = clock::micros() + FINISH.as_micros() as u64;
@@ -110,6 +120,14 @@ pub fn finish() {
 ///
 /// # Errors
 /// [`StartError`]: its text is one line for the log; nothing was started then.
+///
+/// ```ignore
+/// use monitoring::config::Config;
+///
+/// if let Err(error) = monitoring::hermit::start(Config::default(), &HEAP) {
+///     log::error!("{error}");
+/// }
+/// ```
 pub fn start<H: HeapSource + HeapProfile>(
     config: Config,
     heap: &'static H,

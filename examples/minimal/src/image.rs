@@ -7,10 +7,10 @@ use core::time::Duration;
 
 use kernel::sync::RawIrqLock;
 use kernel::{Exit, clock, console, heap, task};
+use monitoring::Micros;
 use monitoring::config::Config;
 use monitoring::heap::{Profiled, Talc};
 use monitoring::metrics::Counter;
-use monitoring::Micros;
 use monitoring::{hermit, logging};
 
 // 1. The heap, wrapped: this is what is counted and profiled.

@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use kernel::{clock, console};
+use monitoring::Micros;
 use monitoring::config::Config;
 use monitoring::heap::Profiled;
 use monitoring::metrics::Counter;
-use monitoring::Micros;
 use monitoring::{hermit, logging};
 
 // 1. std's own heap, wrapped: this is what is counted and profiled.

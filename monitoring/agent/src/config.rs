@@ -120,6 +120,11 @@ impl Config {
 }
 
 /// The value of the tag `vm`: 1 to [`VM_NAME_MAX`] bytes of UTF-8 without control characters.
+///
+/// ```
+/// use agent::config::Config;
+/// assert_eq!(Config::default().vm.as_str(), "hermit");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct VmName {
     bytes: [u8; VM_NAME_MAX],
@@ -160,6 +165,12 @@ impl fmt::Debug for VmName {
 /// # Errors
 /// An empty name, one longer than [`VM_NAME_MAX`] bytes, or one with a control character (a line break in a
 /// tag would split the line).
+///
+/// ```
+/// use agent::config::parse_vm;
+/// assert_eq!(parse_vm("web-1")?.as_str(), "web-1");
+/// # Ok::<(), network::BadValue<'static>>(())
+/// ```
 pub fn parse_vm(text: &str) -> Result<VmName, BadValue<'_>> {
     if text.is_empty() {
         return Err(BadValue::new(text, " is not a name: empty"));
@@ -249,6 +260,12 @@ fn parse_span(text: &str) -> Option<Micros> {
 ///
 /// # Errors
 /// Anything that is not a decimal number in that range; a sign is not one.
+///
+/// ```
+/// use agent::config::parse_port;
+/// assert_eq!(parse_port("2323"), Ok(Some(2323)));
+/// assert_eq!(parse_port("0"), Ok(None));
+/// ```
 pub fn parse_port(text: &str) -> Result<Option<u16>, BadValue<'_>> {
     let not_a_port = BadValue::new(text, " is not a port: want 0 to 65535, 0 for off");
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -265,6 +282,12 @@ pub fn parse_port(text: &str) -> Result<Option<u16>, BadValue<'_>> {
 ///
 /// # Errors
 /// Both are on and equal.
+///
+/// ```
+/// use agent::config::check_ports;
+/// assert!(check_ports(Some(2323), Some(4242)).is_ok());
+/// assert!(check_ports(Some(2323), Some(2323)).is_err());
+/// ```
 pub const fn check_ports(
     control: Option<u16>,
     memtrace: Option<u16>,
@@ -282,6 +305,13 @@ pub const fn check_ports(
 ///
 /// # Errors
 /// Anything that is not such a number.
+///
+/// ```
+/// use agent::config::parse_rate;
+/// assert_eq!(parse_rate("1e-3")?.get(), 1e-3);
+/// assert!(parse_rate("2").is_err());
+/// # Ok::<(), network::BadValue<'static>>(())
+/// ```
 pub fn parse_rate(text: &str) -> Result<Rate, BadValue<'_>> {
     let rate = text.parse().ok().and_then(|rate| Rate::new(rate).ok());
     rate.ok_or(BadValue::new(
@@ -294,6 +324,11 @@ pub fn parse_rate(text: &str) -> Result<Rate, BadValue<'_>> {
 ///
 /// # Errors
 /// Anything else.
+///
+/// ```
+/// use agent::config::parse_switch;
+/// assert_eq!(parse_switch("on"), Ok(true));
+/// ```
 pub fn parse_switch(text: &str) -> Result<bool, BadValue<'_>> {
     match text {
         "on" => Ok(true),
@@ -306,6 +341,12 @@ pub fn parse_switch(text: &str) -> Result<bool, BadValue<'_>> {
 ///
 /// # Errors
 /// Anything that is not a power of two from [`MIN_RING_BYTES`] to [`MAX_RING_BYTES`].
+///
+/// ```
+/// use agent::config::parse_sample_bytes;
+/// assert_eq!(parse_sample_bytes("256K"), Ok(256 << 10));
+/// assert!(parse_sample_bytes("3K").is_err());
+/// ```
 pub fn parse_sample_bytes(text: &str) -> Result<usize, BadValue<'_>> {
     let (number, unit) = match text.as_bytes() {
         [number @ .., b'K'] => (number.len(), 1 << 10),

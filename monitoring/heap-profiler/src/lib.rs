@@ -80,6 +80,12 @@ pub use self::talc::Talc;
 
 /// What is known about a heap at one moment. Sizes are what was asked for, in bytes, without the allocator's
 /// overhead, but for the last three, which are the allocator's own figures.
+///
+/// ```
+/// use heap_profiler::HeapStats;
+/// let stats = HeapStats { allocations: 3, frees: 1, live_blocks: 2, ..HeapStats::default() };
+/// assert_eq!(stats.live_blocks, stats.allocations - stats.frees);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeapStats {
     /// Blocks ever allocated, a successful `realloc` counted as one.
@@ -107,6 +113,20 @@ pub struct HeapStats {
 }
 
 /// Something that can tell about a heap: what a monitor is given.
+///
+/// ```
+/// use heap_profiler::{HeapSource, HeapStats};
+///
+/// /// A heap that nobody counts.
+/// struct Unknown;
+///
+/// impl HeapSource for Unknown {
+///     fn stats(&self) -> HeapStats {
+///         HeapStats::default()
+///     }
+/// }
+/// assert_eq!(Unknown.stats().size_bytes, 0);
+/// ```
 pub trait HeapSource: Sync {
     /// A reading. Takes the heap's lock for a short time, see [`Extent`]; allocates nothing.
     fn stats(&self) -> HeapStats;

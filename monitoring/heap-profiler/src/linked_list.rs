@@ -20,6 +20,20 @@ const LEAST_REGION: usize = 4 * size_of::<usize>();
 /// place: a `realloc` always allocates, copies and frees.
 ///
 /// Before [`claim`](Self::claim) every allocation fails.
+///
+/// ```
+/// # #[cfg(not(feature = "linked-list"))] fn main() {}
+/// # #[cfg(feature = "linked-list")] fn main() {
+/// use core::mem::MaybeUninit;
+/// use heap_profiler::{LinkedList, Profiled};
+/// use spin::mutex::SpinMutex;
+///
+/// static HEAP: Profiled<LinkedList<SpinMutex<()>>> = Profiled::new(LinkedList::new());
+///
+/// let region: &'static mut [MaybeUninit<u8>] = Vec::leak(vec![MaybeUninit::uninit(); 1 << 20]);
+/// assert!(HEAP.inner().claim(region));
+/// # }
+/// ```
 pub struct LinkedList<R: RawMutex> {
     inner: Mutex<R, Heap>,
 }

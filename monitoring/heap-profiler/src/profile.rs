@@ -14,6 +14,31 @@ use super::{Frames, Machine, Rate};
 /// ```
 /// All calls but [`is_sampling`](Self::is_sampling) and [`lost`](Self::lost) are for one task, the consumer. None may be made inside the
 /// allocator.
+///
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), Box<dyn core::error::Error>> {
+/// use core::alloc::{GlobalAlloc, Layout};
+/// use std::alloc::System;
+/// use heap_profiler::{HeapProfile, MAX_FRAMES, Machine, MIN_RING_BYTES, Peek, Profiled, Rate, Record, Settings};
+///
+/// let heap = Profiled::new(System);
+/// let machine = Machine { code: 0x20_0000..0x40_0000, readable: |_| false, ticks: || 0 };
+/// heap.prepare(Settings { ring_bytes: MIN_RING_BYTES, machine })?;
+/// heap.start(Rate::ALL, 1)?;
+/// let layout = Layout::new::<[u64; 3]>();
+/// // SAFETY: the layout has a size, and the block is freed with it.
+/// unsafe {
+///     let block = heap.alloc(layout);
+///     heap.dealloc(block, layout);
+/// }
+/// let mut frames = [0; MAX_FRAMES];
+/// let Peek::Record(record) = heap.peek(&mut frames) else { panic!("rate 1 samples all") };
+/// assert!(matches!(record, Record::Alloc { words: 3, .. }));
+/// heap.take(&record);
+/// # Ok(())
+/// # }
+/// ```
 pub trait HeapProfile: Sync {
     /// Takes the memory that sampling needs, for ever, from the global allocator. Returns its bytes, see [`memory_bytes`].
     ///

@@ -27,6 +27,20 @@ use super::{Extent, Frames, HeapSource, HeapStats, Rate};
 /// What is live grows until something is freed. So the peak is looked for right before a free and at a reading, which saves the
 /// allocation the comparison. A block counts as freed from the moment its free begins: what another task allocates in the few
 /// instructions of that is not on top of it.
+///
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() {
+/// use std::alloc::System;
+/// use heap_profiler::{HeapSource, Profiled};
+///
+/// #[global_allocator]
+/// static HEAP: Profiled<System> = Profiled::new(System);
+///
+/// let text = String::from("counted");
+/// assert!(HEAP.stats().live_bytes >= text.len() as u64);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Profiled<A> {
     hook: Hook,

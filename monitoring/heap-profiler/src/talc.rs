@@ -18,6 +18,20 @@ use super::Extent;
 /// in one size class, and for alignments above a word by that of all free blocks that are large enough.
 ///
 /// Before [`claim`](Self::claim) every allocation fails.
+///
+/// ```
+/// # #[cfg(not(feature = "talc"))] fn main() {}
+/// # #[cfg(feature = "talc")] fn main() {
+/// use core::mem::MaybeUninit;
+/// use heap_profiler::{Talc, Profiled};
+/// use spin::mutex::SpinMutex;
+///
+/// static HEAP: Profiled<Talc<SpinMutex<()>>> = Profiled::new(Talc::new());
+///
+/// let region: &'static mut [MaybeUninit<u8>] = Vec::leak(vec![MaybeUninit::uninit(); 1 << 20]);
+/// assert!(HEAP.inner().claim(region));
+/// # }
+/// ```
 pub struct Talc<R: RawMutex> {
     inner: Mutex<R, ::talc::Talc<ErrOnOom>>,
 }

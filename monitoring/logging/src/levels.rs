@@ -27,6 +27,12 @@ use units::OneLine;
 ///
 /// Two pairs stand for the same records here, because the crate `log` has no level between nothing and
 /// errors: [`Level::App`] is shown as what it is, but lets through what [`Level::Quiet`] does.
+///
+/// ```
+/// use logging::Level;
+/// assert_eq!("warn".parse(), Ok(Level::Warning));
+/// assert!(Level::Warning < Level::Info);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Nothing. Written `quiet` or `off`.
@@ -193,6 +199,11 @@ impl<'a> Iterator for Items<'a> {
 }
 
 /// Why a list of levels is not one.
+///
+/// ```
+/// use logging::{Levels, LevelsError};
+/// assert_eq!(Levels::parse("dns:loud"), Err(LevelsError::UnknownLevel("loud")));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LevelsError<'a> {
     /// This is not a level.

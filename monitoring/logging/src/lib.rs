@@ -57,6 +57,11 @@ pub struct Lines {
 }
 
 /// Why the levels are not what was asked for.
+///
+/// ```
+/// use logging::LogError;
+/// assert_eq!(LogError::Taken.to_string(), "a logger is already installed");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogError<'a> {
     /// The text is not a list of levels.
@@ -115,6 +120,11 @@ pub fn init(sink: Sink, clock: Clock, levels: &str) -> Result<(), LogError<'_>> 
 /// # Errors
 ///
 /// [`LogError`] if the text is wrong, or names what is no source.
+///
+/// ```
+/// assert_eq!(logging::set_levels("*:debug"), Ok(()));
+/// assert!(logging::set_levels("nobody:debug").is_err());
+/// ```
 pub fn set_levels(text: &str) -> Result<(), LogError<'_>> {
     let levels = Levels::parse(text).map_err(LogError::Parse)?;
     let result = LOGGER.levels.apply(&levels, Unknown::Refuse);

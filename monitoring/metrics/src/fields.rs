@@ -10,6 +10,12 @@ use crate::line::{Field, Value};
 pub const FIELDS_MAX: usize = 48;
 
 /// The type of a field. It never changes: InfluxDB fixes it at a field's first value.
+///
+/// ```
+/// use metrics::FieldKind;
+/// use metrics::line::Value;
+/// assert!(FieldKind::U64.takes(&Value::U64(1)) && !FieldKind::U64.takes(&Value::I64(1)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
     /// A signed integer.
@@ -58,6 +64,12 @@ impl FieldKind {
 }
 
 /// What is declared about one field.
+///
+/// ```
+/// use metrics::{FieldDef, FieldKind};
+/// let field = FieldDef::u64("jobs", "jobs", "jobs that wait");
+/// assert_eq!((field.name, field.kind), ("jobs", FieldKind::U64));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldDef {
     /// Key on the line.
@@ -95,12 +107,23 @@ impl FieldDef {
 }
 
 /// The value of a [`FieldKind::DurationNs`]. Saturates after 584 years.
+///
+/// ```
+/// use core::time::Duration;
+/// use metrics::line::Value;
+/// assert_eq!(metrics::duration(Duration::from_micros(3)), Value::U64(3_000));
+/// ```
 #[must_use]
 pub fn duration(span: Duration) -> Value<'static> {
     Value::U64(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// The value of a [`FieldKind::Status`].
+///
+/// ```
+/// use metrics::line::Value;
+/// assert_eq!(metrics::status(true), Value::Str("ok"));
+/// ```
 #[must_use]
 pub const fn status(ok: bool) -> Value<'static> {
     Value::Str(if ok { "ok" } else { "error" })
@@ -115,6 +138,14 @@ pub fn fields_left_out() -> u64 {
 }
 
 /// Fields of one point, in fixed memory: 40 bytes each.
+///
+/// ```
+/// use metrics::FieldList;
+/// use metrics::line::Value;
+/// let mut fields = FieldList::new();
+/// fields.add("jobs", Value::U64(3));
+/// assert_eq!(fields.as_slice().len(), 1);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FieldList<'a> {
     fields: [Field<'a>; FIELDS_MAX],

@@ -72,6 +72,14 @@ static SERIES: SeriesCache = SeriesCache::new();
 static REGISTRY: Registry = Registry::new(&SERIES);
 
 /// The registry of the image. What is switched by name, by tag, or all is switched here.
+///
+/// ```
+/// use metrics::Counter;
+/// static JOBS: Counter = Counter::new("jobs", "jobs done");
+/// metrics::register(&JOBS).unwrap();
+/// metrics::registry().disable("jobs").unwrap();
+/// assert!(!metrics::registry().find("jobs").unwrap().active);
+/// ```
 #[must_use]
 pub fn registry() -> &'static Registry {
     &REGISTRY

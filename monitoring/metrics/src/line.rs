@@ -73,6 +73,12 @@ pub struct Field<'a> {
 }
 
 /// A value of one of the types the protocol knows.
+///
+/// ```
+/// use metrics::line::Value;
+/// let values = [Value::U64(3), Value::F64(0.5), Value::Bool(true), Value::Str("ok")];
+/// assert_eq!(values[0], Value::U64(3));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     /// Written as it is, with `i`.

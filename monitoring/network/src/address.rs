@@ -9,6 +9,12 @@ use crate::BadValue;
 pub const ALLOW_MAX: usize = 8;
 
 /// Where metrics go.
+///
+/// ```
+/// use network::Target;
+/// assert_eq!(Target::parse("tcp://192.0.2.1:8094")?.to_string(), "tcp://192.0.2.1:8094");
+/// # Ok::<(), network::BadValue<'static>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Datagrams to this address.
@@ -77,6 +83,11 @@ impl fmt::Display for Target {
 }
 
 /// How the interface gets its address.
+///
+/// ```
+/// use network::Addressing;
+/// assert_eq!(Addressing::parse("dhcp", None), Ok(Addressing::Dhcp));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressing {
     /// From a DHCP server (RFC 2131), with the router it names.
@@ -174,6 +185,12 @@ impl fmt::Display for Cidr {
 }
 
 /// The addresses that may connect: up to [`ALLOW_MAX`] networks.
+///
+/// ```
+/// use network::Allow;
+/// assert_eq!(Allow::parse("10.0.2.9/24")?.to_string(), "10.0.2.0/24");
+/// # Ok::<(), network::BadValue<'static>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allow {
     /// The first address of each network and its mask; from `len` on equal to the first.

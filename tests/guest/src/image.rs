@@ -18,15 +18,15 @@ use core::fmt::Write;
 use core::hint::{black_box, spin_loop};
 use core::time::Duration;
 
+use agent::symbols::{Scratch, Symbols};
 use app::args::{self, Request};
 use kernel::sync::{IrqLock, RawIrqLock};
 use kernel::task::Priority;
 use kernel::{Exit, clock, task};
+use monitoring::Micros;
 use monitoring::heap::Profiled;
 use monitoring::metrics::Value;
 use monitoring::metrics::{self, Counter, FieldDef, Points};
-use agent::symbols::{Scratch, Symbols};
-use monitoring::Micros;
 use monitoring::{hermit, logging};
 
 type Heap = monitoring::heap::Talc<RawIrqLock>;

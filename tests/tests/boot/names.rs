@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use addr2line::Loader;
+use agent::symbols::{Scratch, Symbols};
 use hermon::guest::Ended;
 use hermon::qemu::Machine;
-use agent::symbols::{Scratch, Symbols};
 use symbols::{image, names, paths};
 use tests::boot::Boot;
 use tests::image::{Heap, path};

@@ -9,6 +9,13 @@ use subtle::ConstantTimeEq as _;
 pub const TOKEN_MAX: usize = 64;
 
 /// A secret: 1 to [`TOKEN_MAX`] bytes of UTF-8 without control characters.
+///
+/// ```
+/// use agent::config::parse_token;
+/// let token = parse_token("open sesame")?;
+/// assert!(token.is(b"open sesame") && !token.is(b"open"));
+/// # Ok::<(), network::BadValue<'static>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     bytes: [u8; TOKEN_MAX],
@@ -42,6 +49,12 @@ impl fmt::Debug for Token {
 ///
 /// # Errors
 /// An empty one, one longer than [`TOKEN_MAX`] bytes, or one with a control character (which could not be sent in a line).
+///
+/// ```
+/// use agent::config::parse_token;
+/// assert!(parse_token("open sesame").is_ok());
+/// assert_eq!(parse_token("").unwrap_err().to_string(), "not a token: empty");
+/// ```
 pub fn parse_token(text: &str) -> Result<Token, BadValue<'static>> {
     if text.is_empty() {
         return Err(BadValue::of_secret("not a token: empty"));
