@@ -19,7 +19,7 @@ const LOOKUPS: usize = 64;
 const STEP: usize = 7919;
 
 fn main() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/hermit/app.elf");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/hermit/app.elf");
     let Ok(file) = fs::read(&path) else {
         println!("SKIPPED lookups: there is no target/hermit/app.elf: run scripts/build.sh");
         return;
