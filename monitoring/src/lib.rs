@@ -22,6 +22,7 @@ pub mod monitor;
 pub mod net;
 mod one_line;
 pub mod sources;
-pub mod symbols;
 pub mod time;
 pub mod trace;
+
+pub use symbol_table as symbols;

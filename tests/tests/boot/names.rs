@@ -162,7 +162,7 @@ fn every_call_in_the_image_has_the_frames_that_addr2line_finds() {
             inlined > addresses.len() / 10,
             "{inlined} calls from inlined functions"
         );
-        assert!(table.len() <= 100_000, "{} bytes", table.len());
+        assert!(table.len() <= 200_000, "{} bytes", table.len());
         report(&format!(
             "symbol table with {heap:?}: {} bytes, {} calls of {frames} frames as addr2line has them",
             table.len(),
