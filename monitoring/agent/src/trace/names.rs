@@ -1,7 +1,7 @@
 //! Names for a trace: what the image's symbol table says of a return address.
 
-use crate::symbols::{Scratch, Symbols};
 use memtrace_writer::{Location, Resolve};
+use symbol_table::{Scratch, Symbols};
 
 /// The image's own names, if it has a table of them.
 pub struct Names<'t> {
