@@ -12,7 +12,7 @@ use virtio_drivers::transport::pci::{PciTransport, VIRTIO_PCI_CAP_COMMON_CFG, vi
 use super::hal::{self, HermitHal};
 use super::interrupt::{FIRST_LINE_VECTOR, Interrupt, MESSAGE_VECTOR};
 use super::nic::{NicError, RECEIVE_QUEUE, TRANSMIT_QUEUE};
-use crate::{cpu, interrupts, sys};
+use crate::{cpu, interrupts};
 
 const SECONDARY_BUS: u8 = 0x18;
 const INTERRUPT_LINE: u8 = 0x3c;
