@@ -79,7 +79,7 @@ pub use table::{Error, Symbols};
 pub use text::TEXT_MAX;
 
 /// One function of a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// The function with its path: `alloc::vec::Vec::push`, `app::main::{closure#0}`. Without generic arguments. Empty if the compiler
     /// gives none; an inlined one without its path if the image has line tables only.
@@ -146,34 +146,42 @@ impl Symbols<'_> {
         scratch: &mut Scratch,
         each: &mut dyn FnMut(Frame<'_>),
     ) -> usize {
+        let count = self.look_up(address, scratch);
+        for index in 0..count {
+            each(self.frame(index, scratch).unwrap_or_default());
+        }
+        count
+    }
+
+    /// Looks an address up, as [`frames`](Self::frames), and returns how many frames there are. [`frame`](Self::frame) tells them.
+    pub fn look_up(&self, address: u64, scratch: &mut Scratch) -> usize {
+        if self.chain(address, &mut scratch.chain).is_none() {
+            scratch.chain.clear();
+        }
+        scratch.chain.places().len()
+    }
+
+    /// Returns a frame of the address that was looked up last with this scratch: at 0 the outermost one, `None` behind the innermost
+    /// one.
+    pub fn frame<'s>(&self, index: usize, scratch: &'s mut Scratch) -> Option<Frame<'s>> {
         let Scratch {
             chain,
             function,
             file,
         } = scratch;
-        if self.chain(address, chain).is_none() {
-            return 0;
-        }
-        for place in chain.places() {
-            let Some(it) = self.function(place.function) else {
-                each(Frame {
-                    function: "",
-                    file: "",
-                    line: 0,
-                });
-                continue;
-            };
-            each(Frame {
-                function: self.name(it.name, function),
-                file: if chain.is_between_calls() {
-                    ""
-                } else {
-                    self.file(it.file, file)
-                },
-                line: place.line,
-            });
-        }
-        chain.places().len()
+        let place = chain.places().get(index)?;
+        let Some(it) = self.function(place.function) else {
+            return Some(Frame::default());
+        };
+        Some(Frame {
+            function: self.name(it.name, function),
+            file: if chain.is_between_calls() {
+                ""
+            } else {
+                self.file(it.file, file)
+            },
+            line: place.line,
+        })
     }
 }
 

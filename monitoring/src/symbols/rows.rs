@@ -43,6 +43,10 @@ impl Chain {
         self.is_between_calls
     }
 
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
+
     fn pop(&mut self, count: u32) -> Option<()> {
         self.len = self.len.checked_sub(count as usize)?;
         Some(())
