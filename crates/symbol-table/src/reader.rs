@@ -14,9 +14,13 @@ pub struct Symbols<'a> {
     frames: &'a [u8],
 }
 
-/// Room for a lookup: a chain, a name and a path, about 1 KiB. Its contents between lookups mean nothing.
+/// Room for a lookup: a chain, a name and a path, about 1 KiB.
 pub struct Scratch {
+    /// The places of the address that was looked up last, innermost first.
     chain: [Place; FRAMES_MAX],
+    length: usize,
+    /// Only the outermost function is known.
+    between_calls: bool,
     function: Text,
     file: Text,
 }
@@ -30,6 +34,8 @@ impl Scratch {
                 function: 0,
                 line: 0,
             }; FRAMES_MAX],
+            length: 0,
+            between_calls: false,
             function: Text::new(),
             file: Text::new(),
         }
@@ -97,30 +103,47 @@ impl<'a> Symbols<'a> {
         scratch: &mut Scratch,
         each: &mut dyn FnMut(Frame<'_>),
     ) -> usize {
-        let Scratch {
-            chain,
-            function,
-            file,
-        } = scratch;
+        let count = self.look_up(address, scratch);
+        for index in 0..count {
+            each(self.frame(index, scratch).unwrap_or_default());
+        }
+        count
+    }
+
+    /// Looks an address up, as [`frames`](Self::frames), and returns how many frames there are. [`frame`](Self::frame) tells them.
+    pub fn look_up(&self, address: u64, scratch: &mut Scratch) -> usize {
+        scratch.length = 0;
         let Some((row, is_exact)) = self.row(address) else {
             return 0;
         };
-        let Some(chain) = self.chain(row, chain) else {
-            return 0;
-        };
-        if !is_exact && self.header.coverage == Coverage::Calls {
-            // Between two calls: the outermost function is the same, where in it and in which file is unknown.
-            let outermost = chain.last().map(|place| self.frame(*place, function, file));
-            each(Frame {
-                function: outermost.unwrap_or_default().function,
-                ..Frame::default()
-            });
-            return 1;
+        scratch.between_calls = !is_exact && self.header.coverage == Coverage::Calls;
+        scratch.length = self.chain(row, &mut scratch.chain).unwrap_or(0);
+        if scratch.between_calls {
+            scratch.length.min(1)
+        } else {
+            scratch.length
         }
-        for place in chain.iter().rev() {
-            each(self.frame(*place, function, file));
+    }
+
+    /// Returns a frame of the address that was looked up last with this scratch: at 0 the outermost one, `None` behind the innermost
+    /// one.
+    pub fn frame<'s>(&self, index: usize, scratch: &'s mut Scratch) -> Option<Frame<'s>> {
+        let Scratch {
+            chain,
+            length,
+            between_calls,
+            function,
+            file,
+        } = scratch;
+        let place = *chain[..*length].iter().rev().nth(index)?;
+        if !*between_calls {
+            return Some(self.text_of(place, function, file));
         }
-        chain.len()
+        // Between two calls: the outermost function is the same, where in it and in which file is unknown.
+        (index == 0).then(|| Frame {
+            function: self.text_of(place, function, file).function,
+            ..Frame::default()
+        })
     }
 
     /// The last row that is not behind an address, and whether the address is the row's.
@@ -153,8 +176,8 @@ impl<'a> Symbols<'a> {
         Some((row, row.address == wanted))
     }
 
-    /// The places of a row, innermost first. Each record lies before the last one, so that the chain ends.
-    fn chain<'c>(&self, row: Row, chain: &'c mut [Place; FRAMES_MAX]) -> Option<&'c [Place]> {
+    /// Writes the places of a row, innermost first, and returns how many there are. Each record lies before the last one, so that the chain ends.
+    fn chain(&self, row: Row, chain: &mut [Place; FRAMES_MAX]) -> Option<usize> {
         let mut at = row.frame.checked_sub(1)?;
         let mut line = row.line;
         for length in 0..FRAMES_MAX {
@@ -163,7 +186,7 @@ impl<'a> Symbols<'a> {
             let function = record.number()?;
             chain[length] = Place { function, line };
             if outer == 0 {
-                return Some(&chain[..=length]);
+                return Some(length + 1);
             }
             line = record.number()?;
             at = at.checked_sub(outer)?;
@@ -172,7 +195,7 @@ impl<'a> Symbols<'a> {
     }
 
     /// The frame at a place; an empty one if the table contradicts itself.
-    fn frame<'t>(&self, place: Place, function: &'t mut Text, file: &'t mut Text) -> Frame<'t> {
+    fn text_of<'t>(&self, place: Place, function: &'t mut Text, file: &'t mut Text) -> Frame<'t> {
         let Some([its_file, first]) = self.functions.text(place.function, function) else {
             return Frame::default();
         };

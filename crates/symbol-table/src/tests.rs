@@ -99,6 +99,26 @@ fn a_call_has_its_line_and_elsewhere_there_is_the_function() {
 }
 
 #[test]
+fn frames_are_those_of_the_address_that_was_looked_up_last() {
+    let table = by_hand();
+    let symbols = Symbols::parse(&table).expect("a table");
+    let mut scratch = Scratch::new();
+    for (address, count) in [
+        (BASE + 5, 2),
+        (BASE - 1, 0),
+        (BASE, 1),
+        (BASE + 6, 1),
+        (BASE + 9, 0),
+    ] {
+        assert_eq!(symbols.look_up(address, &mut scratch), count);
+        for index in 0..3 {
+            let frame = symbols.frame(index, &mut scratch);
+            assert_eq!(frame.is_some(), index < count, "{address:#x}, {index}");
+        }
+    }
+}
+
+#[test]
 fn a_call_of_no_line_keeps_its_file() {
     let mut table = by_hand();
     // LINE of the first row.

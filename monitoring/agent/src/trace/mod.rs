@@ -1,9 +1,9 @@
-//! What the heap profile records, as a trace: between [`HeapProfile`] and [`Encoder`].
+//! What the heap profile records, as a trace: between [`HeapProfile`] and [`Encoder`](crate::memtrace::Encoder).
 //!
 //! ```text
 //!  allocator ─▶ ring ─▶ drain ─▶ Tracer ─▶ Encoder ─▶ packet ─▶ a client's connection
-//!                                   │ slot → object id
-//!                                   ▼
+//!                                   │          ▲ Names: functions and lines of each new code
+//!                                   ▼ slot → object id
 //!                          LiveSites (heap profile always on)
 //! ```
 //! A session of the profile is a trace: all that is sampled belongs to it, and nothing of it is left when it ends. With the heap

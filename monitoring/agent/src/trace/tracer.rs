@@ -9,7 +9,7 @@ use core::num::NonZeroU64;
 use super::live::LiveSites;
 use heap_profiler::{HeapProfile, LossCause, MAX_FRAMES, Peek, Record};
 use memtrace_writer::{
-    Alloc, CollectError, Encoder, Full, Info, Location, ObjectId, Resolve, UnixMicros, code,
+    Alloc, CollectError, Encoder, Full, Info, ObjectId, Resolve, UnixMicros, code,
 };
 use units::Micros;
 
@@ -303,17 +303,12 @@ impl Tracer {
         names: &mut dyn Resolve,
         work: &mut u32,
     ) -> Result<ObjectId, Full> {
-        let mut asked = 0;
-        let mut names = |code: u64, out: &mut dyn FnMut(Location<'_>)| {
-            asked += 1;
-            names.resolve(code, out);
-        };
         let hits = NonZeroU64::new(hits).unwrap_or(NonZeroU64::MIN);
         let block = Alloc::new(words, hits);
-        let id = self
-            .encoder
-            .alloc(self.began.unix(at), block, stack, &mut names);
-        *work = work.saturating_sub(1 + asked * WORK_PER_NAME);
+        let before = self.encoder.counts().definitions;
+        let id = self.encoder.alloc(self.began.unix(at), block, stack, names);
+        let new_names = self.encoder.counts().definitions - before;
+        *work = work.saturating_sub(1 + new_names as u32 * WORK_PER_NAME);
         self.counts.allocs += u64::from(id.is_ok());
         id
     }
