@@ -46,8 +46,8 @@
 //! **Texts** are sorted. TEXT is the number of bytes that the text shares with the one before, the number of bytes that follow, and
 //! these bytes, UTF-8.
 //!
-//! **Functions** have a name, the number of their FILE, and the FIRST line of them that the table tells. LINE of a function is 0 if
-//! it is not known, else 1 more than its distance from FIRST. Functions of one name in two files are two functions.
+//! **Functions** have a name, the number of their FILE, and FIRST: the smallest of their lines in the table, 0 if there is none. LINE
+//! of a function is 0 if it is not known, else 1 more than its distance from FIRST. A name in two files is two functions.
 //!
 //! **Frames** are a tree: a frame is a function that is inlined into the frame OUTER at the LINE of the latter. OUTER says how many
 //! bytes before this record the outer one begins; it is 0 for the function that the linker knows.
