@@ -1,4 +1,4 @@
-//! What the heap profile records, as a trace: between [`HeapProfile`] and [`Encoder`].
+//! What the heap profile records, as a trace: between [`HeapProfile`] and [`Encoder`](memtrace_writer::Encoder).
 //!
 //! ```text
 //!  allocator ─▶ ring ─▶ drain ─▶ Tracer ─▶ Encoder ─▶ packet ─▶ a client's connection
