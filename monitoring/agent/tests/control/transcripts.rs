@@ -1,6 +1,7 @@
 //! Accepted conversations, in `tests/golden/control`, and each of them cut at every position.
 //!
-//! A line that begins with `> ` is sent, one with `< ` is the reply to it, anything else is for the reader.
+//! A line that begins with `> ` is sent, one with `< ` is the reply to it, anything else is for the reader. `VERSION` stands for the
+//! crate's version, so that a release changes no file here.
 //! `ACCEPT=1 cargo test -p agent --test control accepted` writes the replies anew.
 
 use core::fmt::Write as _;
@@ -13,9 +14,8 @@ use crate::fixture::{Client, Image};
 use crate::oracle::Oracle;
 use crate::stream::FakeStream;
 
-/// What to do after a change that is meant.
-const ACCEPT: &str =
-    "If the change is meant, accept it: ACCEPT=1 cargo test -p agent --test control accepted";
+/// Writes the replies anew.
+const ACCEPT: &str = "ACCEPT=1 cargo test -p agent --test control accepted";
 
 /// The token of conversations that begin with `token` in their name.
 const TOKEN: &str = "open sesame";
@@ -91,15 +91,20 @@ fn transcripts() -> Vec<Transcript> {
 #[test]
 fn conversations_are_as_accepted() {
     for transcript in transcripts() {
-        let replies = transcript.replies();
+        let version = concat!("version=", env!("CARGO_PKG_VERSION"));
+        let replies = transcript.replies().replace(version, "version=VERSION");
         if std::env::var_os("ACCEPT").is_some() {
             write_replies(&transcript, &replies);
         } else {
-            let file = transcript.path.display();
-            assert_eq!(
-                replies,
-                transcript.accepted(),
-                "{file} is out of date. {ACCEPT}"
+            let accepted = transcript.accepted();
+            let pairs = replies.lines().zip(accepted.lines());
+            let same = pairs.take_while(|(now, then)| now == then).count();
+            let [then, now] =
+                [&accepted, &replies].map(|text| text.lines().nth(same).unwrap_or("nothing"));
+            assert!(
+                replies == accepted,
+                "{} is out of date. If the change is meant, accept it: {ACCEPT}\naccepted: {then}\nnow:      {now}",
+                transcript.path.display()
             );
         }
     }
@@ -117,7 +122,7 @@ fn every_command_is_in_a_conversation_and_in_the_documentation() {
         assert!(
             is_sent,
             "{letter}: no conversation sends it. Add the line `> {letter}` to \
-             monitoring/agent/tests/golden/control/others.txt, and its reply: {ACCEPT}"
+             monitoring/agent/tests/golden/control/others.txt; its reply is written by {ACCEPT}"
         );
         assert!(
             documentation.contains(&format!("\n| `{letter}")),
