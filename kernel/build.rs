@@ -87,7 +87,17 @@ fn kernel_source(graph: &Path) -> Result<PathBuf, String> {
 fn apply(patch: &Path, tree: &Path) -> Result<(), String> {
     let text = read(patch)?;
     let failed = |what: &str, why: &dyn Display| format!("{}: {what}: {why}", patch.display());
-    for part in text.split("\ndiff --git ").skip(1) {
+    let mut parts = text.split("\ndiff --git ");
+    if parts
+        .next()
+        .is_none_or(|prose| prose.starts_with("diff --git "))
+    {
+        return Err(failed(
+            "begins without prose",
+            &"say what it changes, and why",
+        ));
+    }
+    for part in parts {
         let start = part
             .find("--- ")
             .ok_or_else(|| failed("a part", &"has no `---` line"))?;

@@ -65,6 +65,26 @@ if cargo clippy --version >/dev/null 2>&1; then
 else
     skip "clippy" "cargo clippy is not installed"
 fi
+documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps; }
+step "documentation" documentation
+# The oldest compiler that Cargo.toml promises, if rustup has it: without this question rustup would download it.
+oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+toolchain=$(rustup toolchain list 2>/dev/null | grep -om1 "^${oldest//./\\.}[.0-9]*-[^ ]*")
+if [[ -n $toolchain ]]; then
+    step "MSRV" cargo "+$toolchain" check --workspace --locked
+else
+    skip "MSRV" "rustup has no toolchain $oldest"
+fi
+# Licences and bans of the workspace and of the kernel, which has its own lock file; deny.toml holds for both.
+denied() {
+    cargo deny --locked check licenses bans &&
+        cargo deny --locked --manifest-path kernel/hermit/Cargo.toml check --config "$PWD/deny.toml" licenses bans
+}
+if cargo deny --version >/dev/null 2>&1; then
+    step "licences and bans" denied
+else
+    skip "licences and bans" "cargo deny is not installed"
+fi
 
 wait "$images"
 trap - EXIT

@@ -1,7 +1,7 @@
 //! The terminal view: machines, sources, fields with value, rate and sparkline, losses in red, the console below.
 //!
 //! A thread of its own draws and takes keys, so that receiving never waits for a terminal. What is shown comes from
-//! [`snapshot`], what was chosen is in [`state`], [`draw`] is a pure function of both, [`terminal`] gives the terminal back
+//! `snapshot`, what was chosen is in `state`, `draw` is a pure function of both, [`terminal`] gives the terminal back
 //! on every way out.
 
 pub mod draw;

@@ -50,7 +50,7 @@ fn every_default_is_the_one_of_the_design() {
 
 #[test]
 fn the_defaults_that_help_shows_are_the_defaults() {
-    let mut given = 0;
+    let mut without = Vec::new();
     for argument in &ARGUMENTS {
         if let Some(default) = argument.default {
             assert_eq!(
@@ -59,11 +59,15 @@ fn the_defaults_that_help_shows_are_the_defaults() {
                 "{}",
                 argument.name
             );
-            given += 1;
+        } else {
+            without.push(argument.name);
         }
     }
-    // All but --token, --gateway and --duration.
-    assert_eq!(given, ARGUMENTS.len() - 3);
+    assert_eq!(
+        without,
+        ["token", "gateway", "duration"],
+        "arguments without a default: name a new one here, app/src/args/tests.rs"
+    );
 }
 
 #[test]
@@ -214,7 +218,23 @@ fn every_argument_sets_its_value_in_both_styles() {
         let key = format!("--{}", argument.name);
         assert!(
             table.iter().any(|(args, _)| args[0] == key),
-            "{key} is missing here"
+            "{key} has no row in the table of this test: app/src/args/tests.rs"
+        );
+    }
+}
+
+#[test]
+fn the_readme_lists_every_argument() {
+    let readme = include_str!("../../../README.md");
+    for argument in &ARGUMENTS {
+        let name = argument.name;
+        // Alone, or with its value: `--gateway A.B.C.D` stands beside `--ipv4`.
+        let forms = ['`', ' '].map(|end| format!("`--{name}{end}"));
+        let row =
+            |line: &str| line.starts_with("| `-") && forms.iter().any(|form| line.contains(form));
+        assert!(
+            readme.lines().any(row),
+            "--{name} has no row in the table of arguments, README.md"
         );
     }
 }

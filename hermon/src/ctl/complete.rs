@@ -1,7 +1,7 @@
 //! What can be typed, as the image itself says it: its replies to `?` and `S`, and `l*` for the log sources.
 //!
 //! ```text
-//! ?    ok: FORM MEANING; FORM MEANING; …           a form begins with its letter
+//! ?    ok: FORM MEANING; …; protocol NUMBER       a form begins with its letter
 //! S    ok: NAME:STATE tags=TAG,TAG fields=…;NAME:STATE …
 //! l*   ok: *:LEVEL,NAME:LEVEL,NAME:LEVEL…
 //! ```
@@ -34,7 +34,10 @@ impl Words {
     pub fn of(help: &str, sources: &str, levels: &str) -> Self {
         let mut words = Self::default();
         for item in usable(help).split("; ") {
-            if let Some((form, meaning)) = item.split_once(' ') {
+            // The protocol's version ends the reply.
+            if let Some((form, meaning)) = item.split_once(' ')
+                && form != "protocol"
+            {
                 words.commands.push((form.to_owned(), meaning.to_owned()));
             }
         }
@@ -115,7 +118,7 @@ mod tests {
 
     fn words() -> Words {
         Words::of(
-            "ok: ? this help; s status; S sources; l default log level; l* all; LA:LEVEL,*:LEVEL set log levels; m metrics; MA:on,tag:T:off,*:on switch metrics",
+            "ok: ? this help; s status; S sources; l default log level; l* all; LA:LEVEL,*:LEVEL set log levels; m metrics; MA:on,tag:T:off,*:on switch metrics; protocol 1",
             "ok: memory:enabled tags=vm fields=live_bytes:integer:B;net-virtio:disabled tags=vm,nic fields=",
             "ok: *:info,dns:debug,http server:info",
         )

@@ -113,7 +113,11 @@ fn golden(name: &str, text: &str) {
         std::fs::write(&path, text).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(text == expected, "{path} is otherwise; now it is\n{text}");
+    assert!(
+        text == expected,
+        "{path} is out of date. If the change is meant, accept it: ACCEPT=1 cargo test -p hermon --lib view\n\
+         now it is\n{text}"
+    );
 }
 
 fn press(state: &mut State, snapshot: &Snapshot, keys: &str) -> Wish {

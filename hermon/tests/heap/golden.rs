@@ -14,7 +14,8 @@ pub fn compare(name: &str, found: &str) {
     assert_eq!(
         found,
         accepted,
-        "{}: accept it with ACCEPT=1",
-        path.display()
+        "{} is out of date. If the change is meant, accept it: ACCEPT=1 cargo test -p {}",
+        path.display(),
+        env!("CARGO_PKG_NAME")
     );
 }

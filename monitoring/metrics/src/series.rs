@@ -199,7 +199,7 @@ pub enum Look {
 }
 
 /// The last points of all series. Everything may be called from any task; nothing allocates. Interrupts are
-/// masked for at most [`LOOK_MAX`] looks or `CHAIN_MAX` comparisons and one copy of 384 bytes.
+/// masked for at most `LOOK_MAX` (64) looks or `CHAIN_MAX` (16) comparisons and one copy of 384 bytes.
 pub struct SeriesCache {
     inner: Lock<Inner>,
 }
@@ -264,7 +264,7 @@ impl SeriesCache {
     }
 
     /// Looks for the first series to be sent, from the place with this number on. Those that have expired are
-    /// removed on the way. At most [`LOOK_MAX`] places are looked at.
+    /// removed on the way. At most `LOOK_MAX` (64) places are looked at.
     #[must_use]
     pub fn look(&self, from: usize) -> Look {
         let mut inner = self.inner.lock();

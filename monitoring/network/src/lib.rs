@@ -45,7 +45,7 @@ pub mod bounds {
     pub const DATAGRAM_MAX: usize = 1_432;
     /// Longest line, in bytes, its line feed included: it must fit a datagram, for lines are never cut.
     pub const LINE_MAX: usize = DATAGRAM_MAX;
-    /// Lines that one source may need when its fields do not fit one, see [`emit`](crate::emit): as many as
+    /// Lines that one source may need when its fields do not fit one, see `emit` of the crate `agent`: as many as
     /// that, of full length, the outbox has room for before a source is encoded.
     pub const LINES_PER_SOURCE: usize = 4;
     /// Lines written in one round while the outbox has room: about what one datagram takes away. The encoding

@@ -9,7 +9,12 @@ use heap_profiler::Rate;
 use logging::{Levels, LevelsError};
 use network::BadValue;
 
-/// Every command: how it is written, and what it does. The reply to `?`.
+/// The version of the control protocol, which `s` and `?` tell. The framing of commands and replies, a command's form, and the form of
+/// what it answers belong to it. A change that breaks a client which follows `docs/CONTROL.md` raises it: a command or a key that goes or
+/// means something else. A new command, a new key of `s` or a new error text does not.
+pub const PROTOCOL: u32 = 1;
+
+/// Every command: its form and its meaning. The reply to `?` is made from it.
 pub const COMMANDS: [(&str, &str); 15] = [
     ("?", "this help"),
     ("s", "status"),
@@ -31,18 +36,16 @@ pub const COMMANDS: [(&str, &str); 15] = [
     ("H", "sites with the most bytes alive"),
 ];
 
-/// The text of [`COMMANDS`], without a line feed.
+/// The text of [`COMMANDS`] and [`PROTOCOL`], without a line feed.
 #[derive(Clone, Copy, Debug)]
 pub struct Help;
 
 impl fmt::Display for Help {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        COMMANDS.iter().try_for_each(|(form, meaning)| {
-            write!(f, "{separator}{form} {meaning}")?;
-            separator = "; ";
-            Ok(())
-        })
+        for (form, meaning) in COMMANDS {
+            write!(f, "{form} {meaning}; ")?;
+        }
+        write!(f, "protocol {PROTOCOL}")
     }
 }
 
@@ -216,13 +219,30 @@ mod tests {
     }
 
     #[test]
-    fn every_letter_has_its_help() {
-        let help = Help.to_string();
-        for letter in "?sSlLmMTH".chars() {
-            let at_start = |(form, _): &(&str, &str)| form.starts_with(letter);
-            assert!(COMMANDS.iter().any(at_start), "{letter}");
+    fn what_is_parsed_is_in_the_help_and_the_other_way_round() {
+        const FILE: &str = "monitoring/agent/src/control/command.rs";
+        for letter in 0..=u8::MAX {
+            let is_parsed = Command::parse(&[letter]) != Err(CommandError::Unknown);
+            let has_help = COMMANDS
+                .iter()
+                .any(|(form, _)| form.as_bytes()[0] == letter);
+            let letter = char::from(letter);
+            assert!(
+                has_help || !is_parsed,
+                "{letter}: a command without its help: add it to COMMANDS in {FILE}"
+            );
+            assert!(
+                is_parsed || !has_help,
+                "{letter}: in COMMANDS, but no command: add it to Command::parse in {FILE}"
+            );
         }
+    }
+
+    #[test]
+    fn the_help_is_one_line_and_ends_with_the_protocol() {
+        let help = Help.to_string();
         assert!(help.starts_with("? this help; s status; "), "{help}");
+        assert!(help.ends_with(&format!("; protocol {PROTOCOL}")), "{help}");
         assert!(!help.contains('\n'));
     }
 }

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::command::PROTOCOL;
 use heap_profiler::HeapStats;
 use network::outbox::Counts;
 use network::{Cidr, Target};
@@ -32,7 +33,11 @@ pub struct Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let uptime = self.uptime;
-        write!(f, "version={}", env!("CARGO_PKG_VERSION"))?;
+        write!(
+            f,
+            "version={} protocol={PROTOCOL}",
+            env!("CARGO_PKG_VERSION")
+        )?;
         write!(
             f,
             " uptime_s={}.{:06}",
@@ -110,10 +115,10 @@ mod tests {
     #[test]
     fn the_largest_status_is_one_line_that_fits() {
         let text = format!("ok: {}\n", largest_status());
-        assert!(
-            text.len() <= REPLY_MAX && text.starts_with("ok: version="),
-            "{text}"
-        );
+        assert!(text.len() <= REPLY_MAX, "{text}");
+        let [version, protocol] = [env!("CARGO_PKG_VERSION"), &PROTOCOL.to_string()];
+        let begin = format!("ok: version={version} protocol={protocol} uptime_s=");
+        assert!(text.starts_with(&begin), "{text}");
         assert!(
             text.contains(" address=223.255.254.254/24 metrics=udp://223.255.255.254:65535 "),
             "{text}"

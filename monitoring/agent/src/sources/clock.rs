@@ -73,7 +73,7 @@ impl Watch {
         }
     }
 
-    /// How far the RTC is ahead, give or take [`HALF_MS`]; `None` before the first look.
+    /// How far the RTC is ahead, give or take 500 ms; `None` before the first look.
     #[must_use]
     pub const fn lead_ms(&self) -> Option<i64> {
         self.lead_ms

@@ -136,7 +136,7 @@ impl Tracer {
     /// Takes records, writes them, and hands packets to the client's stream. `live` follows the records if the profile is always on. At the
     /// `last` turns everything is flushed, until the progress is [`Progress::Idle`].
     ///
-    /// Work: [`WORK_PER_TURN`], as long as the client takes packets.
+    /// Work: at most 1,024 records or objects, as long as the client takes packets.
     pub fn turn(
         &mut self,
         now: Micros,

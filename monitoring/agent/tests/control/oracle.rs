@@ -2,14 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use agent::control::COMMANDS;
 use network::bounds::{COMMAND_MAX, REPLY_MAX};
 
 use crate::fixture::{LOG_SOURCES, METRICS, status_reply};
-
-pub const HELP: &str = "ok: ? this help; s status; S metrics sources with state, tags, fields, types, units; l default log level \
-     and those that differ; l* all log levels; lA,B of these; LA:LEVEL,*:LEVEL set log levels; m default of metrics and those \
-     that differ; m* all metrics; mA,B of these; MA:on,tag:T:off,*:on switch metrics; T the trace of the heap: rate, state, counts; TRATE rate of the next trace; \
-     Tstop end the trace; H sites with the most bytes alive";
 
 /// What an image knows, after boot.
 pub struct Oracle {
@@ -80,7 +76,10 @@ impl Oracle {
     fn command(&mut self, command: &[u8]) -> Outcome {
         let unknown = || Err("unknown command".to_string());
         match command {
-            b"?" => return Ok(HELP["ok: ".len()..].to_string()),
+            b"?" => {
+                let forms = COMMANDS.map(|(form, meaning)| form.to_string() + " " + meaning);
+                return Ok(forms.join("; ") + "; protocol 1");
+            }
             b"s" => return Ok(status_reply()["ok: ".len()..].to_string()),
             b"S" => return Ok(self.sources()),
             b"H" | b"T" | b"Tstop" => return Err("the heap profiler is off".to_string()),

@@ -1,16 +1,21 @@
 //! Accepted conversations, in `tests/golden/control`, and each of them cut at every position.
 //!
-//! A line that begins with `> ` is sent, one with `< ` is the reply to it, anything else is for the reader.
-//! `ACCEPT=1 cargo test -p monitoring --test control` writes the replies anew.
+//! A line that begins with `> ` is sent, one with `< ` is the reply to it, anything else is for the reader. `VERSION` stands for the
+//! crate's version, so that a release changes no file here.
+//! `ACCEPT=1 cargo test -p agent --test control accepted` writes the replies anew.
 
 use core::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use agent::config::parse_token;
+use agent::control::COMMANDS;
 
 use crate::fixture::{Client, Image};
 use crate::oracle::Oracle;
 use crate::stream::FakeStream;
+
+/// Writes the replies anew.
+const ACCEPT: &str = "ACCEPT=1 cargo test -p agent --test control accepted";
 
 /// The token of conversations that begin with `token` in their name.
 const TOKEN: &str = "open sesame";
@@ -33,7 +38,12 @@ impl Transcript {
         commands.flat_map(whole).collect()
     }
 
-    fn expected(&self) -> String {
+    /// What is answered to all of it at once.
+    fn replies(&self) -> String {
+        self.client().ask(&Image::new(), &self.sent())
+    }
+
+    fn accepted(&self) -> String {
         let replies = self.text.lines().filter_map(|line| line.strip_prefix("< "));
         replies.fold(String::new(), |all, reply| all + reply + "\n")
     }
@@ -81,12 +91,43 @@ fn transcripts() -> Vec<Transcript> {
 #[test]
 fn conversations_are_as_accepted() {
     for transcript in transcripts() {
-        let replies = transcript.client().ask(&Image::new(), &transcript.sent());
+        let version = concat!("version=", env!("CARGO_PKG_VERSION"));
+        let replies = transcript.replies().replace(version, "version=VERSION");
         if std::env::var_os("ACCEPT").is_some() {
             write_replies(&transcript, &replies);
         } else {
-            assert_eq!(replies, transcript.expected(), "{:?}", transcript.path);
+            let accepted = transcript.accepted();
+            let pairs = replies.lines().zip(accepted.lines());
+            let same = pairs.take_while(|(now, then)| now == then).count();
+            let [then, now] =
+                [&accepted, &replies].map(|text| text.lines().nth(same).unwrap_or("nothing"));
+            assert!(
+                replies == accepted,
+                "{} is out of date. If the change is meant, accept it: {ACCEPT}\naccepted: {then}\nnow:      {now}",
+                transcript.path.display()
+            );
         }
+    }
+}
+
+#[test]
+fn every_command_is_in_a_conversation_and_in_the_documentation() {
+    let sent: Vec<u8> = transcripts().iter().flat_map(Transcript::sent).collect();
+    let documentation = include_str!("../../../../docs/CONTROL.md");
+    for (form, _) in COMMANDS {
+        let letter = &form[..1];
+        let is_sent = sent
+            .split(|byte| matches!(byte, b'\n' | 0))
+            .any(|command| command.starts_with(letter.as_bytes()));
+        assert!(
+            is_sent,
+            "{letter}: no conversation sends it. Add the line `> {letter}` to \
+             monitoring/agent/tests/golden/control/others.txt; its reply is written by {ACCEPT}"
+        );
+        assert!(
+            documentation.contains(&format!("\n| `{letter}")),
+            "{letter}: docs/CONTROL.md has no row for it in its table of commands"
+        );
     }
 }
 
@@ -118,15 +159,21 @@ fn write_replies(transcript: &Transcript, replies: &str) {
 #[test]
 fn the_oracle_says_the_same() {
     for transcript in transcripts() {
-        let replies = Oracle::new(transcript.token).converse(&transcript.sent());
-        assert_eq!(replies, transcript.expected(), "{:?}", transcript.path);
+        let by_oracle = Oracle::new(transcript.token).converse(&transcript.sent());
+        assert_eq!(
+            transcript.replies(),
+            by_oracle,
+            "{}: the oracle knows other replies. After a change that is meant, change it too: \
+             monitoring/agent/tests/control/oracle.rs, and fixture.rs for the reply to `s`",
+            transcript.path.display()
+        );
     }
 }
 
 #[test]
 fn every_conversation_cut_at_every_position_has_the_same_replies() {
     for transcript in transcripts() {
-        let (sent, expected) = (transcript.sent(), transcript.expected());
+        let (sent, expected) = (transcript.sent(), transcript.replies());
         for cut in 0..=sent.len() {
             let (first, second) = sent.split_at(cut);
             let mut stream = FakeStream::default();
@@ -151,6 +198,6 @@ fn one_byte_at_a_time_in_both_directions_has_the_same_replies() {
         let replies = transcript
             .client()
             .converse(&Image::new(), sent.chunks(1), &mut stream);
-        assert_eq!(replies, transcript.expected(), "{:?}", transcript.path);
+        assert_eq!(replies, transcript.replies(), "{:?}", transcript.path);
     }
 }

@@ -357,7 +357,7 @@ fn a_lost_address_ends_connections_and_the_next_one_brings_them_back() {
     lan.run_now();
     lan.peer.send(client, b"?\n");
     lan.run_now();
-    assert_eq!(lan.peer.receive(client), crate::lan::HELP);
+    assert_eq!(lan.peer.receive(client), crate::lan::help());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 use units::Micros;
 
-use crate::lan::{HELP, Lan, METRICS, config, own, parse};
+use crate::lan::{Lan, METRICS, config, help, own, parse};
 
 fn lan() -> Lan {
     let mut lan = Lan::new(&config("udp://10.0.2.2:8094", "10s"));
@@ -58,7 +58,7 @@ fn next_metric(lan: &mut Lan, field: &str) -> i64 {
 fn commands_are_answered_in_order_without_passing_time() {
     let mut lan = lan();
     let client = connect(&mut lan);
-    assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+    assert_eq!(ask(&mut lan, client, "?\n"), help());
     let replies = ask(&mut lan, client, "x\ns\r\n?\0");
     let replies: Vec<_> = replies.split_inclusive('\n').collect();
     assert_eq!(replies.len(), 3, "{replies:?}");
@@ -73,13 +73,13 @@ fn commands_are_answered_in_order_without_passing_time() {
     ] {
         assert_eq!(status(replies[1], key), value);
     }
-    assert_eq!(replies[2], HELP);
+    assert_eq!(replies[2], help());
     assert!(lan.monitor.is_active());
     // A command without an end, then the client closes its half: answered, then closed.
     lan.peer.send(client, b"?");
     lan.peer.get(client).close();
     lan.run_now();
-    assert_eq!(lan.peer.receive(client), HELP);
+    assert_eq!(lan.peer.receive(client), help());
     assert_eq!(lan.peer.state(client), State::TimeWait);
     assert_eq!(lan.now, Micros::ZERO);
     assert!(!lan.monitor.is_active());
@@ -99,13 +99,13 @@ fn the_ninth_connection_is_refused_and_counted_and_the_eight_go_on() {
         assert_eq!(lan.peer.state(late), State::Closed, "refused at once");
     }
     for &client in &clients {
-        assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+        assert_eq!(ask(&mut lan, client, "?\n"), help());
     }
     lan.peer.get(clients[3]).close();
     lan.run_now();
     lan.peer.connect(late);
     lan.run_now();
-    assert_eq!(ask(&mut lan, late, "?\n"), HELP, "there is room again");
+    assert_eq!(ask(&mut lan, late, "?\n"), help(), "there is room again");
     let receiver = lan.peer.udp(METRICS);
     lan.run(Micros::from_secs(10));
     let lines = parse(&lan.peer.datagrams(receiver).concat());
@@ -154,7 +154,7 @@ fn ten_thousand_connections_one_after_another_each_get_their_answer() {
         match number % 4 {
             // Asks, reads, closes.
             0 => {
-                assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+                assert_eq!(ask(&mut lan, client, "?\n"), help());
                 lan.peer.get(client).close();
             }
             // Asks, and is gone before the answer.
@@ -169,7 +169,7 @@ fn ten_thousand_connections_one_after_another_each_get_their_answer() {
                 lan.peer.send(client, b"?");
                 lan.peer.get(client).close();
                 lan.run_now();
-                assert_eq!(lan.peer.receive(client), HELP);
+                assert_eq!(lan.peer.receive(client), help());
             }
         }
         lan.run_now();
@@ -211,7 +211,7 @@ fn connections_that_were_closed_for_idling_leave_room_at_once() {
     lan.run_now();
     for _ in 0..CONTROL_CONNECTIONS {
         let client = connect(&mut lan);
-        assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+        assert_eq!(ask(&mut lan, client, "?\n"), help());
     }
 }
 
@@ -254,7 +254,7 @@ fn what_a_client_says_after_the_close_does_not_keep_its_own_close_out() {
     }
     for _ in 0..CONTROL_CONNECTIONS {
         let client = connect(&mut lan);
-        assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+        assert_eq!(ask(&mut lan, client, "?\n"), help());
     }
     assert_eq!(next_metric(&mut lan, "control_refused"), 0);
 }
@@ -266,7 +266,7 @@ fn a_client_that_does_not_stop_talking_after_the_close_is_reset() {
         assert_eq!(lan.peer.state(client), State::Closed);
     }
     let client = connect(&mut lan);
-    assert_eq!(ask(&mut lan, client, "?\n"), HELP);
+    assert_eq!(ask(&mut lan, client, "?\n"), help());
 }
 
 #[test]
@@ -281,14 +281,14 @@ fn a_client_that_never_reads_is_reset_and_disturbs_nobody() {
     }
     let before = lan.turns;
     let other = connect(&mut lan);
-    assert_eq!(ask(&mut lan, other, "?\n"), HELP);
+    assert_eq!(ask(&mut lan, other, "?\n"), help());
     lan.run(Micros::from_secs(30));
     assert!(
         lan.turns - before < 500,
         "{} turns: a full buffer is no reason to spin",
         lan.turns - before
     );
-    assert_eq!(ask(&mut lan, other, "?\n"), HELP);
+    assert_eq!(ask(&mut lan, other, "?\n"), help());
     lan.run(CONTROL_IDLE);
     assert_eq!(lan.peer.state(deaf), State::Closed);
     assert_eq!(next_metric(&mut lan, "control_idle_closed"), 2);
@@ -324,7 +324,7 @@ fn half_open_connections_give_their_sockets_back() {
     lan.connected = true;
     lan.peer.connect(late);
     lan.run_now();
-    assert_eq!(ask(&mut lan, late, "?\n"), HELP);
+    assert_eq!(ask(&mut lan, late, "?\n"), help());
 }
 
 #[test]
@@ -558,7 +558,7 @@ fn a_client_that_sends_a_byte_a_second_is_served_and_disturbs_nobody() {
     for byte in "Lwarning\nl\n".bytes() {
         lan.peer.send(slow, &[byte]);
         lan.run(Micros::from_secs(1));
-        assert_eq!(ask(&mut lan, other, "?\n"), HELP);
+        assert_eq!(ask(&mut lan, other, "?\n"), help());
     }
     assert_eq!(lan.peer.receive(slow), "ok\nok: *:warning\n");
     let lines = parse(&lan.peer.datagrams(receiver).concat());

@@ -103,7 +103,7 @@ proptest! {
         lan.run(Micros::from_secs(5));
         lan.peer.send(client, b"?\n");
         lan.run(Micros::from_secs(5));
-        prop_assert_eq!(lan.peer.receive(client), crate::lan::HELP);
+        prop_assert_eq!(lan.peer.receive(client), crate::lan::help());
     }
 }
 

@@ -7,6 +7,7 @@ use core::net::Ipv4Addr;
 use std::collections::{BTreeMap, VecDeque};
 
 use agent::config::{Addressing, Allow, Config, parse_cidr, parse_interval};
+use agent::control::Help;
 use agent::monitor::{Event, Monitor, Next, Subject};
 use agent::sources::Image;
 use agent::storage::Storage;
@@ -30,10 +31,9 @@ pub const CONTROL: u16 = 2323;
 pub const BOOT: UnixNanos = UnixNanos(1_767_225_600_000_000_000);
 
 /// The reply to `?`, a command that changes nothing.
-pub const HELP: &str = "ok: ? this help; s status; S metrics sources with state, tags, fields, types, units; l default log level \
-     and those that differ; l* all log levels; lA,B of these; LA:LEVEL,*:LEVEL set log levels; m default of metrics and those \
-     that differ; m* all metrics; mA,B of these; MA:on,tag:T:off,*:on switch metrics; T the trace of the heap: rate, state, counts; TRATE rate of the next trace; \
-     Tstop end the trace; H sites with the most bytes alive\n";
+pub fn help() -> String {
+    format!("ok: {Help}\n")
+}
 
 /// A network card: frames that have arrived, frames to be sent.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! A small trace, byte for byte. After a change that is meant: `ACCEPT=1 cargo test -p memtrace-writer --test memtrace`.
+//! A small trace, byte for byte. After a change that is meant: `ACCEPT=1 cargo test -p memtrace-writer --test memtrace accepted`.
 
 use core::fmt::Write as _;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ fn accept(name: &str, actual: &str) {
     assert_eq!(
         expected,
         actual,
-        "{}: accept it with ACCEPT=1",
+        "{} is out of date. If the change is meant, accept it: ACCEPT=1 cargo test -p memtrace-writer --test memtrace accepted",
         path.display()
     );
 }
