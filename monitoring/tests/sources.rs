@@ -1,5 +1,5 @@
 //! The built-in sources against what was accepted: a line each in `tests/golden`, and the table of all of them
-//! in `docs/METRICS.md`. After a change that is meant: `ACCEPT=1 cargo test -p monitoring --test sources`.
+//! in `docs/METRICS.md` and in `hermon/src/meaning.tsv`. After a change that is meant: `ACCEPT=1 cargo test -p monitoring --test sources`.
 
 use core::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -194,6 +194,26 @@ fn the_documentation_lists_every_built_in_source() {
         fields_table(&mut text, source.fields);
     }
     accept(&folder().join("../docs/METRICS.md"), &text);
+}
+
+/// What the host's tool knows of these sources: a line for each field.
+#[test]
+fn hermon_has_the_meaning_of_every_field() {
+    let built_in = BuiltIn::ALL.iter().map(|source| {
+        let declared = source.declared();
+        (declared.source().name(), declared.fields())
+    });
+    let machine = machine::ALL
+        .iter()
+        .map(|source| (source.name, source.fields));
+    let mut text = String::new();
+    for (source, fields) in built_in.chain(machine) {
+        for field in fields {
+            let (name, unit, doc) = (field.name, field.unit, field.doc);
+            writeln!(text, "{source}\t{name}\t{unit}\t{doc}").expect("text");
+        }
+    }
+    accept(&folder().join("../hermon/src/meaning.tsv"), &text);
 }
 
 fn fields_table(text: &mut String, fields: &[FieldDef]) {
