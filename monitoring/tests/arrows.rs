@@ -23,14 +23,30 @@ const FLOORS: &[&[&str]] = &[
     &["monitoring"],
     &["app", "minimal", "with-std"],
     &["guest"],
+    &["hermon-amounts"],
+    &["hermon-machine", "hermon-heap"],
     &["hermon"],
     &["tests"],
 ];
 
 /// Packages of the host's side, which see what a user sees, and what of ours they may depend on.
 const HOST: &[(&str, &[&str])] = &[
-    ("hermon", &["memtrace-reader", "symbols"]),
-    ("tests", &["hermon", "memtrace-reader"]),
+    ("hermon-amounts", &[]),
+    ("hermon-machine", &["hermon-amounts"]),
+    (
+        "hermon-heap",
+        &["hermon-amounts", "memtrace-reader", "symbols"],
+    ),
+    (
+        "hermon",
+        &[
+            "hermon-amounts",
+            "hermon-heap",
+            "hermon-machine",
+            "memtrace-reader",
+        ],
+    ),
+    ("tests", &["hermon-machine", "memtrace-reader"]),
 ];
 
 /// Modules of larger packages, from the lowest. A module names lower ones only.
