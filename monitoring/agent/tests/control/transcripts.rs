@@ -1,7 +1,7 @@
 //! Accepted conversations, in `tests/golden/control`, and each of them cut at every position.
 //!
-//! A line that begins with `> ` is sent, one with `< ` is the reply to it, anything else is for the reader.
-//! `ACCEPT=1 cargo test -p monitoring --test control` writes the replies anew.
+//! A line that begins with `> ` is sent, a line with `< ` is the reply to it, all others are for the reader. `ACCEPT=1
+//! cargo test -p agent --test control` writes the replies anew.
 
 use core::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ impl Transcript {
         Client::with_token(self.token.map(|token| parse_token(token).expect("a token")))
     }
 
-    /// What is sent, each with its line feed.
+    /// Returns the bytes that are sent, each command with its line feed.
     fn sent(&self) -> Vec<u8> {
         let commands = self.text.lines().filter_map(|line| line.strip_prefix("> "));
         let whole = |command: &str| [&unescape(command)[..], b"\n"].concat();
@@ -39,7 +39,7 @@ impl Transcript {
     }
 }
 
-/// `\r`, `\0`, `\xNN` and `\\`, so that a command in a file is one line of text.
+/// Replaces `\r`, `\0`, `\xNN` and `\\`, so that a command in a file is one line of text.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
@@ -90,7 +90,7 @@ fn conversations_are_as_accepted() {
     }
 }
 
-/// A reply behind each command that has one.
+/// Writes a reply after each command that has one.
 fn write_replies(transcript: &Transcript, replies: &str) {
     let mut replies = replies.lines();
     let mut text = String::new();
