@@ -21,8 +21,8 @@
 //! | every name | | `\` by `/` where it could escape the next byte | parsers read it differently |
 //! | text value (between `"`) | `"` `\` | control characters but tab by a space | the protocol has no newline in a value |
 //!
-//! A newline ends the line in any name. Tab, CR and FF are errors in Telegraf, InfluxDB 1 skips NUL, and all of them are
-//! illegal in InfluxDB 2.
+//! A newline ends the line in any name. Tab, CR and FF are errors in Telegraf, InfluxDB 1 skips NUL, and all of them
+//! are illegal in InfluxDB 2.
 //!
 //! A `\` becomes `/` at the end of a name, and before `,` `=` space `"` `\` or a control character; elsewhere it stays.
 //! At the end it would escape the separator (telegraf#7558, influxdb#6154). Some parsers read a doubled backslash as

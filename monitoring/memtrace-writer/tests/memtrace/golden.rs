@@ -1,4 +1,5 @@
-//! A small trace, byte for byte. After a change that is meant: `ACCEPT=1 cargo test -p memtrace-writer --test memtrace`.
+//! A small trace, byte for byte. To accept an intended change: `ACCEPT=1 cargo test -p memtrace-writer --test
+//! memtrace`.
 
 use core::fmt::Write as _;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ fn accept(name: &str, actual: &str) {
     );
 }
 
-/// Offset, then 32 bytes a line.
+/// Writes an offset and 32 bytes per line.
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (line, bytes) in bytes.chunks(32).enumerate() {
