@@ -30,7 +30,7 @@ use alloc::collections::TryReserveError;
 use super::live::boxed;
 use super::word::Word;
 
-/// The most return addresses of one record. Of longer stacks the outermost are left out: the usual cause is deep
+/// The most return addresses of one record. Longer stacks lose their outermost addresses: the usual cause is deep
 /// recursion, and the allocating code is innermost.
 pub const MAX_FRAMES: usize = 128;
 /// Words of an alloc before its frames, and of a free.

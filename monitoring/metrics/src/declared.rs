@@ -131,9 +131,9 @@ impl<T> Row<T> {
 /// struct Reading {
 ///     jobs: u64,
 /// }
-/// static JOBS: &dyn Told<Reading> = &Declared::new(
+/// static JOBS: Declared<Reading, 1> = Declared::new(
 ///     "jobs",
-///     "what the workers do",
+///     "the work of the workers",
 ///     [Row::u64("done", "jobs", "jobs done since boot", |it: &Reading| it.jobs)],
 /// );
 /// let mut fields = FieldList::new();

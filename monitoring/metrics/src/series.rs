@@ -197,7 +197,7 @@ pub enum Look {
 }
 
 /// The last points of all series. Any task may make any call; nothing allocates. Interrupts are masked for at most
-/// [`LOOK_MAX`] looks or `CHAIN_MAX` comparisons and one copy of 384 bytes.
+/// 64 looks or 16 comparisons and one copy of 384 bytes.
 pub struct SeriesCache {
     inner: Lock<Inner>,
 }
@@ -262,7 +262,7 @@ impl SeriesCache {
     }
 
     /// Returns the first series to send, from this place on. Expired series on the way are removed. At most
-    /// [`LOOK_MAX`] places are looked at.
+    /// 64 places are looked at.
     #[must_use]
     pub fn look(&self, from: usize) -> Look {
         let mut inner = self.inner.lock();

@@ -73,7 +73,7 @@ impl Watch {
         }
     }
 
-    /// Returns how far the RTC is ahead, within ± [`HALF_MS`]; `None` before the first look.
+    /// Returns how far the RTC is ahead, within ± 500 ms; `None` before the first look.
     #[must_use]
     pub const fn lead_ms(&self) -> Option<i64> {
         self.lead_ms

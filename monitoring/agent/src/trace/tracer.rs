@@ -137,7 +137,7 @@ impl Tracer {
     /// Takes records, writes them, and hands packets to the client's stream. `live` follows the records if the profile
     /// is always on. With `last` the tracer flushes everything, until the progress is [`Progress::Idle`].
     ///
-    /// Work: [`WORK_PER_TURN`], as long as the client takes packets.
+    /// Work: at most 1,024 records of known stacks, as long as the client takes packets.
     pub fn turn(
         &mut self,
         now: Micros,

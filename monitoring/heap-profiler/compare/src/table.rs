@@ -96,7 +96,7 @@ pub fn print() -> io::Result<()> {
     writeln!(
         out,
         "{} blocks of 8 bytes to 8 KiB are alive; one at random is freed and another one allocated, {} calls deep.\n\
-         Each case in a process of its own, all on one core, in turns of {} blocks.\n\
+         Each case in a separate process, all on one core, in turns of {} blocks.\n\
          Medians over {} rounds, {ROUNDS} after each of {STARTS} starts; a ratio is with the same round of the group's first, the allocator alone.\n\
          Ours leaves what it records to a consumer, whose work is not in the times; the others put theirs in order on the spot.\n\
          Ours counts for {}; the others for several.\n",
