@@ -1,4 +1,4 @@
-//! The built-in sources against what was accepted: a line each in `tests/golden`, and the table of all of them in `docs/METRICS.md` and
+//! The built-in sources against accepted files: one line each in `tests/golden`, and their tables in `docs/METRICS.md` and
 //! `hermon/src/meaning.tsv`.
 
 use core::fmt::Write as _;
@@ -37,7 +37,7 @@ fn accept(path: &str, actual: &str) {
     );
 }
 
-/// Readings in which every number is another one, so that a row with another row's expression shows.
+/// Returns readings in which all numbers differ, so that a row with another row's expression is found.
 fn readings() -> Readings {
     let mut last = 100;
     let mut n = || {
@@ -49,7 +49,6 @@ fn readings() -> Readings {
         accepted: n(),
         refused: n(),
         denied: n(),
-        ..ListenCounts::default()
     };
     let mut watch = Watch::new();
     watch.look(UnixNanos(1_700_000_000_250_000_000), 1_700_000_000);
@@ -186,7 +185,7 @@ fn told(source: &BuiltIn) -> FieldList<'_> {
     fields
 }
 
-/// The line of a source, which must be legal and have all its fields, against what was accepted.
+/// Compares the line of a source with the accepted one. The line must be valid and have all fields.
 fn accept_line(metric: &dyn Metric, labels: &[Tag<'_>], fields: &FieldList<'_>) {
     let source = metric.source();
     let mut tags = vec![("vm", "golden")];
