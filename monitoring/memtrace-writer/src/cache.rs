@@ -35,7 +35,7 @@ const BUCKETS: usize = SLOTS / WAYS;
 
 /// The number of a slot.
 type SlotNumber = u16;
-/// The slot before the first codeword of each backtrace. It never has a code.
+/// The slot that the format takes as the one before the first codeword of each backtrace.
 const START: SlotNumber = 0;
 /// Stands for "no slot".
 const NONE: SlotNumber = SlotNumber::MAX;
@@ -112,12 +112,12 @@ const fn legal(frame: u64) -> u32 {
 /// [`undefined`](Self::undefined), then [`write`](Self::write). Only the last of them changes what readers keep.
 pub(crate) struct Cache {
     slots: Box<[Slot; SLOTS]>,
-    /// The backtrace of the last event and the next one; `last` is the index of the former.
+    /// The backtraces of the last event and of the next one; `last` is the index of the former.
     backtraces: [Backtrace; 2],
     last: usize,
     /// Outermost codes that the two have in common.
     common: usize,
-    /// The slots of the next one's other codes, at the codes' places; [`NONE`] of a code without one.
+    /// The slots of the next one's other codes, at the places of the codes. A code without a slot has [`NONE`].
     found: [SlotNumber; CODES_MAX],
     /// The place of the first code that may need a definition.
     unknown: usize,
@@ -209,7 +209,7 @@ impl Cache {
 
     /// Notes that the stream defines a code of the next backtrace.
     pub(crate) fn defined(&mut self, code: u32) {
-        // It becomes full only of codes of events that were given up. These are defined again when they come back.
+        // If the list is full, it forgets codes of events that were given up. They are defined again if they come back.
         self.waits %= CODES_MAX;
         self.waiting[self.waits] = code;
         self.waits += 1;
@@ -222,8 +222,8 @@ impl Cache {
         Self::FIXED_MAX + codes * Self::CODEWORD_MAX
     }
 
-    /// Writes the next backtrace, with a count of `count_bytes` bytes. All of its codes are defined, and the packet has
-    /// room.
+    /// Writes the next backtrace; its count of codewords has `count_bytes` bytes. All of its codes are defined, and the
+    /// packet has [`bytes_max`](Self::bytes_max).
     #[inline]
     pub(crate) fn write(&mut self, count_bytes: usize, packet: &mut Packet) {
         packet.number(self.common as u64);
@@ -334,8 +334,7 @@ impl Cache {
     /// Returns the slot for a new code.
     fn place_for(&self, code: u32) -> SlotNumber {
         let free = |bucket: usize| {
-            (bucket * WAYS..(bucket + 1) * WAYS)
-                .filter(|at| *at != usize::from(START) && self.slots[*at].code == 0)
+            (bucket * WAYS..(bucket + 1) * WAYS).filter(|at| self.slots[*at].code == 0)
         };
         let [first, second] = buckets(code);
         let roomier = if free(second).count() > free(first).count() {
@@ -359,7 +358,7 @@ impl Cache {
         let drawn = (self.evictions + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let slot = |bits: u32| {
             let number = (drawn >> bits) as usize % (2 * WAYS);
-            (buckets[number / WAYS] * WAYS + number % WAYS).max(usize::from(START) + 1)
+            buckets[number / WAYS] * WAYS + number % WAYS
         };
         let age = |slot: usize| self.now().wrapping_sub(self.slots[slot].used);
         let (one, other) = (slot(60), slot(52));
