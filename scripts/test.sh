@@ -4,30 +4,57 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 3
 
+# What is not built for this host: images.
+readonly workspace=(--workspace --exclude guest --exclude minimal --exclude with-std)
+
 summary=()
 failed=0
-step() {
-    local name=$1
-    shift
-    printf '+ %s\n' "$*" >&2
-    if "$@"; then
-        summary+=("ok       $name")
+note() { # ok or not, the seconds, the name
+    if (($1 == 0)); then
+        summary+=("ok       $(printf '%4d s  %s' "$2" "$3")")
     else
-        summary+=("FAILED   $name")
+        summary+=("FAILED   $(printf '%4d s  %s' "$2" "$3")")
         failed=1
     fi
 }
-skip() { summary+=("SKIPPED  $1: $2"); }
+step() {
+    local name=$1 start=$SECONDS status=0
+    shift
+    printf '+ %s\n' "$*" >&2
+    "$@" || status=$?
+    note "$status" $((SECONDS - start)) "$name"
+}
+skip() { summary+=("SKIPPED          $1: $2"); }
+
+# Images and other programs are built beside the host's tests. What they print is shown when they have ended, if they failed.
+logs=target/test
+mkdir -p "$logs"
+record() { # a name for the log, then the command
+    local log=$logs/$1.log status=0 start=$SECONDS
+    shift
+    printf '+ %s\n' "$*" >"$log"
+    "$@" >>"$log" 2>&1 || status=$?
+    echo "$status $((SECONDS - start)) $log $*" >>"$logs/beside"
+}
+beside() {
+    record app-linked-list scripts/build.sh --heap linked-list
+    record app scripts/build.sh --heap talc
+    local package
+    for package in guest minimal with-std; do record "$package" scripts/build.sh --package "$package"; done
+    record deploy scripts/setup-deploy.sh
+}
 
 step "setup" scripts/setup.sh --tests
-step "host tests" cargo test "$@"
-for features in talc linked-list; do
-    step "monitoring with $features" cargo test -p monitoring --features "$features" "$@"
-done
-step "monitoring with all features" cargo test -p monitoring --all-features "$@"
-# The ring and the live set in all orders of three tasks, on loom's atomics: another build of the library, 15 s to run.
-loom() { RUSTFLAGS="--cfg loom" cargo test -p monitoring --release --lib --target-dir target/loom loom; }
-step "heap profiler with loom" loom
+rm -f "$logs/beside"
+beside &
+images=$!
+trap 'kill $images 2>/dev/null' EXIT
+
+step "build" cargo test -q "${workspace[@]}" --no-run
+step "host tests" cargo test "${workspace[@]}" --exclude tests --no-fail-fast "$@"
+# Without bus locks, as in an image; with std and both heaps.
+step "one core" cargo test -p sync -p heap-profiler \
+    --features sync/one-core,heap-profiler/one-core,heap-profiler/std,heap-profiler/talc,heap-profiler/linked-list "$@"
 if cargo fmt --version >/dev/null 2>&1; then
     step "format" cargo fmt --all --check
 else
@@ -58,13 +85,13 @@ if cargo deny --version >/dev/null 2>&1; then
 else
     skip "licences and bans" "cargo deny is not installed"
 fi
-step "image with linked-list" scripts/build.sh --heap linked-list
-step "image with talc" scripts/build.sh --heap talc
-step "image for tests" scripts/build.sh --package guest
-for example in minimal with-std; do
-    step "example $example" scripts/build.sh --package "$example"
-done
-step "programs for deploy/" scripts/setup-deploy.sh
+
+wait "$images"
+trap - EXIT
+while read -r status seconds log command; do
+    note "$status" "$seconds" "$command"
+    ((status == 0)) || cat "$log" >&2
+done <"$logs/beside"
 for missing in target/deploy/*.missing; do
     if [[ -e $missing ]]; then skip "tests with $(basename "$missing" .missing)" "$(<"$missing")"; fi
 done

@@ -12,6 +12,7 @@
 //! | `clock`, `task`, `entropy`, `heap` | the machine, one noun each |
 //! | `rtc` | the date as the machine's real-time clock has it |
 //! | `image` | the image's build id and symbol table |
+//! | `interrupts` | how many there were |
 //! | `stack` | how deep a stack was ever used |
 //! | `memory` | what is mapped, and where |
 //! | `sync` | a lock that masks interrupts |
@@ -48,6 +49,7 @@ on_hermit! {
     pub mod entropy;
     pub mod heap;
     pub mod image;
+    pub mod interrupts;
     pub mod memory;
     pub mod panic;
     pub mod sync;

@@ -4,6 +4,7 @@
 unsafe extern "C" {
     // Ours, in kernel/hermit/src/lib.rs: they run on the caller's stack and leave the interrupt flag alone.
     pub safe fn sys_irq_claim(vector: u8);
+    pub safe fn sys_irq_count(first: u8, last: u8) -> u64;
     pub safe fn sys_irq_wait(deadline: u64) -> bool;
     pub safe fn sys_sleep_until(deadline: u64);
     pub safe fn sys_ticks_micros() -> u64;

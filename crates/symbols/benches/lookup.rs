@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use monitoring::symbols::{Scratch, Symbols};
+use symbol_table::{Scratch, Symbols};
 use symbols::image;
 
 /// Enough rounds for a median that disturbed ones do not move.

@@ -12,8 +12,8 @@
 use object::elf::{FileHeader64, PT_LOAD, ProgramHeader64, SectionHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{LittleEndian, Object, ObjectSection, SectionKind, U64};
+use symbol_table::write::{Table, WriteError};
 
-use crate::table::{Coverage, Table, TableError};
 use crate::{calls, dwarf, table};
 
 const SECTION: &str = ".symbols";
@@ -42,7 +42,7 @@ pub enum ImageError {
     Filled,
     /// The table cannot be written.
     #[error(transparent)]
-    Table(#[from] TableError),
+    Table(#[from] WriteError),
 }
 
 /// The table for an image.
@@ -53,11 +53,8 @@ pub fn describe(image: &[u8], all: bool) -> Result<Table, ImageError> {
     let spans = dwarf::read(image)?;
     let object = object::File::parse(image)?;
     let build_id = object.build_id()?.unwrap_or_default();
-    if all {
-        return Ok(table::write(&spans, Coverage::All, build_id)?);
-    }
-    let ends = call_ends(&object)?;
-    Ok(table::write(&spans, Coverage::Calls(&ends), build_id)?)
+    let ends = if all { None } else { Some(call_ends(&object)?) };
+    Ok(table::write(&spans, ends.as_deref(), build_id)?)
 }
 
 /// The last bytes of all calls in an image, in order.

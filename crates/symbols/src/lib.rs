@@ -5,7 +5,7 @@
 //!  │  (names, paths)      ├─▶ table ── image::embed ──▶ ELF
 //!  └──── calls ───────────┘
 //! ```
-//! `monitoring::symbols` reads the table, and its format is drawn there.
+//! The crate `symbol-table` has the format, the reader and the writer of the table.
 //!
 //! A table tells of calls only, because it is for stacks: a stack holds return addresses. That makes it a quarter of what all
 //! addresses would take.

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
 
-use memtrace_writer::{Alloc, Encoder, Info, Location, ObjectId, UnixMicros};
+use memtrace_writer::{Alloc, Encoder, Info, Location, ObjectId, Resolve, UnixMicros};
 use tempfile::TempDir;
 
 use super::common::STARTING;
@@ -21,6 +21,22 @@ fn random(state: &mut u64) -> u64 {
     state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
 }
 
+/// A function for each code.
+#[derive(Default)]
+struct Names(String);
+
+impl Resolve for Names {
+    fn location(&mut self, code: u64, index: usize) -> Option<Location<'_>> {
+        self.0 = format!("app::f{code}");
+        (index == 0).then_some(Location {
+            function: &self.0,
+            file: "app/src/main.rs",
+            line: code as u32,
+            ..Location::default()
+        })
+    }
+}
+
 /// A trace with so many events over some 2,000 stacks of 16 frames.
 fn write(path: &Path, events: u64) {
     let mut out = BufWriter::new(File::create(path).unwrap());
@@ -34,15 +50,7 @@ fn write(path: &Path, events: u64) {
         context: "",
     });
     out.write_all(encoder.flush().unwrap()).unwrap();
-    let mut names = |code: u64, out: &mut dyn FnMut(Location<'_>)| {
-        let function = format!("app::f{code}");
-        out(Location {
-            function: &function,
-            file: "app/src/main.rs",
-            line: code as u32,
-            ..Location::default()
-        });
-    };
+    let mut names = Names::default();
     let mut state = 1;
     let mut alive: Vec<ObjectId> = Vec::new();
     for event in 0..events {

@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU64;
 
-use memtrace_writer::{Alloc, Encoder, Info, Location, ObjectId, Source, UnixMicros};
+use memtrace_writer::{Alloc, Encoder, Info, Location, ObjectId, Resolve, Source, UnixMicros};
 
 /// When all of them begin: 2023-11-14 22:13:20 UTC.
 pub const START: u64 = 1_700_000_000_000_000;
@@ -57,6 +57,22 @@ pub const PLACES: [(u64, &[Place]); 10] = [
         ],
     ),
 ];
+
+/// Says what [`PLACES`] says.
+struct Places;
+
+impl Resolve for Places {
+    fn location(&mut self, code: u64, index: usize) -> Option<Location<'_>> {
+        let (_, places) = PLACES.iter().find(|(known, _)| *known == code)?;
+        let &(function, file, line) = places.get(index)?;
+        Some(Location {
+            function,
+            file,
+            line,
+            ..Location::default()
+        })
+    }
+}
 
 /// A caller of the allocator with the hook inlined.
 pub const INLINED: u64 = 0x7100;
@@ -119,17 +135,6 @@ pub fn named_packets(
         context: "version 0.1",
     });
     let mut packets = vec![encoder.flush().unwrap().to_vec()];
-    let mut names = |code: u64, out: &mut dyn FnMut(Location<'_>)| {
-        let known = PLACES.iter().find(|(known, _)| *known == code);
-        for &(function, file, line) in known.map_or(&[][..], |(_, places)| places) {
-            out(Location {
-                function,
-                file,
-                line,
-                ..Location::default()
-            });
-        }
-    };
     let mut ids: Vec<ObjectId> = Vec::new();
     for (number, happening) in happenings.iter().enumerate() {
         let at = UnixMicros(START + happening.at);
@@ -143,7 +148,7 @@ pub fn named_packets(
                     };
                     let stack = codes.iter().rev().copied();
                     encoder
-                        .alloc(at, block, stack, &mut names)
+                        .alloc(at, block, stack, &mut Places)
                         .map(|id| ids.push(id))
                         .is_err()
                 }

@@ -24,6 +24,12 @@ pub extern "C" fn sys_irq_claim(vector: u8) {
     hermit::wait::claim(vector);
 }
 
+/// How often the vectors from `first` to `last` were raised since boot.
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_irq_count(first: u8, last: u8) -> u64 {
+    hermit::interrupts_raised(first, last)
+}
+
 /// Blocks the current task until a claimed vector is raised or until `deadline` (see [`sys_ticks_micros`]). True if one was raised
 /// since the last call.
 #[unsafe(no_mangle)]

@@ -13,8 +13,7 @@ use virtio_drivers::transport::{DeviceType, Transport};
 use super::description::{self, Place};
 use super::hal;
 use super::interrupt::{FIRST_LINE_VECTOR, Interrupt};
-use crate::entry;
-use crate::sys;
+use crate::{entry, interrupts, sys};
 
 /// QEMU's microvm: eight devices (24 with a second IOAPIC, which Hermit cannot use) of 512 bytes each (hw/i386/microvm.c).
 const MICROVM_WINDOW: u64 = 0xfeb0_0000;
@@ -39,7 +38,7 @@ pub fn find(search: bool) -> Option<(MmioTransport<'static>, Interrupt)> {
     named.chain(window).find_map(|place| {
         let transport = open(place)?;
         let interrupt = if place.gsi < LINES && !CLOSED_LINES.contains(&place.gsi) {
-            sys::sys_irq_claim(FIRST_LINE_VECTOR + place.gsi);
+            interrupts::claim(FIRST_LINE_VECTOR + place.gsi);
             Interrupt::Line { gsi: place.gsi }
         } else {
             Interrupt::None

@@ -12,7 +12,7 @@ use virtio_drivers::transport::pci::{PciTransport, VIRTIO_PCI_CAP_COMMON_CFG, vi
 use super::hal::{self, HermitHal};
 use super::interrupt::{FIRST_LINE_VECTOR, Interrupt, MESSAGE_VECTOR};
 use super::nic::{NicError, RECEIVE_QUEUE, TRANSMIT_QUEUE};
-use crate::{cpu, sys};
+use crate::{cpu, interrupts};
 
 const SECONDARY_BUS: u8 = 0x18;
 const INTERRUPT_LINE: u8 = 0x3c;
@@ -116,7 +116,7 @@ impl Card {
         if self.route_message().is_some() {
             self.root
                 .set_command(self.function, command | Command::INTERRUPT_DISABLE);
-            sys::sys_irq_claim(MESSAGE_VECTOR);
+            interrupts::claim(MESSAGE_VECTOR);
             return Interrupt::MsiX {
                 vector: MESSAGE_VECTOR,
             };
@@ -132,7 +132,7 @@ impl Card {
             return Interrupt::None;
         }
         for gsi in PIN_LINES.chain((line < LINES).then_some(line)) {
-            sys::sys_irq_claim(FIRST_LINE_VECTOR + gsi);
+            interrupts::claim(FIRST_LINE_VECTOR + gsi);
         }
         Interrupt::Pin
     }

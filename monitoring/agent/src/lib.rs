@@ -27,8 +27,3 @@ pub mod monitor;
 pub mod sources;
 pub mod storage;
 pub mod trace;
-
-// Until they are crates.
-pub use heap_profiler as heap;
-#[path = "../../src/symbols/mod.rs"]
-pub mod symbols;

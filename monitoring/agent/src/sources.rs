@@ -117,6 +117,19 @@ pub struct Machine {
     pub load: Load,
     /// The wall clock beside the real-time clock.
     pub clock: Watch,
+    /// Interrupts since boot.
+    pub interrupts: Interrupts,
+}
+
+/// Interrupts since boot, on all cores.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Interrupts {
+    /// All but the exceptions of the processor.
+    pub all: u64,
+    /// Those of the kernel's timer.
+    pub timer: u64,
+    /// Those of the monitoring's network card, with what shares its line.
+    pub card: u64,
 }
 
 /// How much of its stack a task has used.

@@ -6,7 +6,8 @@ use std::path::Path;
 use agent::emit::EncodeCounts;
 use agent::sources::clock::Watch;
 use agent::sources::{
-    ALL, BuiltIn, Image, Load, Machine, OF_THE_MACHINE, Own, Readings, StackUse, TASKS, push_task,
+    ALL, BuiltIn, Image, Interrupts, Load, Machine, OF_THE_MACHINE, Own, Readings, StackUse, TASKS,
+    push_task,
 };
 use agent::trace::{ProfilerState, TraceCounts};
 use heap_profiler::HeapStats;
@@ -159,6 +160,11 @@ fn readings() -> Readings {
                 idle_permille: 750,
             },
             clock: watch,
+            interrupts: Interrupts {
+                all: n(),
+                timer: n(),
+                card: n(),
+            },
         },
     }
 }

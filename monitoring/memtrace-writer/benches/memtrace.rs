@@ -28,7 +28,7 @@ fn encode(
     happenings: &[Happening],
     mut at: u64,
     first: u64,
-    names: &mut impl Resolve,
+    names: &mut dyn Resolve,
 ) -> usize {
     let mut bytes = 0;
     for happening in happenings {
@@ -77,13 +77,13 @@ fn main() {
         ("odd program, 12,000 codes", Program::odd(600, &mut random)),
     ] {
         let happenings = run(&program, ALLOCATIONS, &mut random);
-        measure(name, &happenings, &mut Names);
+        measure(name, &happenings, &mut Names::default());
     }
     let (happenings, mut names) = real::trace();
     measure("demo image, mixed workload", &happenings, &mut names);
 }
 
-fn measure(name: &str, happenings: &[Happening], names: &mut impl Resolve) {
+fn measure(name: &str, happenings: &[Happening], names: &mut dyn Resolve) {
     let info = Info {
         start: UnixMicros(START),
         rate: 1.0,

@@ -1,65 +1,78 @@
-//! One packet in the making: bytes behind a header that is filled in when the packet is handed out.
+//! The bytes of a packet: its header, event headers, numbers, texts, and the event of the first packet.
 
 use alloc::boxed::Box;
 use alloc::vec;
+use core::ops::Range;
 
-use super::cache::Check;
-use super::{PACKET_MAX, SPAN_MAX_MICROS};
+use crate::cache::Check;
+use crate::{PACKET_MAX, SPAN_MAX_MICROS, UnixMicros};
 
-/// Bytes of the header, version 2.
-pub(super) const HEADER: usize = 66;
-/// Bytes in front of every event's fields.
-pub(super) const EVENT_HEADER: usize = 4;
-/// The first four bytes of every packet: C1 1F FC C1.
+/// Bytes of the header of a packet.
+pub(crate) const HEADER: usize = 66;
+/// Bytes of the header of an event.
+pub(crate) const EVENT_HEADER: usize = 4;
+/// The first four bytes of a packet: C1 1F FC C1.
 const MAGIC: u32 = 0xC1FC_1FC1;
 const VERSION: u16 = 2;
-/// How many bits of its time an event holds itself; its code has the rest.
+/// An event holds so many bits of its time, and its code above them.
 const TIME_BITS: u32 = 25;
 
-// The spec's rule for recovering a time holds for spans below 2^25 µs.
+// The readers' rule for recovering a time holds for spans below 2^25 µs.
 const _: () = assert!(SPAN_MAX_MICROS < 1 << TIME_BITS);
 
-/// Bytes outside the value itself.
-pub(super) const MEMORY: usize = PACKET_MAX;
+/// The longest text of the first packet, in bytes. Four of this size fit a packet; the longest of them, a command
+/// line, has a few kilobytes at most.
+const TEXT_MAX: usize = 4_096;
+/// Bytes of the other fields of the first packet: rate, bits of a word, process id.
+const INFO_NUMBERS: usize = 8 + 1 + 8;
+const _: () = assert!(HEADER + EVENT_HEADER + INFO_NUMBERS + 4 * (TEXT_MAX + 1) <= PACKET_MAX);
 
-/// The event's code in its header.
+/// The code of an event, in its header.
 #[derive(Clone, Copy)]
-pub(super) struct EventCode(pub(super) u32);
+pub(crate) struct EventCode(u32);
 
 impl EventCode {
-    pub(super) const TRACE_INFO: Self = Self(0);
-    pub(super) const LOCATION: Self = Self(1);
-    pub(super) const ALLOC: Self = Self(2);
-    pub(super) const COLLECT: Self = Self(4);
+    pub(crate) const TRACE_INFO: Self = Self(0);
+    pub(crate) const LOCATION: Self = Self(1);
+    pub(crate) const ALLOC: Self = Self(2);
+    pub(crate) const COLLECT: Self = Self(4);
 
     /// The short form for blocks of 1 to 16 words.
-    pub(super) const fn short_alloc(words: u64) -> Self {
+    pub(crate) const fn short_alloc(words: u64) -> Self {
         debug_assert!(words >= 1 && words <= 16);
         Self(100 + words as u32)
     }
 }
 
-/// What a header says of its packet that the packet itself does not know.
-pub(super) struct Sealed {
-    pub(super) pid: u64,
-    pub(super) first_id: u64,
-    pub(super) next_id: u64,
-    pub(super) check: Option<Check>,
-}
-
-/// A state of a packet to come back to.
-pub(super) struct Mark {
-    len: usize,
-    end: u64,
-}
-
-/// A packet in the making.
+/// What the first packet says about the trace.
 ///
-/// The caller asks for [`room`](Packet::room) before it writes; were it wrong, the slices' own checks stop the
-/// program before a byte beyond the packet is written.
-pub(super) struct Packet {
+/// Texts may be empty. One that is longer than 4,096 bytes is cut, and a NUL becomes `␀`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Info<'a> {
+    /// When the trace begins. No event is earlier.
+    pub start: UnixMicros,
+    /// The probability of each allocated word to be sampled: 0 < rate ≤ 1. Readers divide by it; the encoder writes
+    /// it as it is.
+    pub rate: f64,
+    /// The image, with its build id.
+    pub executable: &'a str,
+    /// The name of the machine.
+    pub host: &'a str,
+    /// Parameters of the run-time system. memtrace's tools show them.
+    pub parameters: &'a str,
+    /// Tells this run of the program from others: two traces with one number may be taken for one trace.
+    pub pid: u64,
+    /// Free text, such as version and command line.
+    pub context: &'a str,
+}
+
+/// A packet in the making, with room for its header in front.
+///
+/// The caller asks [`has_room`](Self::has_room) before it writes. If the caller were wrong, the checks of the slices
+/// would stop the program before a byte beyond the packet is written.
+pub(crate) struct Packet {
     content: Box<[u8; PACKET_MAX]>,
-    /// Bytes written, the header's place included.
+    /// Bytes written, with those of the header.
     len: usize,
     /// Times of the first and the last event.
     begin: u64,
@@ -67,7 +80,10 @@ pub(super) struct Packet {
 }
 
 impl Packet {
-    pub(super) fn new() -> Self {
+    /// Bytes outside the value.
+    pub(crate) const MEMORY: usize = PACKET_MAX;
+
+    pub(crate) fn new() -> Self {
         let content = vec![0; PACKET_MAX].into_boxed_slice();
         Self {
             content: content.try_into().expect("as long as was asked for"),
@@ -77,119 +93,143 @@ impl Packet {
         }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.len == HEADER
     }
 
-    pub(super) const fn clear(&mut self) {
+    pub(crate) const fn clear(&mut self) {
         self.len = HEADER;
     }
 
-    /// Whether an event at `at` with at most `bytes` bytes, its header included, can still be written.
+    /// Bytes so far, with those of the header: the place of the next byte.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether an event at the time `at` fits, if it has at most `bytes` bytes with its header.
     #[inline]
-    pub(super) const fn has_room(&self, at: u64, bytes: usize) -> bool {
+    pub(crate) const fn has_room(&self, at: u64, bytes: usize) -> bool {
         bytes <= PACKET_MAX - self.len && (self.is_empty() || at - self.begin <= SPAN_MAX_MICROS)
     }
 
-    /// The header of an event. Its time is not before the last one's.
+    /// Writes the header of an event. Its time is not before that of the last event.
     #[inline]
-    pub(super) fn event(&mut self, at: u64, code: EventCode) {
+    pub(crate) fn event(&mut self, at: u64, code: EventCode) {
         if self.is_empty() {
             self.begin = at;
         }
         debug_assert!(self.is_empty() || at >= self.end);
         self.end = at;
-        let word = header_word(at, code);
-        self.bytes(&word);
+        let time = at as u32 & ((1 << TIME_BITS) - 1);
+        self.bytes(&(time | code.0 << TIME_BITS).to_le_bytes());
     }
 
     #[inline]
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.content[self.len..][..bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();
     }
 
-    /// A number in the format's variable size: a byte, or a tag and 2, 4 or 8 bytes. Readers take the 4 bytes as
-    /// signed, so that 2^31 and more have 8.
+    /// Writes a number in the variable size of the format: a byte, or a tag and 2, 4 or 8 bytes. Readers take the 4
+    /// bytes as signed, so 2^31 and more have 8.
     #[inline]
-    pub(super) fn number(&mut self, value: u64) {
-        if value < 253 {
-            return self.bytes(&[value as u8]);
+    pub(crate) fn number(&mut self, value: u64) {
+        match value {
+            0..253 => self.bytes(&[value as u8]),
+            _ => self.long_number(value),
         }
-        self.long_number(value);
     }
 
     #[inline(never)]
     fn long_number(&mut self, value: u64) {
-        if let Ok(value) = u16::try_from(value) {
-            self.bytes(&[253]);
-            self.bytes(&value.to_le_bytes());
-        } else if let Ok(value) = i32::try_from(value) {
-            self.bytes(&[254]);
-            self.bytes(&value.to_le_bytes());
+        let (tag, bytes) = match value {
+            0..0x1_0000 => (253, 2),
+            0x1_0000..0x8000_0000 => (254, 4),
+            _ => (255, 8),
+        };
+        self.bytes(&[tag]);
+        self.bytes(&value.to_le_bytes()[..bytes]);
+    }
+
+    /// Writes a text and the NUL at its end, at most `most` bytes and one. A NUL inside becomes `␀`, and a text that
+    /// is too long ends in `…`. Returns whether the text was changed.
+    pub(crate) fn text(&mut self, text: &str, most: usize) -> bool {
+        let nuls = text.bytes().filter(|byte| *byte == 0).count();
+        let is_cut = text.len() + nuls * ('␀'.len_utf8() - 1) > most;
+        if nuls == 0 && !is_cut {
+            self.bytes(text.as_bytes());
         } else {
-            self.bytes(&[255]);
-            self.bytes(&value.to_le_bytes());
+            let room = if is_cut {
+                most - '…'.len_utf8()
+            } else {
+                most
+            };
+            let end = self.len + room;
+            for char in text.chars() {
+                let char = if char == '\0' { '␀' } else { char };
+                if self.len + char.len_utf8() > end {
+                    break;
+                }
+                self.bytes(char.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            if is_cut {
+                self.bytes("…".as_bytes());
+            }
         }
+        self.bytes(&[0]);
+        is_cut || nuls > 0
     }
 
-    /// Where the next byte goes.
-    pub(super) const fn place(&self) -> usize {
-        self.len
-    }
-
-    /// A byte that was written before its value was known.
-    pub(super) fn set(&mut self, place: usize, byte: u8) {
+    /// Writes a byte that was not known when its place was written.
+    pub(crate) fn set(&mut self, place: usize, byte: u8) {
         self.content[place] = byte;
     }
 
-    /// What [`take_back`](Self::take_back) needs to know.
-    pub(super) const fn mark(&self) -> Mark {
-        Mark {
-            len: self.len,
-            end: self.end,
+    /// Writes the event of the first packet. Returns how many texts were changed.
+    pub(crate) fn info(&mut self, at: u64, info: &Info<'_>) -> u64 {
+        const BITS_OF_A_WORD: u8 = 64;
+        self.event(at, EventCode::TRACE_INFO);
+        self.bytes(&info.rate.to_le_bytes());
+        self.bytes(&[BITS_OF_A_WORD]);
+        let mut changed = 0;
+        for text in [info.executable, info.host, info.parameters] {
+            changed += u64::from(self.text(text, TEXT_MAX));
         }
+        self.bytes(&info.pid.to_le_bytes());
+        changed + u64::from(self.text(info.context, TEXT_MAX))
     }
 
-    /// Takes back what was written since the mark was made.
-    pub(super) const fn take_back(&mut self, to: &Mark) {
-        debug_assert!(to.len >= HEADER && to.len <= self.len);
-        self.len = to.len;
-        self.end = to.end;
-    }
-
-    /// The first bytes of what was sealed last, as long as nothing was written since.
-    pub(super) fn sealed(&self, len: usize) -> &[u8] {
-        &self.content[..len]
-    }
-
-    /// Writes the header, and makes the packet empty: the next event writes over what is returned.
-    pub(super) fn seal(&mut self, of: &Sealed) -> &[u8] {
+    /// Writes the header and begins an empty packet. The next event is written over what is returned.
+    ///
+    /// `ids` are those of the alloc events in the packet; `check` is about the cache at the beginning of the packet.
+    pub(crate) fn seal(&mut self, pid: u64, ids: Range<u64>, check: Option<Check>) -> &[u8] {
         let len = self.len;
-        let bits = 8 * len as u32;
-        let (slot, prediction, code) = of.check.as_ref().map_or((u16::MAX, 0, 0), |check| {
-            (check.slot, check.prediction, u64::from(check.code))
+        // No slot has the number 0xFFFF: it says that there is nothing to compare.
+        let check = check.unwrap_or(Check {
+            slot: u16::MAX,
+            prediction: 0,
+            code: 0,
         });
         self.len = 0;
         self.bytes(&MAGIC.to_le_bytes());
-        self.bytes(&bits.to_le_bytes());
+        self.bytes(&(8 * len as u32).to_le_bytes());
         self.bytes(&self.begin.to_le_bytes());
         self.bytes(&self.end.to_le_bytes());
         // How long the flush took: no reader uses it.
         self.bytes(&0_u32.to_le_bytes());
         self.bytes(&VERSION.to_le_bytes());
-        self.bytes(&of.pid.to_le_bytes());
-        self.bytes(&slot.to_le_bytes());
-        self.bytes(&prediction.to_le_bytes());
-        self.bytes(&code.to_le_bytes());
-        self.bytes(&of.first_id.to_le_bytes());
-        self.bytes(&of.next_id.to_le_bytes());
+        self.bytes(&pid.to_le_bytes());
+        self.bytes(&check.slot.to_le_bytes());
+        self.bytes(&check.prediction.to_le_bytes());
+        self.bytes(&u64::from(check.code).to_le_bytes());
+        self.bytes(&ids.start.to_le_bytes());
+        self.bytes(&ids.end.to_le_bytes());
         debug_assert!(self.len == HEADER);
         &self.content[..len]
     }
-}
 
-const fn header_word(at: u64, code: EventCode) -> [u8; EVENT_HEADER] {
-    let time = at as u32 & ((1 << TIME_BITS) - 1);
-    (time | code.0 << TIME_BITS).to_le_bytes()
+    /// The first bytes of the packet that was sealed last, as long as nothing was written since.
+    pub(crate) fn sealed(&self, len: usize) -> &[u8] {
+        &self.content[..len]
+    }
 }

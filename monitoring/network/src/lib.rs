@@ -1,4 +1,4 @@
-//! The network: one interface of our own, and services that see bytes and time only.
+//! The network: one interface with bounded connections, and lines on their way out. Services see bytes and time only.
 //!
 //! ```text
 //!  control ── Stream ──┐
@@ -6,8 +6,19 @@
 //!  datagram ─ Datagrams┴────────┴ stack.rs ── smoltcp ── a device
 //! ```
 //!
-//! Only `tcp.rs` and `stack.rs` (and `monitor.rs`, for the device's trait) name smoltcp: a backend over other
-//! sockets has to implement the three traits of this file and nothing else.
+//! | to | use |
+//! |---|---|
+//! | serve connections | [`Service`], which sees a [`Stream`] |
+//! | send lines, over UDP or TCP | [`outbox::Outbox`], [`datagram::DatagramPush`], [`push::StreamPush`] |
+//! | have an interface with an address | [`stack::Stack`] over a smoltcp `phy::Device` |
+//! | read the values of arguments | [`Target`], [`Addressing`], [`Allow`] |
+//!
+//! Only `tcp.rs` and `stack.rs` name smoltcp: a backend over other sockets implements the three traits of this file and nothing else.
+//! Time is an argument, memory is the caller's, nothing allocates. No features. Needs Rust 1.91. Nothing here may run inside an
+//! allocator.
+
+#![cfg_attr(not(test), no_std)]
+#![deny(unsafe_code)]
 
 mod address;
 pub mod datagram;

@@ -1,9 +1,9 @@
-//! What only the machine knows: read for the sources `cpu` and `clock` at each interval, and for `tasks` by the loop.
+//! What only the machine knows: read for the sources `cpu`, `clock` and `irq` at each interval, and for `tasks` by the loop.
 
 use agent::sources::clock::Watch;
-use agent::sources::{LoadMeter, Machine, StackUse, push_task};
+use agent::sources::{Interrupts, LoadMeter, Machine, StackUse, push_task};
 use kernel::sync::IrqLock;
-use kernel::{clock, task};
+use kernel::{clock, interrupts, task};
 use units::{Micros, UnixNanos};
 
 static LOAD: IrqLock<LoadMeter> = IrqLock::new(LoadMeter::new());
@@ -11,10 +11,16 @@ static WATCH: IrqLock<Watch> = IrqLock::new(Watch::new());
 
 /// All of it at this moment.
 pub fn read() -> Machine {
+    let counts = interrupts::counts();
     let (idle, elapsed) = (clock::idle_micros(), clock::micros());
     Machine {
         load: LOAD.lock().follow(Micros(elapsed), Micros(idle)),
         clock: *WATCH.lock(),
+        interrupts: Interrupts {
+            all: counts.all,
+            timer: counts.timer,
+            card: counts.card,
+        },
     }
 }
 

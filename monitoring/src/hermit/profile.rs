@@ -10,10 +10,10 @@ use spin::{Mutex, Once};
 
 use agent::config::Config;
 use agent::sources::Image;
-use agent::symbols::Symbols;
 use agent::trace::{Always, Identity, Parts, Trace};
 use agent::trace::{LiveSites, Names, Tracer, report};
 use heap_profiler::{HeapProfile, Machine, PrepareError, Settings, StartError};
+use symbol_table::Symbols;
 
 /// Sites that a panic names.
 const SITES_AT_PANIC: usize = 10;

@@ -18,7 +18,6 @@ use core::fmt::Write;
 use core::hint::{black_box, spin_loop};
 use core::time::Duration;
 
-use agent::symbols::{Scratch, Symbols};
 use app::args::{self, Request};
 use kernel::sync::{IrqLock, RawIrqLock};
 use kernel::task::Priority;
@@ -28,6 +27,7 @@ use monitoring::heap::Profiled;
 use monitoring::metrics::Value;
 use monitoring::metrics::{self, Counter, FieldDef, Points};
 use monitoring::{hermit, logging};
+use symbol_table::{Scratch, Symbols};
 
 type Heap = monitoring::heap::Talc<RawIrqLock>;
 

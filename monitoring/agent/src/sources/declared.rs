@@ -22,7 +22,7 @@ pub static ALL: &[&BuiltIn] = &[
 ];
 
 /// What an image tells whose shell knows the machine, see [`Machine`](super::Machine).
-pub static OF_THE_MACHINE: &[&BuiltIn] = &[&CPU, &CLOCK];
+pub static OF_THE_MACHINE: &[&BuiltIn] = &[&CPU, &CLOCK, &IRQ];
 
 static MEMORY: Declared<Readings, 11> = Declared::new(
     "memory",
@@ -574,6 +574,31 @@ static CLOCK: Declared<Readings, 4> = Declared::new(
             "ms",
             "by how much the wall clock was moved forward since boot",
             |it| it.clock(Watch::advanced_ms),
+        ),
+    ],
+);
+
+static IRQ: Declared<Readings, 3> = Declared::new(
+    "irq",
+    "interrupts since boot, on all cores",
+    [
+        Row::u64(
+            "interrupts",
+            "interrupts",
+            "all of them, without the exceptions of the processor",
+            |it| it.machine.interrupts.all,
+        ),
+        Row::u64(
+            "timer",
+            "interrupts",
+            "interrupts of the kernel's timer",
+            |it| it.machine.interrupts.timer,
+        ),
+        Row::u64(
+            "card",
+            "interrupts",
+            "interrupts of the network card of the monitoring, with what shares its line",
+            |it| it.machine.interrupts.card,
         ),
     ],
 );

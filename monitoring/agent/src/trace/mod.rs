@@ -1,11 +1,15 @@
-//! What the heap profile records, as a trace: between [`HeapProfile`] and [`Encoder`](memtrace_writer::Encoder).
+//! The heap's records as a trace: from the profile's ring to the client's connection.
 //!
 //! ```text
-//!  allocator ─▶ ring ─▶ drain ─▶ Tracer ─▶ Encoder ─▶ packet ─▶ a client's connection
-//!                                   │ slot → object id
-//!                                   ▼
-//!                          LiveSites (heap profile always on)
+//!   inside the allocator                       │  in the monitoring task
+//!  Profiled::alloc ─▶ Hot ─▶ Hook ─▶ Stack ─▶ Ring ─▶ HeapProfile::peek ─▶ Tracer ─▶ Encoder ─▶ packet ─▶ Stream::write
+//!  profiled.rs      hot.rs  hook.rs  stack.rs  ring.rs  session.rs      tracer.rs  encoder.rs  packet.rs      tcp.rs
+//!  └──────────────── heap-profiler ──────────────────────────────┘      └ here ┘   └ memtrace-writer ┘      └ network ┘
 //! ```
+//! A sample passes these ten files in this order, and none of them calls back. Beside the way stand what it asks: `sampler.rs` for the odds,
+//! `live.rs` for the slot, [`Names`] for names, [`LiveSites`] for what is alive. [`Trace`] is the service of the port, which drives the
+//! second half.
+//!
 //! A session of the profile is a trace: all that is sampled belongs to it, and nothing of it is left when it ends. With the heap
 //! profile always on there is one session since boot, and a trace begins with what is alive of it.
 //!

@@ -133,18 +133,18 @@ pub fn write_site(out: &mut dyn Write, stack: &[u32], names: &mut dyn Resolve) -
 /// Who asked for an allocation; none for a stack without frames.
 fn asker(stack: &[u32], names: &mut dyn Resolve) -> Option<Asker> {
     for &code in stack {
-        // The frames come outermost first; the innermost that counts is only known at the end.
-        let (mut frame, mut found) = (0, None);
-        names.resolve(code.into(), &mut |location| {
+        // Frames come from the outside in; the innermost that counts is the last one found.
+        let (mut found, mut index) = (None, 0);
+        while let Some(location) = names.location(code.into(), index) {
             if !is_plumbing(&location) {
                 found = Some(Asker {
                     code,
-                    frame: Some(frame),
+                    frame: Some(index),
                     identity: identity(&location),
                 });
             }
-            frame += 1;
-        });
+            index += 1;
+        }
         if found.is_some() {
             return found;
         }
@@ -154,6 +154,13 @@ fn asker(stack: &[u32], names: &mut dyn Resolve) -> Option<Asker> {
         frame: None,
         identity: code.into(),
     })
+}
+
+/// The number of functions that a return address is in.
+fn frames(code: u64, names: &mut dyn Resolve) -> usize {
+    (0..)
+        .take_while(|index| names.location(code, *index).is_some())
+        .count()
 }
 
 /// FNV-1a (Fowler, Noll, Vo; the constants of 64 bits): it is not the last word on equality, but 64 places do not meet in it.
@@ -170,17 +177,10 @@ fn write_asker(out: &mut dyn Write, asker: Option<Asker>, names: &mut dyn Resolv
     let Some(Asker { code, frame, .. }) = asker else {
         return out.write_str("[other sites]");
     };
-    let Some(chosen) = frame else {
-        return write!(out, "{code:#x}");
-    };
-    let (mut frame, mut result) = (0, Ok(()));
-    names.resolve(code.into(), &mut |location| {
-        if frame == chosen {
-            result = write_location(out, &location);
-        }
-        frame += 1;
-    });
-    result
+    match frame.and_then(|frame| names.location(code.into(), frame)) {
+        Some(location) => write_location(out, &location),
+        None => write!(out, "{code:#x}"),
+    }
 }
 
 /// A function, and as much of its place as is known: code may belong to no line of its file.
@@ -203,20 +203,13 @@ pub fn write_backtrace(
     names: &mut dyn Resolve,
 ) -> fmt::Result {
     for &address in addresses {
-        let mut frames = 0;
-        names.resolve(address as u64, &mut |_| frames += 1);
         // From the innermost inlined one outwards.
-        for wanted in (0..frames).rev() {
-            let (mut frame, mut result) = (0, Ok(()));
-            names.resolve(address as u64, &mut |location| {
-                if frame == wanted {
-                    result = write!(out, "  {address:#x} ")
-                        .and_then(|()| write_location(out, &location))
-                        .and_then(|()| out.write_char('\n'));
-                }
-                frame += 1;
-            });
-            result?;
+        for index in (0..frames(address as u64, names)).rev() {
+            if let Some(location) = names.location(address as u64, index) {
+                write!(out, "  {address:#x} ")?;
+                write_location(out, &location)?;
+                out.write_char('\n')?;
+            }
         }
     }
     Ok(())
@@ -243,8 +236,22 @@ mod tests {
     use super::*;
     use heap_profiler::Record;
 
-    fn names(code: u64, out: &mut dyn FnMut(Location<'_>)) {
-        let frames: &[(&str, &str, u32)] = match code {
+    struct Names;
+
+    impl Resolve for Names {
+        fn location(&mut self, code: u64, index: usize) -> Option<Location<'_>> {
+            let &(function, file, line) = frames(code).get(index)?;
+            Some(Location {
+                function,
+                file,
+                line,
+                ..Location::default()
+            })
+        }
+    }
+
+    fn frames(code: u64) -> &'static [(&'static str, &'static str, u32)] {
+        match code {
             1 => &[("alloc::raw_vec::grow", "alloc/src/raw_vec.rs", 9)],
             2 => &[
                 ("app::leak", "app/src/leak.rs", 30),
@@ -266,14 +273,6 @@ mod tests {
                 ("core::fmt::write", "core/src/fmt/mod.rs", 0),
             ],
             _ => &[],
-        };
-        for &(function, file, line) in frames {
-            out(Location {
-                function,
-                file,
-                line,
-                ..Location::default()
-            });
         }
     }
 
@@ -285,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_site_is_told_by_who_asked_not_by_the_standard_library() {
-        let site = |stack: &[u32]| text(|out| write_site(out, stack, &mut names));
+        let site = |stack: &[u32]| text(|out| write_site(out, stack, &mut Names));
         assert_eq!(site(&[1, 2, 3]), "app::leak app/src/leak.rs:30");
         assert_eq!(site(&[1, 99, 3]), "app::main app/src/main.rs:3");
         assert_eq!(site(&[4, 5, 1, 2, 3]), "app::leak app/src/leak.rs:30");
@@ -312,7 +311,7 @@ mod tests {
 
     fn top(live: &LiveSites, lost: Lost, count: usize) -> String {
         let rate = Rate::new(1e-3).expect("a rate");
-        text(|out| write_top(out, live, &lost, rate, &mut names, count))
+        text(|out| write_top(out, live, &lost, rate, &mut Names, count))
     }
 
     #[test]
@@ -362,7 +361,7 @@ mod tests {
     fn the_last_samples_are_a_line_each() {
         let live = live(&[(140, &[1, 2]), (2, &[3])]);
         assert_eq!(
-            text(|out| write_last(out, &live, &mut names)),
+            text(|out| write_last(out, &live, &mut Names)),
             "  at 5 us: 80 bytes: app::main app/src/main.rs:3\n  at 5 us: 80 bytes: app::leak app/src/leak.rs:30\n"
         );
     }
@@ -370,7 +369,7 @@ mod tests {
     #[test]
     fn a_backtrace_names_inlined_functions_from_the_inside_out() {
         assert_eq!(
-            text(|out| write_backtrace(out, &[2, 99, 3], &mut names)),
+            text(|out| write_backtrace(out, &[2, 99, 3], &mut Names)),
             "  0x2 push alloc/src/vec/mod.rs:7\n  0x2 app::leak app/src/leak.rs:30\n  0x3 app::main app/src/main.rs:3\n"
         );
     }
@@ -378,7 +377,7 @@ mod tests {
     #[test]
     fn a_backtrace_says_no_more_of_a_place_than_is_known() {
         assert_eq!(
-            text(|out| write_backtrace(out, &[7, 5], &mut names)),
+            text(|out| write_backtrace(out, &[7, 5], &mut Names)),
             "  0x7 core::fmt::write core/src/fmt/mod.rs\n  0x7 app::image::main app/src/image.rs\n  0x5 memcpy\n"
         );
     }

@@ -436,8 +436,7 @@ impl Serving<'_, '_, '_> {
             ..
         } = &mut self.trace.parts;
         let mut live = always.map(|always| always.live.lock());
-        let mut send = |bytes: &[u8]| stream.write(bytes);
-        let progress = tracer.turn(now, last, *profile, live.as_deref_mut(), names, &mut send);
+        let progress = tracer.turn(now, last, *profile, live.as_deref_mut(), names, stream);
         let waiting = &mut self.trace.waiting;
         *waiting = (progress != Progress::Idle).then(|| waiting.unwrap_or(now));
         if let Some(live) = &mut live {

@@ -9,8 +9,9 @@ use core::num::NonZeroU64;
 use super::live::LiveSites;
 use heap_profiler::{HeapProfile, LossCause, MAX_FRAMES, Peek, Record};
 use memtrace_writer::{
-    Alloc, CollectError, Encoder, Full, Info, Location, ObjectId, Resolve, UnixMicros, code,
+    Alloc, CollectError, Encoder, Full, Info, ObjectId, Resolve, UnixMicros, code,
 };
+use network::Stream;
 use units::Micros;
 
 /// An event is on its way to the client at most so long after it happened, as far as the client takes it.
@@ -132,8 +133,8 @@ impl Tracer {
         &self.counts
     }
 
-    /// Takes records, writes them, and hands packets to `send`, which says how many bytes it took. `live` follows the records if the profile
-    /// is always on. At the `last` turns everything is flushed, until the progress is [`Progress::Idle`].
+    /// Takes records, writes them, and hands packets to the client's stream. `live` follows the records if the profile is always on. At the
+    /// `last` turns everything is flushed, until the progress is [`Progress::Idle`].
     ///
     /// Work: at most 1,024 records or objects, as long as the client takes packets.
     pub fn turn(
@@ -143,12 +144,12 @@ impl Tracer {
         profile: &dyn HeapProfile,
         live: Option<&mut LiveSites>,
         names: &mut dyn Resolve,
-        send: &mut dyn FnMut(&[u8]) -> usize,
+        stream: &mut dyn Stream,
     ) -> Progress {
         let mut live = live;
         let mut work = WORK_PER_TURN;
         for _ in 0..PACKETS_PER_TURN {
-            if !self.send(send) {
+            if !self.send(stream) {
                 return Progress::Waiting;
             }
             // Before the first packet is away, the encoder takes no event.
@@ -175,10 +176,10 @@ impl Tracer {
     }
 
     /// Hands over what is left of the packet; whether that was all.
-    fn send(&mut self, send: &mut dyn FnMut(&[u8]) -> usize) -> bool {
+    fn send(&mut self, stream: &mut dyn Stream) -> bool {
         let rest = &self.encoder.flushed(self.packet)[self.handed..];
         if !rest.is_empty() {
-            let taken = send(rest);
+            let taken = stream.write(rest);
             self.handed += taken;
             self.counts.bytes += taken as u64;
         }
@@ -303,17 +304,12 @@ impl Tracer {
         names: &mut dyn Resolve,
         work: &mut u32,
     ) -> Result<ObjectId, Full> {
-        let mut asked = 0;
-        let mut names = |code: u64, out: &mut dyn FnMut(Location<'_>)| {
-            asked += 1;
-            names.resolve(code, out);
-        };
         let hits = NonZeroU64::new(hits).unwrap_or(NonZeroU64::MIN);
         let block = Alloc::new(words, hits);
-        let id = self
-            .encoder
-            .alloc(self.began.unix(at), block, stack, &mut names);
-        *work = work.saturating_sub(1 + asked * WORK_PER_NAME);
+        let before = self.encoder.counts().definitions;
+        let id = self.encoder.alloc(self.began.unix(at), block, stack, names);
+        let new_names = self.encoder.counts().definitions - before;
+        *work = work.saturating_sub(1 + new_names as u32 * WORK_PER_NAME);
         self.counts.allocs += u64::from(id.is_ok());
         id
     }

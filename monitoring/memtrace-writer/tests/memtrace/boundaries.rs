@@ -13,8 +13,57 @@ use crate::tracer::{START, Tracer, info};
 const BLOCK: Alloc = Alloc::new(2, NonZeroU64::MIN);
 
 /// Knows nothing: codes stand for themselves.
-fn nameless() -> impl Resolve {
-    |_: u64, _: &mut dyn FnMut(Location<'_>)| {}
+struct Nameless;
+
+impl Resolve for Nameless {
+    fn location(&mut self, _: u64, _: usize) -> Option<Location<'_>> {
+        None
+    }
+}
+
+/// So many inlined functions for each code, whose names are made of code and index.
+struct Long {
+    positions: usize,
+    function_len: usize,
+    file_len: usize,
+    name: String,
+}
+
+impl Long {
+    fn new(positions: usize, function_len: usize, file_len: usize) -> Self {
+        Self {
+            positions,
+            function_len,
+            file_len,
+            name: String::new(),
+        }
+    }
+}
+
+impl Resolve for Long {
+    fn location(&mut self, code: u64, index: usize) -> Option<Location<'_>> {
+        self.name = format!("{code}_{index}_").repeat(120);
+        (index < self.positions).then(|| Location {
+            function: &self.name[..self.function_len],
+            file: &self.name[..self.file_len],
+            line: index as u32,
+            ..Location::default()
+        })
+    }
+}
+
+/// The same function and file for all codes, so many times.
+struct Same(usize);
+
+impl Resolve for Same {
+    fn location(&mut self, _: u64, index: usize) -> Option<Location<'_>> {
+        (index < self.0).then_some(Location {
+            function: "f",
+            file: "a.rs",
+            line: index as u32,
+            ..Location::default()
+        })
+    }
 }
 
 fn at(micros: u64) -> UnixMicros {
@@ -46,13 +95,13 @@ fn stacks(stream: &[u8]) -> Vec<Vec<u64>> {
 
 #[test]
 fn a_packet_spans_thirty_seconds_and_not_a_microsecond_more() {
-    let mut tracer = Tracer::new(&info(), nameless());
+    let mut tracer = Tracer::new(&info(), Nameless);
     tracer.alloc(0, BLOCK, &[20]);
     tracer.alloc(SPAN_MAX_MICROS, BLOCK, &[20]);
     assert_eq!(tracer.ends.len(), 1, "still one packet in the making");
     let late = tracer
         .encoder
-        .alloc(at(SPAN_MAX_MICROS + 1), BLOCK, [20], &mut nameless());
+        .alloc(at(SPAN_MAX_MICROS + 1), BLOCK, [20], &mut Nameless);
     assert_eq!(late, Err(Full));
     assert_eq!(
         tracer.encoder.collect(at(SPAN_MAX_MICROS + 1), ObjectId(0)),
@@ -82,7 +131,7 @@ fn a_packet_spans_thirty_seconds_and_not_a_microsecond_more() {
 
 #[test]
 fn a_packet_is_at_most_32_kib_and_nearly_that() {
-    let mut tracer = Tracer::new(&info(), nameless());
+    let mut tracer = Tracer::new(&info(), Nameless);
     for index in 0..20_000 {
         let id = tracer.alloc(index, BLOCK, &[20 + index % 7, 30]);
         tracer.collect(index, id);
@@ -104,8 +153,8 @@ fn a_packet_is_at_most_32_kib_and_nearly_that() {
 
 #[test]
 fn full_leaves_the_trace_as_it_was() {
-    let mut given = Tracer::new(&info(), nameless());
-    let mut tried = Tracer::new(&info(), nameless());
+    let mut given = Tracer::new(&info(), Nameless);
+    let mut tried = Tracer::new(&info(), Nameless);
     let mut refused = 0;
     for index in 0..6_000_u64 {
         let stack = [20 + index % 11, 40 + index % 3, 50];
@@ -116,7 +165,7 @@ fn full_leaves_the_trace_as_it_was() {
         if index % 50 == 49 && given.ends.len() == tried.ends.len() {
             let span = at(index + SPAN_MAX_MICROS + 1);
             assert_eq!(
-                tried.encoder.alloc(span, BLOCK, deep, &mut nameless()),
+                tried.encoder.alloc(span, BLOCK, deep, &mut Nameless),
                 Err(Full)
             );
             before.definitions = tried.encoder.counts().definitions;
@@ -133,7 +182,7 @@ fn full_leaves_the_trace_as_it_was() {
 
 #[test]
 fn hundreds_of_new_codes_fit_a_packet() {
-    let mut tracer = Tracer::new(&info(), nameless());
+    let mut tracer = Tracer::new(&info(), Nameless);
     for index in 0..10 {
         let stack: Vec<u64> = (0..50).map(|frame| 1_000 + index * 50 + frame).collect();
         tracer.alloc(index, BLOCK, &stack);
@@ -149,18 +198,7 @@ fn hundreds_of_new_codes_fit_a_packet() {
 #[test]
 fn a_stack_of_new_codes_that_no_packet_could_define_is_written_all_the_same() {
     // Each code stands for a list that alone takes some 4 KiB: half a megabyte for the stack.
-    let long = |code: u64, out: &mut dyn FnMut(Location<'_>)| {
-        for index in 0..40 {
-            let name = format!("{code}_{index}_").repeat(120);
-            out(Location {
-                function: &name[..NAME_MAX + 100],
-                file: &name[..40],
-                line: index,
-                ..Location::default()
-            });
-        }
-    };
-    let mut tracer = Tracer::new(&info(), long);
+    let mut tracer = Tracer::new(&info(), Long::new(40, NAME_MAX + 100, 40));
     let stack: Vec<u64> = (1_000..1_128).collect();
     tracer.alloc(5, BLOCK, &stack);
     tracer.flush();
@@ -188,17 +226,7 @@ fn a_list_of_inlined_functions_ends_at_its_bound_and_says_so() {
         (INLINED_MAX + 1, INLINED_MAX + 1),
         (9_999, INLINED_MAX + 1),
     ] {
-        let chain = move |_: u64, out: &mut dyn FnMut(Location<'_>)| {
-            for line in 0..given as u32 {
-                out(Location {
-                    function: "f",
-                    file: "a.rs",
-                    line,
-                    ..Location::default()
-                });
-            }
-        };
-        let mut tracer = Tracer::new(&info(), chain);
+        let mut tracer = Tracer::new(&info(), Same(given));
         tracer.alloc(0, BLOCK, &[20]);
         tracer.flush();
         let last = events(&tracer.stream, |event| match event.kind {
@@ -222,17 +250,7 @@ fn a_list_of_inlined_functions_ends_at_its_bound_and_says_so() {
 #[test]
 fn an_attempt_that_is_given_up_disturbs_nothing() {
     // A definition takes some 3.5 KiB: nine fill a packet, and the tenth is refused.
-    let long = |code: u64, out: &mut dyn FnMut(Location<'_>)| {
-        for index in 0..6 {
-            let name = format!("{code}_{index}_").repeat(120);
-            out(Location {
-                function: &name[..NAME_MAX],
-                file: "a.rs",
-                ..Location::default()
-            });
-        }
-    };
-    let mut tracer = Tracer::new(&info(), long);
+    let mut tracer = Tracer::new(&info(), Long::new(6, NAME_MAX, 4));
     for index in 0..400_u64 {
         let stack = (0..40).map(|frame| 100 + index * 40 + frame);
         let attempt = tracer
@@ -250,8 +268,34 @@ fn an_attempt_that_is_given_up_disturbs_nothing() {
 }
 
 #[test]
+fn an_event_comes_through_after_any_number_of_attempts_that_were_given_up() {
+    let mut tracer = Tracer::new(&info(), Long::new(6, NAME_MAX, 4));
+    for index in 0..60_u64 {
+        let stack = (0..40).map(|frame| 100 + index * 40 + frame);
+        let attempt = tracer
+            .encoder
+            .alloc(at(index), BLOCK, stack, &mut tracer.names);
+        assert_eq!(attempt, Err(Full));
+        tracer.flush();
+    }
+    let given_up = tracer.encoder.counts().definitions;
+    assert!(given_up > 500);
+    // As deep as a stack can be, and a code of it twice.
+    let mut stack: Vec<u64> = (10_000..10_128).collect();
+    stack.push(10_005);
+    tracer.alloc(100, BLOCK, &stack);
+    tracer.flush();
+    stack.reverse();
+    assert_eq!(stacks(&tracer.stream), [stack]);
+    // Some of its codes may be defined twice, because the writer remembers only so many that wait.
+    let counts = tracer.encoder.counts();
+    let definitions = counts.definitions - given_up;
+    assert!((128..256).contains(&definitions), "{definitions}");
+}
+
+#[test]
 fn a_stack_keeps_its_innermost_frames_and_says_that_it_lost_others() {
-    let mut tracer = Tracer::new(&info(), nameless());
+    let mut tracer = Tracer::new(&info(), Nameless);
     let stack = |frames: u64| (100..100 + frames).collect::<Vec<_>>();
     let most = FRAMES_MAX as u64 + 1;
     for frames in [most, most + 1, 1_000] {
@@ -273,7 +317,7 @@ fn a_stack_keeps_its_innermost_frames_and_says_that_it_lost_others() {
 
 #[test]
 fn a_clock_that_runs_backwards_stands_still_and_is_counted() {
-    let mut tracer = Tracer::new(&info(), nameless());
+    let mut tracer = Tracer::new(&info(), Nameless);
     let first = tracer.alloc(500, BLOCK, &[20]);
     tracer.flush();
     tracer.alloc(400, BLOCK, &[20]);
@@ -281,7 +325,7 @@ fn a_clock_that_runs_backwards_stands_still_and_is_counted() {
     tracer.alloc(501, BLOCK, &[20]);
     let before_all = tracer
         .encoder
-        .alloc(UnixMicros(0), BLOCK, [20], &mut nameless());
+        .alloc(UnixMicros(0), BLOCK, [20], &mut Nameless);
     assert!(before_all.is_ok());
     tracer.flush();
     let times = events(&tracer.stream, |event| match event.kind {
@@ -299,12 +343,12 @@ fn a_clock_that_runs_backwards_stands_still_and_is_counted() {
 fn the_end_of_time_is_the_end_of_what_readers_hold() {
     let mut late = info();
     late.start = UnixMicros(u64::MAX);
-    let mut tracer = Tracer::new(&late, nameless());
-    tracer.names = nameless();
+    let mut tracer = Tracer::new(&late, Nameless);
+    tracer.names = Nameless;
     assert!(
         tracer
             .encoder
-            .alloc(UnixMicros(u64::MAX), BLOCK, [20], &mut nameless())
+            .alloc(UnixMicros(u64::MAX), BLOCK, [20], &mut Nameless)
             .is_ok()
     );
     tracer.flush();
@@ -317,7 +361,7 @@ fn the_oldest_event_tells_when_a_packet_is_due() {
     let mut encoder = Encoder::new(&info());
     assert_eq!(encoder.oldest(), Some(UnixMicros(START)));
     assert_eq!(
-        encoder.alloc(at(1), BLOCK, [20], &mut nameless()),
+        encoder.alloc(at(1), BLOCK, [20], &mut Nameless),
         Err(Full),
         "the first packet is alone"
     );
@@ -325,7 +369,7 @@ fn the_oldest_event_tells_when_a_packet_is_due() {
     assert_eq!(encoder.oldest(), None);
     assert!(encoder.flush().is_none());
     let id = encoder
-        .alloc(at(7), BLOCK, [20], &mut nameless())
+        .alloc(at(7), BLOCK, [20], &mut Nameless)
         .expect("room");
     encoder.collect(at(9), id).expect("room");
     assert_eq!(encoder.oldest(), Some(at(7)));
@@ -333,14 +377,14 @@ fn the_oldest_event_tells_when_a_packet_is_due() {
     assert_eq!(encoder.oldest(), None);
     // What the clock said, not what it was moved to: else a clock that was set back would hold packets up.
     encoder
-        .alloc(at(3), BLOCK, [20], &mut nameless())
+        .alloc(at(3), BLOCK, [20], &mut Nameless)
         .expect("room");
     assert_eq!(encoder.oldest(), Some(at(3)));
 }
 
 #[test]
 fn an_object_that_the_trace_does_not_know_is_refused() {
-    let mut tracer = Tracer::new(&info(), nameless());
+    let mut tracer = Tracer::new(&info(), Nameless);
     assert_eq!(
         tracer.encoder.collect(at(0), ObjectId(0)),
         Err(CollectError::Unknown(ObjectId(0)))
@@ -357,13 +401,7 @@ fn an_object_that_the_trace_does_not_know_is_refused() {
 
 #[test]
 fn a_new_trace_knows_nothing_of_the_one_before() {
-    let mut names = |_: u64, out: &mut dyn FnMut(Location<'_>)| {
-        out(Location {
-            function: "f",
-            file: "a.rs",
-            ..Location::default()
-        });
-    };
+    let mut names = Same(1);
     let mut encoder = Encoder::new(&info());
     let mut first = encoder.flush().expect("the first packet").to_vec();
     for index in 0..100 {
@@ -374,7 +412,7 @@ fn a_new_trace_knows_nothing_of_the_one_before() {
     first.extend(encoder.flush().expect("events"));
     // What is not flushed goes with its trace.
     encoder
-        .alloc(at(200), BLOCK, [20], &mut names)
+        .alloc(at(200), BLOCK, [20, 50], &mut names)
         .expect("room");
     encoder.restart(&info());
     let mut second = encoder.flush().expect("the first packet").to_vec();
@@ -388,8 +426,23 @@ fn a_new_trace_knows_nothing_of_the_one_before() {
 }
 
 #[test]
+fn a_new_trace_defines_what_waited_in_the_one_before() {
+    let mut tracer = Tracer::new(&info(), Long::new(6, NAME_MAX, 4));
+    let attempt = tracer
+        .encoder
+        .alloc(at(0), BLOCK, 100..140, &mut tracer.names);
+    assert_eq!(attempt, Err(Full));
+    tracer.encoder.restart(&info());
+    tracer.stream.clear();
+    tracer.flush();
+    tracer.alloc(0, BLOCK, &[138, 139]);
+    tracer.flush();
+    assert_eq!(stacks(&tracer.stream), [[139, 138]]);
+}
+
+#[test]
 fn every_packet_but_the_first_two_states_the_cache_and_a_lost_one_is_noticed() {
-    let mut tracer = Tracer::new(&info(), nameless());
+    let mut tracer = Tracer::new(&info(), Nameless);
     for index in 0..40_u64 {
         tracer.alloc(index, BLOCK, &[20 + index, 90 + index % 5, 100]);
         tracer.flush();
@@ -421,6 +474,55 @@ fn every_packet_but_the_first_two_states_the_cache_and_a_lost_one_is_noticed() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn numbers_are_read_on_both_sides_of_each_size() {
+    const LIMITS: [u64; 5] = [253, 1 << 16, 1 << 31, 1 << 32, 1 << 62];
+    let mut tracer = Tracer::new(&info(), Nameless);
+    let numbers = LIMITS.map(|limit| [limit - 1, limit]).concat();
+    for number in &numbers {
+        let hits = NonZeroU64::new(*number).expect("a hit");
+        tracer.alloc(0, Alloc::new(*number, hits), &[20]);
+    }
+    tracer.flush();
+    let found = events(&tracer.stream, |event| match event.kind {
+        Kind::Alloc(alloc) => Some((alloc.length, alloc.samples)),
+        _ => None,
+    });
+    let given: Vec<(u64, u64)> = numbers
+        .iter()
+        .map(|number| (*number).min((1 << 62) - 1))
+        .map(|number| (number, number))
+        .collect();
+    assert_eq!(found.into_iter().flatten().collect::<Vec<_>>(), given);
+}
+
+#[test]
+fn what_the_format_cannot_hold_is_counted() {
+    struct Bad(String);
+    impl Resolve for Bad {
+        fn location(&mut self, _: u64, index: usize) -> Option<Location<'_>> {
+            (index == 0).then_some(Location {
+                function: "a\0b",
+                file: &self.0,
+                line: 1 << 20,
+                column: 256,
+                end_column: 1_023,
+            })
+        }
+    }
+    let mut bad = info();
+    (bad.host, bad.context) = ("\0", "as long as it is");
+    let mut tracer = Tracer::new(&bad, Bad("x".repeat(NAME_MAX + 1)));
+    assert_eq!(tracer.encoder.counts().texts_changed, 1);
+    tracer.alloc(0, BLOCK, &[20]);
+    let counts = tracer.encoder.counts();
+    assert_eq!((counts.texts_changed, counts.clamped), (3, 2));
+    // Names that are known are not written again.
+    tracer.alloc(0, BLOCK, &[21]);
+    let counts = tracer.encoder.counts();
+    assert_eq!((counts.texts_changed, counts.clamped), (3, 4));
 }
 
 #[test]

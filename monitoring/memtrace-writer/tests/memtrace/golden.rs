@@ -45,7 +45,7 @@ fn a_small_trace_is_the_accepted_one() {
     let mut happenings = run(&program, 16, &mut random);
     happenings.push(Happening::Alloc(4_000, 3, [code::LOST_RING_FULL].into()));
     happenings.push(Happening::Alloc(1, 1, [].into()));
-    let mut tracer = Tracer::new(&info(), Names);
+    let mut tracer = Tracer::new(&info(), Names::default());
     tracer.happen(&happenings[..12]);
     tracer.happen(&happenings[12..]);
     let mut text = Vec::new();

@@ -148,22 +148,22 @@ impl<N: Resolve> Peer<N> {
     }
 
     fn positions(&mut self, code: u64) -> usize {
-        let (files, mut bytes) = (&mut self.files, 0);
-        self.names
-            .resolve(code, &mut |Location { function, file, .. }| {
-                bytes += 6 + front(
-                    files,
-                    |entry| entry.0 == file,
-                    || (file.into(), Vec::new()),
-                    file,
-                );
-                bytes += front(
-                    &mut files[0].1,
-                    |entry| entry == function,
-                    || function.into(),
-                    function,
-                );
-            });
+        let (files, mut bytes, mut index) = (&mut self.files, 0, 0);
+        while let Some(Location { function, file, .. }) = self.names.location(code, index) {
+            bytes += 6 + front(
+                files,
+                |entry| entry.0 == file,
+                || (file.into(), Vec::new()),
+                file,
+            );
+            bytes += front(
+                &mut files[0].1,
+                |entry| entry == function,
+                || function.into(),
+                function,
+            );
+            index += 1;
+        }
         bytes
     }
 

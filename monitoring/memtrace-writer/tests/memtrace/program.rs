@@ -129,27 +129,32 @@ impl Program {
 
 /// Names for any address: a function for each 256 bytes, 40 functions a file, and for one function in three one
 /// or two inlined ones of other files.
-pub struct Names;
+#[derive(Default)]
+pub struct Names {
+    name: String,
+    file: String,
+}
 
 impl Resolve for Names {
-    fn resolve(&mut self, code: u64, out: &mut dyn FnMut(Location<'_>)) {
-        let function = code / FUNCTION;
-        let mut say = |function: u64, line: u64| {
-            let name = format!("app::module_{:x}::function_{function:x}", function / 40);
-            let file = format!("app/src/module_{:x}.rs", function / 40);
-            let (line, column) = (line as u32, (code % 79) as u32);
-            out(Location {
-                function: &name,
-                file: &file,
-                line,
-                column,
-                end_column: column,
-            });
+    fn location(&mut self, code: u64, index: usize) -> Option<Location<'_>> {
+        let outer = code / FUNCTION;
+        let (function, line) = match index as u64 {
+            0 => (outer, code % FUNCTION),
+            index if index <= (outer % 9) / 7 * (outer % 3) => {
+                (outer % 17 + index - 1, outer % 100)
+            }
+            _ => return None,
         };
-        say(function, code % FUNCTION);
-        for inlined in 0..(function % 9) / 7 * (function % 3) {
-            say(function % 17 + inlined, function % 100);
-        }
+        self.name = format!("app::module_{:x}::function_{function:x}", function / 40);
+        self.file = format!("app/src/module_{:x}.rs", function / 40);
+        let (line, column) = (line as u32, (code % 79) as u32);
+        Some(Location {
+            function: &self.name,
+            file: &self.file,
+            line,
+            column,
+            end_column: column,
+        })
     }
 }
 

@@ -17,18 +17,20 @@ const STREAM: &[u8] = include_bytes!("mixed.ctf");
 pub struct Recorded(Rc<HashMap<u64, Vec<Position>>>);
 
 impl Resolve for Recorded {
-    fn resolve(&mut self, code: u64, out: &mut dyn FnMut(Location<'_>)) {
-        for position in &self.0[&code] {
-            let (function, file) = (position.function.to_string(), position.file.to_string());
-            out(Location {
-                function: &function,
-                file: &file,
-                line: position.line,
-                column: position.column,
-                end_column: position.end_column,
-            });
-        }
+    fn location(&mut self, code: u64, index: usize) -> Option<Location<'_>> {
+        let position = self.0[&code].get(index)?;
+        Some(Location {
+            function: text(&position.function),
+            file: text(&position.file),
+            line: position.line,
+            column: position.column,
+            end_column: position.end_column,
+        })
     }
+}
+
+fn text(of: &memtrace_reader::Text) -> &str {
+    str::from_utf8(of.as_bytes()).expect("the image's names are UTF-8")
 }
 
 /// What happened in it, and its names.

@@ -11,7 +11,7 @@ use crate::tracer::{Tracer, info};
 
 /// Bytes of our trace and of memtrace's, and the encoder that wrote ours.
 fn both(happenings: &[Happening]) -> (usize, usize, Tracer<Names>) {
-    both_with(happenings, || Names)
+    both_with(happenings, Names::default)
 }
 
 fn both_with<N: Resolve>(

@@ -1,0 +1,88 @@
+//! Lists of items in groups, and texts as items.
+
+use crate::header::{Error, Size};
+use crate::varint::Cursor;
+use crate::{GROUP, TEXT_MAX};
+
+/// What is left of the parts behind the header.
+pub(crate) struct Parts<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Parts<'a> {
+    pub(crate) fn take(&mut self, bytes: usize, part: &'static str) -> Result<&'a [u8], Error> {
+        let (taken, rest) = self.0.split_at_checked(bytes).ok_or(Error::Part(part))?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    pub(crate) fn list(&mut self, size: Size, part: &'static str) -> Result<List<'a>, Error> {
+        let groups = (size.items as usize).div_ceil(GROUP);
+        let starts = groups.checked_mul(4).ok_or(Error::Part(part))?;
+        Ok(List {
+            starts: self.take(starts, part)?.as_chunks().0,
+            groups: self.take(size.bytes as usize, part)?,
+        })
+    }
+}
+
+/// A list that lies in a table.
+pub(crate) struct List<'a> {
+    /// Where each group begins in `groups`.
+    pub(crate) starts: &'a [[u8; 4]],
+    groups: &'a [u8],
+}
+
+impl<'a> List<'a> {
+    /// The items of the group that begins here, and what follows them.
+    pub(crate) fn from(&self, start: &[u8; 4]) -> Option<Cursor<'a>> {
+        let start = u32::from_le_bytes(*start) as usize;
+        self.groups.get(start..).map(Cursor)
+    }
+
+    /// The item with this number, a text that `N` numbers follow.
+    pub(crate) fn text<const N: usize>(&self, number: u32, text: &mut Text) -> Option<[u32; N]> {
+        let number = number as usize;
+        let mut cursor = self.from(self.starts.get(number / GROUP)?)?;
+        text.len = 0;
+        let mut numbers = [0; N];
+        for _ in 0..=number % GROUP {
+            let shared = cursor.number()? as usize;
+            let added = cursor.number()? as usize;
+            text.replace(shared, cursor.bytes(added)?)?;
+            for number in &mut numbers {
+                *number = cursor.number()?;
+            }
+        }
+        Some(numbers)
+    }
+}
+
+/// A text as it is put together.
+pub(crate) struct Text {
+    bytes: [u8; TEXT_MAX],
+    len: usize,
+}
+
+impl Text {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; TEXT_MAX],
+            len: 0,
+        }
+    }
+
+    /// Keeps the first `shared` bytes and adds others; `None` if there are not as many, or no room.
+    fn replace(&mut self, shared: usize, added: &[u8]) -> Option<()> {
+        if shared > self.len {
+            return None;
+        }
+        self.len = shared + added.len();
+        self.bytes.get_mut(shared..self.len)?.copy_from_slice(added);
+        Some(())
+    }
+
+    /// The text; empty if it is not UTF-8.
+    pub(crate) fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..self.len).unwrap_or_default();
+        str::from_utf8(bytes).unwrap_or_default()
+    }
+}
