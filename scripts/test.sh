@@ -78,7 +78,7 @@ fi
 # Licences and bans of the workspace and of the kernel, which has its own lock file; deny.toml holds for both.
 denied() {
     cargo deny --locked check licenses bans &&
-        cargo deny --locked --manifest-path kernel/hermit/Cargo.toml check --config "$PWD/deny.toml" licenses bans
+        cargo deny --locked --config "$PWD/deny.toml" --manifest-path kernel/hermit/Cargo.toml check licenses bans
 }
 if cargo deny --version >/dev/null 2>&1; then
     step "licences and bans" denied

@@ -140,9 +140,10 @@ fn floor_of(package: &str) -> usize {
 #[test]
 fn packages_depend_on_lower_floors_only() {
     for (package, needs) in packages() {
+        let floor = floor_of(&package);
         for needed in needs {
             assert!(
-                floor_of(&needed) < floor_of(&package),
+                floor_of(&needed) < floor,
                 "{package} depends on {needed}, which is not on a lower floor (FLOORS, monitoring/tests/arrows.rs)"
             );
         }
