@@ -62,7 +62,7 @@ fn the_defaults_that_help_shows_are_the_defaults() {
             given += 1;
         }
     }
-    // All but --token, --gateway and --duration.
+    // All except --token, --gateway and --duration.
     assert_eq!(given, ARGUMENTS.len() - 3);
 }
 
