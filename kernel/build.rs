@@ -1,12 +1,12 @@
 //! Builds the Hermit kernel and hands it to the linker as one object.
 //!
-//! 1. `kernel/hermit` names the kernel and locks every crate it is made of; cargo tells where the kernel's source lies.
-//! 2. That source is copied below `OUT_DIR` and `kernel/patches/*.patch` are applied to the copy.
+//! 1. `kernel/hermit` names the kernel and locks its crates; cargo tells where the kernel's source is.
+//! 2. The source is copied below `OUT_DIR`, and `kernel/patches/*.patch` are applied to the copy.
 //! 3. The copy is built for `x86_64-unknown-none` with frame pointers, as a static library.
-//! 4. The library is reduced to one object whose only global symbols are `_start` and `sys_*`: the kernel has its own allocator,
-//!    panic handler and `log`, and they must not meet the application's.
+//! 4. The library is reduced to one object whose only global symbols are `_start` and `sys_*`. The kernel's allocator, panic
+//!    handler and `log` would collide with the application's.
 //!
-//! For any other target than Hermit there is nothing to build: the crate's portable parts are tested on the host.
+//! For targets other than Hermit this script builds nothing: only the crate's portable parts are compiled there, for their tests.
 
 use core::fmt::Display;
 use std::env;
@@ -18,7 +18,7 @@ use cargo_metadata::MetadataCommand;
 
 const KERNEL: &str = "hermit-kernel";
 const KERNEL_TARGET: &str = "x86_64-unknown-none";
-/// The kernel's log until the application sets a level: its `info` is a screenful at each boot.
+/// The level of the kernel's log until the application sets one. At `info` the kernel prints a screenful at each boot.
 const BOOT_LOG_LEVEL: &str = "warn";
 
 fn main() {
@@ -38,8 +38,8 @@ fn build() -> Result<(), String> {
     let here = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
 
-    // Everything is put together in a staging folder and only what differs is copied on, so that a changed linker script, say,
-    // does not make the inner cargo build the kernel again.
+    // Everything is assembled in a staging folder, and only files that differ are copied on. Otherwise a changed linker script, for
+    // example, would make the inner cargo build the kernel again.
     let staging = out.join("staging");
     if staging.exists() {
         fs::remove_dir_all(&staging).map_err(|error| failed(&staging, &error))?;
@@ -66,7 +66,7 @@ fn build() -> Result<(), String> {
     Ok(())
 }
 
-/// Where cargo keeps the kernel's source, with the checksum that the lock file demands.
+/// Returns the folder of the kernel's source. Cargo has checked it against the checksum in the lock file.
 fn kernel_source(graph: &Path) -> Result<PathBuf, String> {
     let metadata = MetadataCommand::new()
         .manifest_path(graph.join("Cargo.toml"))
@@ -83,7 +83,7 @@ fn kernel_source(graph: &Path) -> Result<PathBuf, String> {
     Ok(manifest.parent().unwrap_or(manifest).to_path_buf())
 }
 
-/// Applies a patch file: prose, then a unified diff of any number of files, with the prefixes `a/` and `b/`.
+/// Applies a patch file: a description, then a unified diff of any number of files with the prefixes `a/` and `b/`.
 fn apply(patch: &Path, tree: &Path) -> Result<(), String> {
     let text = read(patch)?;
     let failed = |what: &str, why: &dyn Display| format!("{}: {what}: {why}", patch.display());
@@ -100,15 +100,15 @@ fn apply(patch: &Path, tree: &Path) -> Result<(), String> {
     for part in parts {
         let start = part
             .find("--- ")
-            .ok_or_else(|| failed("a part", &"has no `---` line"))?;
-        // The split took the last line's end.
+            .ok_or_else(|| failed("a file's diff", &"has no `---` line"))?;
+        // The split removed the end of the last line.
         let part = format!("{}\n", part[start..].trim_end_matches('\n'));
         let diff =
             diffy::Patch::from_str(&part).map_err(|error| failed("cannot be read", &error))?;
         let name = diff
             .modified()
             .and_then(|name| name.strip_prefix("b/"))
-            .ok_or_else(|| failed("a part", &"names no file below `b/`"))?;
+            .ok_or_else(|| failed("a file's diff", &"names no file below `b/`"))?;
         let file = tree.join(name);
         let before = match diff.original() {
             Some("/dev/null") => String::new(),
@@ -120,17 +120,17 @@ fn apply(patch: &Path, tree: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Builds the static library of the graph in `graph`.
+/// Builds the static library of the cargo graph in `graph` and returns its path.
 fn compile(graph: &Path) -> Result<PathBuf, String> {
     let target = graph.join("target");
-    // A panic in the kernel names the source file: without the paths of the machine that built it.
+    // A panic in the kernel names its source file; the name must not contain paths of the build machine.
     let sources = graph.parent().unwrap_or(graph);
     let flags = [
         "-Cforce-frame-pointers=yes".to_owned(),
         format!("--remap-path-prefix={}/=", sources.display()),
     ];
     let mut cargo = Command::new(variable("CARGO")?);
-    // The outer cargo speaks to its build scripts through these; the inner one must not take them for its own.
+    // The outer cargo sets these for its own build scripts; the inner cargo would mistake them for its configuration.
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
         let is_ours = [
@@ -166,7 +166,7 @@ fn compile(graph: &Path) -> Result<PathBuf, String> {
         .join("release/libhermit_object.a"))
 }
 
-/// One object out of all of `library`, with `_start` and `sys_*` as its only global symbols, in an archive for the linker.
+/// Reduces `library` to one object with `_start` and `sys_*` as its only global symbols, in an archive for the linker.
 fn localise(library: &Path, out: &Path) -> Result<(), String> {
     let object = out.join("hermit.o");
     run(Command::new("ld")
@@ -215,7 +215,7 @@ fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), String> {
     fs::write(path, text).map_err(|error| failed(path, &error))
 }
 
-/// The files in `folder` that end in `.extension`, in the order of their names.
+/// Returns the files in `folder` that end in `.extension`, sorted by name.
 fn files_in(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, String> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .map_err(|error| failed(folder, &error))?
@@ -226,7 +226,7 @@ fn files_in(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// Copies a file unless its copy is the same already: a new modification time would make cargo compile it again.
+/// Copies a file unless the copy already has the same content: a new modification time would make cargo compile it again.
 fn copy_file(from: &Path, to: &Path) -> Result<(), String> {
     let bytes = fs::read(from).map_err(|error| failed(from, &error))?;
     if fs::read(to).is_ok_and(|there| there == bytes) {

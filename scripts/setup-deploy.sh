@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Gets the programs that the tests of deploy/ run for real, into target/deploy: Telegraf, InfluxDB 1, VictoriaMetrics,
-# and what generates the dashboards. Nothing is installed on the system and no service is started.
-# What cannot be had is left out and said, and its tests are skipped. Exit code: 0; 3 if something is missing under CI=true
-# on a machine with Go, where nothing may be.
+# Gets the programs that the tests of deploy/ run, into target/deploy: Telegraf, InfluxDB 1, VictoriaMetrics, and the generator of
+# the dashboards. It installs nothing on the system and starts no service. It reports a program that is not available, and the tests
+# of that program are skipped. Exit code: 0; 3 if something is missing under CI=true on a machine with Go, where all programs must
+# be there.
 #
-# Kept in ${XDG_CACHE_HOME:-~/.cache}/hermit-monitoring, so that a clean clone finds them again.
+# The programs are kept in ${XDG_CACHE_HOME:-~/.cache}/hermit-monitoring, so that a clean clone finds them again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly telegraf=1.37.2  # needs Go 1.25.5
 readonly go_minor=25
-# Only what deploy/telegraf.conf uses: 80 s of processor time to compile.
+# Only the plugins that deploy/telegraf.conf uses: 80 s of processor time to compile.
 readonly plugins=custom,inputs.socket_listener,inputs.internal,parsers.influx,outputs.influxdb,outputs.influxdb_v2
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hermit-monitoring
@@ -24,7 +24,7 @@ lack() { printf '%s\n' "$2" >"$out/$1.missing"; rm -f "$out/$1"; missing+=("$1: 
 
 get_telegraf() {
     local program version
-    # Another choice of plugins is another program.
+    # Another choice of plugins gets another file.
     program=$cache/telegraf-$telegraf-$(cksum <<<"$plugins" | cut -d ' ' -f 1)
     if [[ ! -x $program ]]; then
         have go || { lack telegraf "there is no Go to build it with"; return; }
@@ -39,7 +39,7 @@ get_telegraf() {
     found telegraf "$program"
 }
 
-# A program out of a Debian package, which is unpacked and not installed.
+# Gets a program from a Debian package, which is unpacked and not installed.
 get_packaged() {
     local program=$1 package=$2 folder=$cache/$2
     # InfluxDB 2's server has the same name.
@@ -61,7 +61,7 @@ get_packaged() {
     found "$program" "$folder/usr/bin/$program"
 }
 
-# Node's packages stand beside the generator, where its compiler looks for them.
+# Node's packages are beside the generator, where its compiler looks for them.
 get_generator() {
     local folder=deploy/grafana/generate
     have npm && have node || { lack generate "it needs Node and npm"; return; }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Finds or installs what building and booting the image needs, and writes what it found to target/setup.env.
-# With nothing to do it says nothing. Exit codes: 0 all is there, 3 something is missing; one line says what to do.
+# Finds or installs the programs for building and booting the image, and writes their paths to target/setup.env. If there is nothing
+# to do, it prints nothing. Exit codes: 0 all is there; 3 something is missing, and one line says what to do.
 #
-# usage: scripts/setup.sh [--tests]      (--tests: also what tests open results with, if it can be had)
+# usage: scripts/setup.sh [--tests]      (--tests: also the programs that tests open results with, if available)
 #
 # RUSTUP_AUTO_INSTALL=0  download no toolchain with rustup
 # QEMU=PROGRAM           use this QEMU and install none
@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly oldest=91        # smoltcp 0.14 needs Rust 1.91
-readonly install=1.96.0   # what is installed if there is none
+readonly install=1.96.0   # the version to install if there is none
 readonly sources=lib/rustlib/src/rust/library/Cargo.lock
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -28,22 +28,22 @@ as_root() {
     fi
 }
 
-# The minor version in the answer of a rustc or cargo, such as 96; 0 for anything else.
+# Prints the minor version of a rustc or cargo, such as 96, or 0 for any other program.
 minor() {
     local version
     version=$("$1" --version 2>/dev/null) || version=
     [[ $version =~ ^(rustc|cargo)\ 1\.([0-9]+)\. ]] && echo "${BASH_REMATCH[2]}" || echo 0
 }
 
-# Every compiler here that is new enough and has its library's source, best first: releases before
-# others (a nightly may not fit the kernel), newer before older.
+# Prints every compiler here that is new enough and has its library's source, best first: releases before others (a nightly may not
+# fit the kernel), newer before older.
 compilers() {
     local rustc version release sysroot
     {
         printf '%s\n' "${RUSTUP_HOME:-$HOME/.rustup}"/toolchains/*/bin/rustc
         type -aP rustc || true
     } | while read -r rustc; do
-        # In this folder rustc is rustup's proxy for one of the toolchains above.
+        # In rustup's own folder rustc is only a proxy for one of the toolchains above.
         [[ -x $rustc && ! -e $(dirname "$rustc")/rustup ]] || continue
         version=$(minor "$rustc")
         ((version >= oldest)) || continue
@@ -64,8 +64,8 @@ refresh() {
     as_root apt-get update -q >&2 || say "apt-get update failed, going on with the lists that are here"
 }
 
-# Installs packages; 1 if their dependencies cannot be met. What would be removed or replaced by something older is said
-# first, and asked for at a terminal.
+# Installs packages; returns 1 if their dependencies cannot be met. If that removes or downgrades packages, it lists them first, and
+# asks at a terminal.
 apt_install() {
     local plan harm answer
     plan=$(LC_ALL=C apt-get -s install --no-install-recommends --allow-downgrades "$@" 2>&1) || return 1
@@ -103,7 +103,8 @@ install_compiler() {
 install_qemu() {
     refresh
     apt_install qemu-system-x86 && return
-    # An installed qemu-utils of another source holds back what the two share: take its version, else give it up.
+    # An installed qemu-utils of another source may block the packages that the two share. Try its version of QEMU, then QEMU's
+    # version of it, then remove it.
     local installed
     installed=$(dpkg-query -W -f '${Version}' qemu-utils 2>/dev/null || true)
     [[ -n $installed ]] || die "apt-get cannot install qemu-system-x86: see what 'apt-get -s install qemu-system-x86' says"
@@ -116,7 +117,7 @@ install_qemu() {
 
 [[ $(uname -m) == x86_64 ]] || die "only x86-64 hosts are supported, this is $(uname -m)"
 
-# A QEMU that the user names is taken as it is or refused, before anything is installed.
+# A QEMU that the user names is accepted or refused before anything is installed.
 qemu=
 if [[ -n ${QEMU:-} ]]; then
     qemu=$(type -P "$QEMU" || true)
@@ -141,7 +142,7 @@ if [[ -z $guest_rustc ]]; then
 fi
 [[ -n $guest_rustc ]] || die "needs Rust 1.$oldest or newer with its library's source: rustup toolchain install $install --profile minimal --component rust-src"
 
-# The cargo that belongs to the compiler, else any that is new enough.
+# The compiler's own cargo, else any that is new enough.
 guest_cargo=$(dirname "$guest_rustc")/cargo
 [[ -x $guest_cargo && ! -e $(dirname "$guest_rustc")/rustup ]] || guest_cargo=$(type -P cargo || true)
 [[ -n $guest_cargo ]] || die "needs cargo: install Rust with rustup, see rustup.rs"
@@ -162,7 +163,7 @@ if [[ ! -e target/setup.env || $found != "$(<target/setup.env)" ]]; then
     mv target/setup.env.new target/setup.env
 fi
 
-# Programs that tests open their results with. Without one its tests say SKIPPED, so it is no reason to fail here.
+# Programs that tests open their results with. Without one its tests print SKIPPED, so a missing one is not an error here.
 browser() { have chromium || have chromium-browser || have google-chrome; }
 wanted=()
 if [[ ${1:-} == --tests ]]; then

@@ -1,7 +1,7 @@
-//! The image's arguments: a parser driven by one table.
+//! Parses the image's arguments, driven by one table.
 //!
-//! Splitting arguments into options, values and positionals is the work of the crate `getargs`; the values are parsed by
-//! `monitoring::config` and `monitoring::logging`.
+//! The crate `getargs` splits arguments into options, values and positionals. `monitoring::config` and `monitoring::logging` parse
+//! the values.
 
 mod error;
 mod table;
@@ -15,18 +15,18 @@ pub use self::table::Help;
 use self::table::{ARGUMENTS, Argument, Draft};
 use crate::workload::Kind;
 
-/// All that an image can be told. Texts are borrowed from the arguments.
+/// All options of the image. Texts are borrowed from the arguments.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options<'a> {
-    /// What the library is told.
+    /// The configuration of the library.
     pub config: Config,
-    /// Log levels, in the grammar of [`Levels`](monitoring::logging::Levels), which they were checked against.
+    /// Log levels in the grammar of [`Levels`](monitoring::logging::Levels); the parser has checked them.
     pub log: &'a str,
-    /// What the image does.
+    /// The workload to run.
     pub workload: Kind,
-    /// Decides all that the workload does.
+    /// The seed that determines the workload.
     pub seed: u64,
-    /// How long the workload runs; `None`: for ever.
+    /// The running time of the workload; `None` means no end.
     pub duration: Option<Micros>,
 }
 
@@ -45,18 +45,18 @@ impl Default for Options<'_> {
     }
 }
 
-/// What the arguments ask for.
+/// The request that the arguments express.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
     reason = "one is made, at boot, and the other variants end the image"
 )]
 pub enum Request<'a> {
-    /// To run.
+    /// Run the workload.
     Run(Options<'a>),
-    /// To print [`Help`] and end.
+    /// Print [`Help`] and end.
     Help,
-    /// To print [`VERSION`] and end.
+    /// Print [`VERSION`] and end.
     Version,
 }
 
@@ -65,12 +65,12 @@ pub const VERSION: &str = concat!("app ", env!("CARGO_PKG_VERSION"));
 
 /// Reads all arguments, without the image's own name.
 ///
-/// `--key value`, `--key=value`, `-l value` and `-lvalue`; of an argument that is given twice the last counts. A value that
-/// begins with `--` must be written with `=`: without, it is taken for the next argument. `--help` and `--version` end the
-/// parsing: what follows them is not looked at.
+/// The forms are `--key value`, `--key=value`, `-l value` and `-lvalue`. If an argument is given twice, the last one counts. A
+/// value that begins with `--` must be written with `=`; otherwise it is taken for the next argument. `--help` and `--version` end
+/// the parsing: the texts after them are not read.
 ///
 /// # Errors
-/// The first thing that is wrong, named in one line.
+/// Returns the first mistake, named in one line.
 ///
 /// ```
 /// use app::args::{parse, Request};
@@ -81,7 +81,7 @@ pub const VERSION: &str = concat!("app ", env!("CARGO_PKG_VERSION"));
 pub fn parse<'a>(args: impl Iterator<Item = &'a str>) -> Result<Request<'a>, ArgsError<'a>> {
     let mut args = getargs::Options::new(args);
     let mut draft = Draft::default();
-    // `next_arg` fails only after a value that nobody took, and every key below takes its value or ends the parsing.
+    // `next_arg` fails only after a value that was not taken. Every key below takes its value or ends the parsing.
     while let Ok(Some(arg)) = args.next_arg() {
         let key = match arg {
             Arg::Positional(text) => return Err(ArgsError::Surplus(text)),
@@ -101,7 +101,7 @@ pub fn parse<'a>(args: impl Iterator<Item = &'a str>) -> Result<Request<'a>, Arg
     finish(draft).map(Request::Run)
 }
 
-/// The keys that take no value.
+/// Returns the request of a key that takes no value.
 fn flag(key: Key<'_>) -> Option<Request<'static>> {
     match key {
         Key::Long("help") | Key::Short('h') => Some(Request::Help),
@@ -117,7 +117,7 @@ fn find(key: Key<'_>) -> Option<&'static Argument> {
     })
 }
 
-/// Judges what can only be judged together.
+/// Checks the values that can only be checked together.
 fn finish(draft: Draft<'_>) -> Result<Options<'_>, ArgsError<'_>> {
     let Draft {
         mut options,

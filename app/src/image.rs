@@ -1,4 +1,4 @@
-//! The image: a heap that counts itself, monitoring, and a workload. This is all that an application needs.
+//! The image: a heap with counters, monitoring, and a workload. An application needs no more than this.
 
 use app::args::{self, Help, Options, Request, VERSION};
 use app::workload::{Pause, Workload};
@@ -19,9 +19,9 @@ type Heap = monitoring::heap::Talc<RawIrqLock>;
 #[global_allocator]
 static HEAP: Profiled<Heap> = Profiled::new(Heap::new());
 
-log_source!(APP = "app", "what the demo image does");
+log_source!(APP = "app", "the demo image and its workload");
 
-/// A step can take a microsecond or sleep for a while; a record each second can be read.
+/// The time between two records of the number of steps. A step may take only a microsecond; one record a second is readable.
 const REPORT_EVERY: Micros = Micros::from_secs(1);
 
 kernel::entry!(main);
@@ -83,8 +83,8 @@ fn run(options: &Options<'_>) {
     }
 }
 
-/// One step. `exact` tells what happened while a trace was running, so no trace may begin or end within one of its steps: interrupts are
-/// masked meanwhile, for some 0.3 ms under TCG.
+/// Runs one step. `exact` keeps separate counts for the time of a trace, so no trace may begin or end within one of its steps. So
+/// interrupts are masked during the step, for some 0.3 ms under TCG.
 fn step(workload: &mut Workload) {
     static WHOLE: IrqLock<()> = IrqLock::new(());
     let _whole = matches!(workload, Workload::Exact(_)).then(|| WHOLE.lock());

@@ -1,7 +1,7 @@
-//! The demo image of the workspace: a deterministic workload that monitors itself.
+//! The demo image of the workspace: deterministic workloads that monitoring watches.
 //!
 //! This library is the part that needs no kernel, so that the host can test it: the arguments ([`args`]) and the workloads
-//! ([`workload`]). The image itself is the binary `app`; its source, `image.rs`, is short and meant to be copied.
+//! ([`workload`]). The image itself is the binary `app`. Its source, `image.rs`, is short and meant to be copied.
 #![no_std]
 #![deny(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The image, when built for Hermit: see `image.rs`. Built for the host it only says so, because the host has no kernel of ours.
+//! The image, when built for Hermit: see `image.rs`. Built for the host it only prints how to build it.
 #![cfg_attr(target_os = "hermit", no_std, no_main)]
 
 #[cfg(target_os = "hermit")]

@@ -1,14 +1,14 @@
-//! A seeded pseudo-random generator, so that a workload is the same in every run.
+//! A seeded pseudo-random generator that makes a workload the same in every run.
 //!
-//! It is written here instead of taken from a crate because the sequence is part of the image's interface: a trace that was
-//! recorded with `--seed 7` must be repeatable after every update of a dependency.
+//! It is not taken from a crate, because the sequence is part of the image's interface: a trace that was recorded with `--seed 7`
+//! must be repeatable after every update of a dependency.
 
 use core::ops::RangeInclusive;
 
-/// SplitMix64: 64 bits of state, one addition and two multiplications per number, period 2^64, every seed is good.
+/// SplitMix64: 64 bits of state, one addition and two multiplications per number, period 2^64. Every seed is good.
 ///
-/// Not for secrets. Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014, figure 17;
-/// constants as in Vigna's `splitmix64.c`, whose first numbers the tests hold.
+/// Not for secrets. Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014, figure 17; constants
+/// as in Vigna's `splitmix64.c`. The tests check its first numbers.
 ///
 /// ```
 /// let mut random = app::random::Random::new(1234567);
@@ -20,12 +20,12 @@ pub struct Random {
 }
 
 impl Random {
-    /// A generator whose whole sequence follows from `seed`.
+    /// Returns a generator whose whole sequence follows from `seed`.
     pub const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub const fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
@@ -34,7 +34,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number in `0..bound`; 0 if `bound` is 0.
+    /// Returns a number in `0..bound`, or 0 if `bound` is 0.
     ///
     /// Multiply and shift (Lemire, "Fast Random Integer Generation in an Interval", 2019) without its rejection step: the bias
     /// is below 2^-32 for every bound here, and the cost is the same for every call.
@@ -43,12 +43,12 @@ impl Random {
         ((high * bound as u64) >> 32) as u32
     }
 
-    /// True once in `n` calls on average; never if `n` is 0.
+    /// Returns true once in `n` calls on average, and never if `n` is 0.
     pub const fn one_in(&mut self, n: u32) -> bool {
         n != 0 && self.below(n) == 0
     }
 
-    /// A number in `range`, which must hold at most 2^32 - 1 numbers.
+    /// Returns a number in `range`, which must hold at most 2^32 - 1 numbers.
     pub fn within(&mut self, range: RangeInclusive<usize>) -> usize {
         let count = range.end() - range.start() + 1;
         debug_assert!(
@@ -86,7 +86,7 @@ mod tests {
         for _ in 0..10_000 {
             seen[random.below(10) as usize] += 1;
         }
-        // 1,000 expected per value, standard deviation 30: five of them.
+        // 1,000 are expected per value, with a standard deviation of 30; the bounds are five of them.
         assert!(seen.iter().all(|&n| (850..=1150).contains(&n)), "{seen:?}");
         assert_eq!(random.below(0), 0);
         assert_eq!(random.below(1), 0);

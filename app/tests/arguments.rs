@@ -1,4 +1,4 @@
-//! Any list of texts is either followed or refused with one line that names the text at fault.
+//! Checks that any list of texts is either accepted or refused with one line that names the text at fault.
 
 use app::args::{Options, Request, parse};
 use app::workload::Kind;
@@ -82,7 +82,7 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![3 => token.clone(), 1 => awkward.clone(), 1 => (token, awkward).prop_map(|(a, b)| a + &b)]
 }
 
-/// What an error may name of a given text: all of it, its key, its value, and of a value the log levels in it.
+/// Returns the texts that an error may name for a given text: all of it, its key, its value, and the log levels in the value.
 fn parts(text: &str) -> Vec<String> {
     let mut parts = vec![text.to_owned()];
     if let Some((key, value)) = text.split_once('=') {
@@ -101,10 +101,10 @@ fn parts(text: &str) -> Vec<String> {
     parts
 }
 
-/// Whether `line` shows one of the texts or a part of one: as a whole word, or escaped between quotes.
+/// Returns whether `line` shows one of the texts or a part of one, as a whole word or escaped between quotes.
 fn names_one(line: &str, given: &[String]) -> bool {
     let quoted = |part: &str| {
-        // A key is escaped without its dashes, which differs for a combining mark after them.
+        // A key is escaped without its dashes; for a combining mark after them that makes a difference.
         let name = part
             .strip_prefix("--")
             .or(part.strip_prefix('-'))
@@ -114,7 +114,7 @@ fn names_one(line: &str, given: &[String]) -> bool {
             || line.contains(&format!("\"{dashes}{}\"", name.escape_debug()))
     };
     let word = |part: &str| !part.is_empty() && line.split([' ', ':']).any(|word| word == part);
-    // The reference has no quotes around an item that is no threshold, and it stands at the end.
+    // The reference implementation puts no quotes around an item that is not a threshold; the item is at the end of the line.
     let threshold = |part: &str| {
         let special = |c: char| {
             if c.is_control() {
@@ -132,7 +132,7 @@ fn names_one(line: &str, given: &[String]) -> bool {
     given.iter().any(|text| parts(text).iter().any(named))
 }
 
-/// The grammar once more, without the values: every text is a key with a value, or the value of the one before.
+/// Checks the grammar again, without the values: every text is a key with a value, or the value of the text before.
 fn well_formed(given: &[String]) -> bool {
     let mut texts = given.iter().map(String::as_str).peekable();
     while let Some(text) = texts.next() {
@@ -157,7 +157,7 @@ fn well_formed(given: &[String]) -> bool {
     true
 }
 
-/// An argument with a right value, and what it makes of the options.
+/// Returns an argument with a right value, and the options that it makes.
 fn assignment() -> impl Strategy<Value = (&'static str, String, Options<'static>)> {
     let default = Options::default();
     prop_oneof![
@@ -227,7 +227,7 @@ proptest! {
             } else {
                 texts.extend([format!("--{key}"), value.clone()]);
             }
-            // The last of two counts, so later ones overwrite.
+            // The last one counts, so later ones overwrite.
             match *key {
                 "seed" => expected.seed = options.seed,
                 "duration" => expected.duration = options.duration,

@@ -1,4 +1,4 @@
-//! The exact workload's own numbers against a counting allocator.
+//! Checks the exact workload's counts against a counting allocator.
 
 mod counting;
 
@@ -8,7 +8,7 @@ use counting::{Counting, Seen, reset, seen};
 #[global_allocator]
 static HEAP: Counting = Counting;
 
-/// The part of what was seen that a tally has.
+/// Returns the numbers that a tally has.
 fn tally(seen: Seen) -> Tally {
     let Seen {
         allocs,

@@ -1,4 +1,4 @@
-//! How the workloads use the heap, seen by a counting allocator: bounds, sizes, and the same sequence for the same seed.
+//! Checks the workloads' use of the heap with a counting allocator: bounds, sizes, and the same sequence for the same seed.
 
 mod counting;
 
@@ -12,7 +12,7 @@ static HEAP: Counting = Counting;
 const KIB: i64 = 1024;
 const MIB: i64 = 1024 * KIB;
 
-/// What the thread saw while the workload was made and did `steps` steps. The workload is dropped after that.
+/// Returns the counts while the workload was made and did `steps` steps. Then it drops the workload.
 fn run(kind: Kind, seed: u64, steps: u32) -> Seen {
     reset();
     let mut workload = Workload::new(kind, seed);

@@ -1,9 +1,9 @@
-//! Return addresses of the calling stack, for a panic. The rules of the walk are the heap profiler's too: the crate `unwind`.
+//! Walks the stack of a panic for return addresses, by the rules of the crate `unwind`, which the heap profiler uses too.
 
-/// More frames than this are not reported. Deep recursion is the usual cause, and its innermost frames tell it.
+/// The largest number of frames that is reported. Most long backtraces come from deep recursion, and the innermost frames show it.
 pub const MAX_FRAMES: usize = 64;
 
-/// Return addresses from the innermost frame outwards, at most [`MAX_FRAMES`]; see [`unwind::walk`].
+/// Returns the return addresses from the innermost frame outwards, at most [`MAX_FRAMES`]; see [`unwind::walk`].
 pub fn walk(
     frame: usize,
     in_image: impl Fn(usize) -> bool,

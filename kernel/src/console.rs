@@ -1,18 +1,18 @@
-//! Text on the console, the machine's first serial port.
+//! Prints text on the console, the machine's first serial port.
 //!
-//! A line printed by one call is passed to the kernel in one piece, so lines of different tasks do not mix. Never inside the
-//! allocator or with interrupts masked: the kernel's system calls end with interrupts enabled. Slow: each byte is
-//! an exit to the virtual machine monitor, with interrupts masked by the kernel.
+//! A line printed by one call is passed to the kernel in one piece, so lines of different tasks do not mix. Do not print inside the
+//! allocator or with interrupts masked: the kernel's system calls end with interrupts enabled. Printing is slow: each byte is an
+//! exit to the virtual machine monitor, and the kernel masks interrupts for it.
 
 use core::fmt::{self, Write};
 
 use crate::sys;
 
 const STDOUT: i32 = 1;
-/// The longest line that somebody parses, the last one of `--workload exact`, has 1.6 KB; a longer one is passed on in parts.
+/// The longest line that a program parses is the last one of `--workload exact`, with 1.6 KB. A longer line is passed on in parts.
 const LINE_BYTES: usize = 2048;
 
-/// Prints formatted text. Nothing is allocated.
+/// Prints formatted text. It allocates nothing.
 pub fn print(text: fmt::Arguments<'_>) {
     let mut line = Line {
         bytes: [0; LINE_BYTES],
@@ -22,7 +22,7 @@ pub fn print(text: fmt::Arguments<'_>) {
     line.flush();
 }
 
-/// Collects a line on the stack, to pass it to the kernel in one piece.
+/// A line that is collected on the stack, to pass it to the kernel in one piece.
 struct Line {
     bytes: [u8; LINE_BYTES],
     length: usize,
@@ -61,8 +61,9 @@ macro_rules! println {
     };
 }
 
-/// Sets the most verbose level of the kernel's own log; a warning at boot. A store: may be called with interrupts masked.
+/// Sets the most verbose level of the kernel's own log, which is warning at boot. It is one store, so it may be called with
+/// interrupts masked.
 pub fn set_kernel_log_level(level: log::LevelFilter) {
-    // In the order that `sys_set_log_level` documents, from 0 for off.
+    // The order of `sys_set_log_level`'s levels, from 0 for off.
     sys::sys_set_log_level(level as u8);
 }

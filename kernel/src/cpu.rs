@@ -1,19 +1,19 @@
-//! What the processor says of itself.
+//! Reads the processor's features, its APIC id and its time stamp counter.
 
 use core::arch::asm;
 
-/// Whether the processor has RDRAND (CPUID leaf 1, ECX bit 30; Intel SDM, volume 2A, CPUID).
+/// Returns whether the processor has RDRAND (CPUID leaf 1, ECX bit 30; Intel SDM, volume 2A, CPUID).
 pub fn has_rdrand() -> bool {
     const RDRAND: u32 = 1 << 30;
     leaf_1().ecx & RDRAND != 0
 }
 
-/// The initial local APIC id of this core (CPUID leaf 1, EBX bits 24-31).
+/// Returns the initial local APIC id of this core (CPUID leaf 1, EBX bits 24-31).
 pub fn local_apic_id() -> u8 {
     (leaf_1().ebx >> 24) as u8
 }
 
-/// The time stamp counter.
+/// Returns the time stamp counter.
 pub fn time_stamp() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: every x86-64 processor has the counter, and the kernel runs applications in ring 0, where it may be read.
@@ -26,10 +26,10 @@ struct Leaf1 {
     ecx: u32,
 }
 
-/// By hand, because the intrinsic is safe in some of the compilers that this builds with and unsafe in others.
+/// Reads leaf 1 in assembly, because the intrinsic is safe in some of the supported compilers and unsafe in others.
 fn leaf_1() -> Leaf1 {
     let (ebx, ecx): (u32, u32);
-    // SAFETY: every x86-64 processor has CPUID with leaf 1. rbx is the compiler's own, so it is moved aside.
+    // SAFETY: every x86-64 processor has CPUID with leaf 1. The compiler reserves rbx, so the code saves and restores it.
     unsafe {
         asm!(
             "mov {saved:r}, rbx",

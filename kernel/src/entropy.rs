@@ -2,11 +2,12 @@
 
 use crate::{cpu, sys};
 
-/// A working generator fails this often with vanishing probability (Intel DRNG Software Implementation Guide, 5.2.1).
+/// The number of tries: a working generator fails this often with vanishing probability (Intel DRNG Software Implementation Guide,
+/// 5.2.1).
 const TRIES: u32 = 10;
 
-/// A number that others will hardly guess: from RDRAND where the processor has it; else mixed from its clocks, so that two calls in
-/// one tick of the counter give the same.
+/// Returns a number that is hard to guess, from RDRAND where the processor has it. Otherwise the number is mixed from the clocks,
+/// and two calls in one tick of the counter return the same.
 pub fn u64() -> u64 {
     if cpu::has_rdrand() {
         // SAFETY: the processor has just said that it has the instruction.

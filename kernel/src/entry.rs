@@ -1,17 +1,17 @@
-//! From the kernel's entry into the application, and out again.
+//! Leads from the kernel's entry point into the application, and ends the machine after it.
 
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use crate::{clock, sys};
 
-/// How the application ended.
+/// The result of the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// QEMU ends with 0, or with 3 under `isa-debug-exit` at 0xf4.
     Success,
-    /// QEMU ends with 1 under `isa-debug-exit` at 0xf4. Without that device nothing tells QEMU's caller of the failure but the
-    /// console: `exit status 1`.
+    /// QEMU ends with 1 under `isa-debug-exit` at 0xf4. Without that device QEMU's exit status does not tell the failure; only the
+    /// console does, with `exit status 1`.
     Failure,
 }
 
@@ -23,7 +23,7 @@ pub fn exit(exit: Exit) -> ! {
     })
 }
 
-/// Makes a `fn() -> Exit` the image's main function: it runs in a task of normal priority, and the machine ends when it returns.
+/// Makes a `fn() -> Exit` the image's main function. It runs in a task of normal priority, and the machine ends when it returns.
 ///
 /// ```ignore
 /// #![no_std]
@@ -41,7 +41,7 @@ macro_rules! entry {
     ($main:path) => {
         const _: () = {
             /// # Safety
-            /// For the kernel, which calls it once with its own argument and environment lists.
+            /// Only the kernel may call it, once, with its own argument and environment lists.
             #[unsafe(no_mangle)]
             unsafe extern "C" fn runtime_entry(
                 argc: i32,
@@ -64,8 +64,8 @@ static ENVIRONMENT: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mu
 #[doc(hidden)]
 ///
 /// # Safety
-/// `argv` must hold `argc` C strings and `environment` must be null or a list of C strings that ends with a null pointer, all of
-/// which live for ever.
+/// `argv` must hold `argc` C strings. `environment` must be null or a list of C strings that ends with a null pointer. All of them
+/// must stay valid until the machine ends.
 pub unsafe fn start(
     argc: i32,
     argv: *const *const u8,
@@ -79,27 +79,28 @@ pub unsafe fn start(
     exit(main())
 }
 
-/// Where an application with std begins: to be called first in its `main`. The entry and the arguments are std's; this starts
-/// the clock, and has a panic print its backtrace and end the machine with failure.
+/// Starts monitoring's clock in an application with std and makes a panic print its backtrace and end the machine with failure.
+/// Call it first in `main`; std provides the entry point and the arguments.
 ///
-/// Under a monitor that describes its virtio-mmio devices behind `--` only, they are not found: the arguments are not looked through.
+/// Some virtual machine monitors describe their virtio-mmio devices only behind `--`. Those devices are not found, because this
+/// function does not search the arguments.
 #[cfg(feature = "std")]
 pub fn attach() {
     clock::init();
     crate::panic::take_over();
 }
 
-/// How a virtual machine monitor describes a virtio-mmio device; it appends that to the command line, behind the application's
-/// arguments, and the kernel takes it for one of them.
+/// The start of a virtio-mmio device's description. Virtual machine monitors append it to the command line, behind the
+/// application's arguments, and the kernel takes it for one of them.
 const MMIO: &str = "virtio_mmio.device=";
 
-/// The application's arguments: what follows `--` on the kernel's command line, without the program's name and without the
-/// descriptions of virtio-mmio devices. An argument that is not UTF-8 is given as `"\u{fffd}"`, which no option is.
+/// Returns the application's arguments, which follow `--` on the kernel's command line, without the program's name and the
+/// descriptions of virtio-mmio devices. An argument that is not UTF-8 is returned as `"\u{fffd}"`, which no option matches.
 pub fn args() -> impl Iterator<Item = &'static str> {
     all_args().filter(|argument| !argument.starts_with(MMIO))
 }
 
-/// Descriptions of virtio-mmio devices among the application's arguments.
+/// Returns the descriptions of virtio-mmio devices among the application's arguments.
 pub(crate) fn mmio_arguments() -> impl Iterator<Item = &'static str> {
     all_args().filter_map(|argument| argument.strip_prefix(MMIO))
 }
@@ -110,13 +111,13 @@ fn all_args() -> impl Iterator<Item = &'static str> {
         ARGUMENT_COUNT.load(Ordering::Relaxed),
     );
     (1..count).map(move |index| {
-        // SAFETY: `start` was given this many C strings, which live for ever; the count is 0 before.
+        // SAFETY: `start` was given this many C strings, which are never freed. Before `start` the count is 0.
         text(unsafe { CStr::from_ptr(*list.add(index)) }).unwrap_or("\u{fffd}")
     })
 }
 
-/// The environment: `env=NAME=VALUE` on the kernel's command line, and what `-ip`, `-mask` and `-gateway` become. A variable that
-/// is not UTF-8 is left out.
+/// Returns the environment: `env=NAME=VALUE` on the kernel's command line, and the variables for `-ip`, `-mask` and `-gateway`.
+/// Skips a variable that is not UTF-8.
 pub fn variables() -> impl Iterator<Item = (&'static str, &'static str)> {
     let mut next = ENVIRONMENT.load(Ordering::Relaxed);
     core::iter::from_fn(move || {

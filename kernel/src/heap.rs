@@ -6,23 +6,23 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::sys;
 
-/// What stays with the kernel: task records, thread-local storage, ACPI tables and the DMA buffers of the network card.
+/// The memory that stays with the kernel: task records, thread-local storage, ACPI tables and the DMA buffers of the network card.
 const KERNEL_BYTES: usize = 1 << 20;
-/// The region is a multiple of this and aligned to it, like the large pages that it is mapped with.
+/// The region's size is a multiple of this, and its start is aligned to it, like the large pages that it is mapped with.
 const GRANULE: usize = 64 << 10;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The region for the application's heap: nearly all memory that the kernel has. `None` after the first call, or if there is
-/// nothing.
+/// Returns the region for the application's heap: nearly all memory that the kernel has. Returns `None` after the first call, or if
+/// there is no memory.
 ///
-/// Bytes: the machine's memory less the image, 10 % that the kernel reserves for stacks, and 1 MiB; multiples of 64 KiB. The memory
-/// belongs to the caller from then on.
+/// Its size is the machine's memory less the image, less 10 % that the kernel reserves for stacks, less 1 MiB, in multiples of 64
+/// KiB. The caller owns the memory from then on.
 pub fn region() -> Option<&'static mut [MaybeUninit<u8>]> {
     if TAKEN.swap(true, Ordering::Relaxed) {
         return None;
     }
-    // The kernel has no call that tells how much memory there is, but an allocation answers: the largest one that succeeds, by
+    // The kernel has no call that tells how much memory there is, so this code looks for the largest allocation that succeeds, by
     // bisection over the address space of 2^47 bytes.
     let (mut fits, mut fails) = (0, (1 << 47) / GRANULE);
     while fails - fits > 1 {
@@ -40,6 +40,6 @@ pub fn region() -> Option<&'static mut [MaybeUninit<u8>]> {
         .checked_sub(KERNEL_BYTES)
         .filter(|&bytes| bytes > 0)?;
     let start = sys::sys_malloc(bytes, GRANULE);
-    // SAFETY: just allocated with this size, never freed, and given away once.
+    // SAFETY: just allocated with this size, never freed, and returned only once.
     (!start.is_null()).then(|| unsafe { slice::from_raw_parts_mut(start.cast(), bytes) })
 }

@@ -1,4 +1,4 @@
-//! How many interrupts there were.
+//! Reads the kernel's counts of interrupts.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,21 +9,21 @@ const FIRST: u8 = 32;
 /// The kernel's timer (`hermit-kernel`, `src/arch/x86_64/kernel/apic.rs`, `TIMER_INTERRUPT_NUMBER`).
 const TIMER: u8 = 123;
 
-/// A bit per vector that a driver of ours has claimed.
+/// One bit per vector that a driver of ours has claimed.
 static CLAIMED: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 
 /// Interrupts since boot, on all cores. Each number only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interrupts {
-    /// All but the exceptions of the processor.
+    /// All interrupts except the processor's exceptions.
     pub all: u64,
-    /// Those of the kernel's timer.
+    /// The interrupts of the kernel's timer.
     pub timer: u64,
-    /// Those of the monitoring's network card, with what shares its line.
+    /// The interrupts of monitoring's network card, and of devices that share its line.
     pub card: u64,
 }
 
-/// The counts now. Some 230 loads, with interrupts masked in turns.
+/// Returns the current counts. Costs some 230 loads, with interrupts masked in turns.
 pub fn counts() -> Interrupts {
     let claimed = (FIRST..=u8::MAX).filter(|&vector| {
         let bits = CLAIMED[usize::from(vector / 64)].load(Ordering::Relaxed);
@@ -36,7 +36,7 @@ pub fn counts() -> Interrupts {
     }
 }
 
-/// From now on the vector wakes the task that waits for the card.
+/// Claims the vector: from now on it wakes the task that waits for the card.
 pub(crate) fn claim(vector: u8) {
     CLAIMED[usize::from(vector / 64)].fetch_or(1 << (vector % 64), Ordering::Relaxed);
     sys::sys_irq_claim(vector);

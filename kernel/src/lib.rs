@@ -1,20 +1,20 @@
-//! The Hermit kernel and what we ask of the machine it runs on.
+//! The Hermit kernel and safe access to the machine it runs on.
 //!
-//! The kernel itself is built and patched by `build.rs`; this crate is the safe Rust over its system calls, the boot stub that
-//! makes the image boot by itself, and the network card that monitoring owns.
+//! `build.rs` builds and patches the kernel itself. This crate contains safe Rust over its system calls, the boot stub that lets
+//! QEMU boot the image directly, and the driver of monitoring's network card.
 //!
-//! | module | what |
+//! | module | purpose |
 //! |---|---|
 //! | [`boot`] | the stub between `qemu -kernel` and Hermit's `_start` |
-//! | `entry` | from Hermit's entry into the application: `entry!`, arguments, environment, exit |
+//! | `entry` | the way from Hermit's entry point into the application: `entry!`, arguments, environment, exit |
 //! | `panic` | message, location and backtrace, then exit with failure |
 //! | [`backtrace`] | walks frame pointers |
-//! | `clock`, `task`, `entropy`, `heap` | the machine, one noun each |
-//! | `rtc` | the date as the machine's real-time clock has it |
+//! | `clock`, `task`, `entropy`, `heap` | time, tasks, random numbers, the memory for the heap |
+//! | `rtc` | the date of the machine's real-time clock |
 //! | `image` | the image's build id and symbol table |
-//! | `interrupts` | how many there were |
-//! | `stack` | how deep a stack was ever used |
-//! | `memory` | what is mapped, and where |
+//! | `interrupts` | counts of interrupts |
+//! | `stack` | high-water marks of stacks |
+//! | `memory` | physical addresses of mapped memory |
 //! | `sync` | a lock that masks interrupts |
 //! | `console` | text to the serial port |
 //! | `virtio` | the network card as a smoltcp `phy::Device`, with the interrupt it waits on |
@@ -31,14 +31,14 @@ pub mod boot;
 mod rtc;
 #[cfg(any(target_os = "hermit", test))]
 mod stack;
-// Outside of `on_hermit`, because they export macros.
+// Outside `on_hermit`, because they export macros.
 #[cfg(target_os = "hermit")]
 pub mod console;
 #[cfg(target_os = "hermit")]
 mod entry;
 pub mod virtio;
 
-/// Declares what needs the kernel underneath.
+/// Declares items that need the kernel.
 macro_rules! on_hermit {
     ($($item:item)*) => { $(#[cfg(target_os = "hermit")] $item)* };
 }

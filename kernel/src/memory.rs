@@ -1,25 +1,25 @@
-//! What is mapped, and where: for devices that read and write memory by themselves, and for walks over stacks.
+//! Tells which memory is mapped and at which physical address, for devices with DMA and for walks over stacks.
 
 use core::ptr::NonNull;
 
 use crate::sys;
 
-/// Size of the pages that the kernel maps stacks with: contiguous bytes inside one are contiguous in physical memory.
+/// The size of the pages that the kernel maps stacks with. Bytes inside one page are contiguous in physical memory.
 pub const PAGE_BYTES: usize = 4096;
 
-/// The physical address behind a virtual one, `None` if it is not mapped. Walks the page tables: some 100 ns.
+/// Returns the physical address of a virtual one, or `None` if it is not mapped. Walks the page tables: some 100 ns.
 pub fn physical(address: usize) -> Option<u64> {
     let physical = sys::sys_virt_to_phys(address as u64);
     (physical != u64::MAX).then_some(physical)
 }
 
-/// Whether an address can be read. May be asked in any context. Walks the page tables: some 100 ns.
+/// Returns whether an address can be read. May be called in any context. Walks the page tables: some 100 ns.
 #[must_use]
 pub fn is_mapped(address: usize) -> bool {
     physical(address).is_some()
 }
 
-/// The physical address of a buffer that is contiguous in physical memory, `None` if it is not, or not mapped.
+/// Returns the physical address of a buffer that is contiguous in physical memory, or `None` if it is not contiguous or not mapped.
 pub fn contiguous(buffer: NonNull<[u8]>) -> Option<u64> {
     let start = buffer.cast::<u8>().addr().get();
     let first = physical(start)?;

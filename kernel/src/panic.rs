@@ -1,11 +1,12 @@
-//! A panic: message, location and backtrace on the console, then exit with failure.
+//! Handles a panic: prints message, location and backtrace on the console, then exits with failure.
 //!
 //! ```text
 //! panic: app/src/main.rs:12:5: index out of bounds: the len is 3 but the index is 7
 //! backtrace: 0x2041c3 0x203f10 0x2012ab
 //! ```
-//! The addresses are return addresses inside the image: one less lies in the call. An address is resolved by
-//! `addr2line -fie target/hermit/app.elf ADDRESS`; the test harness does so by itself. Whoever can say more sets a [`Report`].
+//! The addresses are return addresses inside the image: subtract one to get an address in the call.
+//! `addr2line -fie target/hermit/app.elf ADDRESS` resolves one; the test harness does so itself. A program that can print more sets
+//! a [`Report`].
 
 use core::arch::asm;
 use core::fmt::{self, Display, Write};
@@ -18,14 +19,14 @@ use spin::Once;
 
 use crate::{backtrace, image, memory, sync, sys};
 
-/// What else is printed at a panic: to the console, with the return addresses of the panicking task, innermost first. Interrupts are
-/// masked, nobody else runs any more, and any lock may be held: it must not wait for one, nor allocate. A panic in it
-/// ends the machine.
+/// A function that prints more about a panic, with the return addresses of the panicking task, innermost first. Interrupts are
+/// masked, no other task runs any more, and any lock may be held: the function must neither wait for a lock nor allocate. A panic
+/// inside it ends the machine.
 pub type Report = fn(&mut dyn Write, &[usize]);
 
 static REPORT: Once<Report> = Once::new();
 
-/// Has every panic print more. The first call counts.
+/// Makes every panic call `report`. Only the first call has an effect.
 pub fn set_report(report: Report) {
     REPORT.call_once(|| report);
 }
@@ -38,7 +39,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     end(info.location(), &info.message())
 }
 
-/// Has std's panics end like this, too.
+/// Makes std's panics end in the same way.
 #[cfg(feature = "std")]
 pub(crate) fn take_over() {
     std::panic::set_hook(std::boxed::Box::new(|info| {
@@ -48,9 +49,9 @@ pub(crate) fn take_over() {
 }
 
 fn end(location: Option<&Location<'_>>, message: &dyn Display) -> ! {
-    // Nobody runs any more: neither a task that waits for a lock that the panicking one holds, nor one that prints in between.
+    // From here on no other task runs: neither one that waits for a lock of the panicking task, nor one that prints in between.
     sync::mask();
-    // A panic inside this handler, in a `Display` of the message say, must not start over.
+    // A panic inside this handler must not start it again; the `Display` of the message may panic, for example.
     if PANICKING.swap(true, Ordering::Relaxed) {
         let _ = Emergency.write_str("\npanic: while panicking\n");
         sys::sys_panic_exit();
@@ -60,7 +61,7 @@ fn end(location: Option<&Location<'_>>, message: &dyn Display) -> ! {
         None => writeln!(Emergency, "panic: {message}"),
     };
     let frame: usize;
-    // SAFETY: reads a register; with frame pointers it is this function's frame.
+    // SAFETY: reads a register. The image is built with frame pointers, so it holds this function's frame.
     unsafe { asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack, preserves_flags)) };
     let (mut addresses, mut count) = ([0; backtrace::MAX_FRAMES], 0);
     let _ = Emergency.write_str("backtrace:");
@@ -87,10 +88,10 @@ impl Write for Emergency {
     }
 }
 
-/// A word of memory, if it is mapped.
+/// Returns a word of memory, if it is mapped.
 fn read(address: usize) -> Option<usize> {
     memory::physical(address)?;
     memory::physical(address.checked_add(size_of::<usize>() - 1)?)?;
-    // SAFETY: mapped, and `backtrace::walk` keeps addresses aligned; any word may be read as a number.
+    // SAFETY: both ends are mapped, and `backtrace::walk` keeps addresses aligned; any word may be read as a number.
     Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
 }

@@ -1,4 +1,5 @@
-//! The real-time clock: a date in whole seconds. Source: Motorola MC146818 data sheet; the PC's ports as QEMU and the kernel have them.
+//! Reads the real-time clock: a date in whole seconds. Source: Motorola MC146818 data sheet; the PC's ports as QEMU and the kernel
+//! have them.
 
 /// The date's registers as they were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,7 +8,7 @@ pub struct Registers {
     pub seconds: u8,
     /// Register 0x02.
     pub minutes: u8,
-    /// Register 0x04; bit 7 is "after noon" in the 12-hour form.
+    /// Register 0x04; in the 12-hour form, bit 7 means "after noon".
     pub hours: u8,
     /// Register 0x07: day of the month.
     pub day: u8,
@@ -15,12 +16,13 @@ pub struct Registers {
     pub month: u8,
     /// Register 0x09: year of the century.
     pub year: u8,
-    /// Register 0x0b: bit 2 says binary (else BCD), bit 1 says 24 hours (else 12).
+    /// Register 0x0b: bit 2 means binary (else BCD), bit 1 means 24 hours (else 12).
     pub form: u8,
 }
 
 impl Registers {
-    /// Seconds since the Unix epoch, for 2000 to 2099. `None` if this is no date: where there is no RTC, all bits read as 1.
+    /// Returns the seconds since the Unix epoch, for 2000 to 2099. Returns `None` if this is not a date: without an RTC all bits
+    /// read as 1.
     pub fn unix_seconds(&self) -> Option<i64> {
         const BINARY: u8 = 1 << 2;
         const HOURS_24: u8 = 1 << 1;
@@ -43,7 +45,7 @@ impl Registers {
         };
         let month = number(self.month, 1, 12)?;
         let year = number(self.year, 0, 99)?;
-        let leap = year % 4 == 0; // 2000 is one, 2100 is not reached
+        let leap = year % 4 == 0; // 2000 is a leap year, 2100 is not reached
         let longest = match month {
             2 if leap => 29,
             2 => 28,
@@ -77,13 +79,13 @@ mod ports {
     const STATUS_B: u8 = 0x0b;
     const UPDATING: u8 = 1 << 7;
 
-    /// Seconds since the Unix epoch. `None` while the RTC moves on to the next second, a few milliseconds of each, and where
-    /// there is none.
+    /// Returns the seconds since the Unix epoch. Returns `None` while the RTC moves on to the next second, a few milliseconds of
+    /// each, and where there is no RTC.
     ///
-    /// 11 pairs of port accesses, some 50 µs where a monitor emulates it; interrupts are masked for one pair at a time. Not under
-    /// uhyve, which ends on an access to a port that it does not know.
+    /// Costs 11 pairs of port accesses, some 50 µs where a monitor emulates them; interrupts are masked for one pair at a time. Do
+    /// not call it under uhyve, which exits on an access to a port that it does not know.
     pub fn read() -> Option<i64> {
-        // All bits are set where there is no RTC, this one too.
+        // Without an RTC all bits read as 1, including this one.
         if register(STATUS_A) & UPDATING != 0 {
             return None;
         }
@@ -103,19 +105,19 @@ mod ports {
         registers.unix_seconds()
     }
 
-    /// The index port and the data port are one device: nobody may come between the two.
+    /// The index port and the data port are one device: no other access may come between the two.
     static PORTS: IrqLock<()> = IrqLock::new(());
 
     fn register(index: u8) -> u8 {
         const INDEX: u16 = 0x70;
         const DATA: u16 = 0x71;
-        /// Bit 7 of the index port masks the NMI and cannot be read back. The kernel sets it with every access at boot, so that it
-        /// stays as it was.
+        /// Bit 7 of the index port masks the NMI and cannot be read back. The kernel sets it with every access at boot, so setting
+        /// it here changes nothing.
         const NMI_MASKED: u8 = 1 << 7;
         let value: u8;
         let _alone = PORTS.lock();
-        // SAFETY: the kernel runs applications in ring 0. Writing the index and reading the data register of the RTC changes
-        // nothing but the index: the registers read here have no side effect (only status C has).
+        // SAFETY: the kernel runs applications in ring 0. Writing the index and reading the data register of the RTC changes only
+        // the index: the registers read here have no side effects (only status C has).
         unsafe {
             asm!("out dx, al", in("dx") INDEX, in("al") NMI_MASKED | index, options(nomem, nostack));
             asm!("in al, dx", in("dx") DATA, out("al") value, options(nomem, nostack));
@@ -134,7 +136,7 @@ mod tests {
         value / 10 * 16 + value % 10
     }
 
-    /// The calendar by counting: one day after another from 2000-01-01 (946,684,800 s) to 2099-12-31.
+    /// Returns the calendar by counting: one day after another from 2000-01-01 (946,684,800 s) to 2099-12-31.
     fn days() -> impl Iterator<Item = (i64, u8, u8, u8)> {
         let mut date = (0u8, 1u8, 1u8);
         let mut at = 946_684_800;
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_none() {
+    fn impossible_dates_are_refused() {
         let good = Registers {
             seconds: 0,
             minutes: 0,

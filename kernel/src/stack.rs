@@ -1,7 +1,7 @@
-//! How deep a stack was ever used: its high-water mark.
+//! Measures the high-water marks of stacks.
 //!
-//! The kernel clears the stack of each new task (`TaskStacks::new`, also when the memory had another task before), so the lowest
-//! word that is not 0 is the deepest that anything was written. A word of 0 at the very end cannot be told from an unused one: the
+//! The kernel clears the stack of each new task (`TaskStacks::new`), also when another task used the memory before. So the lowest
+//! word that is not 0 is the deepest one that was ever written. A used word of 0 at the very end looks like an unused one, so the
 //! mark is a lower bound, in practice by a few words.
 //!
 //! ```text
@@ -9,42 +9,42 @@
 //!       |          |0 0 0 0 0 0 0 0 0|0 0 0 0 0 0 0 0 0|x x 0 x x x x x x x|
 //!                  [   this pass      ][  still to read  ][   used           ]
 //! ```
-//! A pass reads upwards from `base`; the first word that is not 0 is the new mark, and the next pass begins. The mark only grows
-//! towards `base`, so nothing above it is ever read again.
+//! A pass reads upwards from `base`. The first word that is not 0 becomes the new mark, and the next pass begins. The mark only
+//! moves towards `base`, so no word above it is read again.
 
 use core::fmt;
 
-/// Stacks that can be watched: monitoring's, main's, and six of the application's. Each costs 64 bytes.
+/// The number of stacks that can be watched: monitoring's, main's, and six of the application's. Each costs 64 bytes.
 pub const MAX_STACKS: usize = 8;
-/// Bytes of one stack that one call reads at most: all of monitoring's at once, main's 1 MiB in 16 calls.
+/// The largest number of bytes of one stack that one call reads: all of monitoring's at once, main's 1 MiB in 16 calls.
 #[cfg(target_os = "hermit")]
 const TURN_BYTES: usize = 64 << 10;
-/// Bytes that are read with interrupts masked: about 3 µs under QEMU's TCG.
+/// The number of bytes that are read at a time with interrupts masked: about 3 µs under QEMU's TCG.
 const STEP_BYTES: usize = 4 << 10;
 const WORD: usize = size_of::<u64>();
 #[cfg(target_os = "hermit")]
 const _: () = assert!(TURN_BYTES.is_multiple_of(STEP_BYTES));
 
-/// How much of a stack was ever used.
+/// The high-water mark of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackUse {
-    /// What the task called itself.
+    /// The name that the task gave to its stack.
     pub name: &'static str,
     /// Size in bytes, without the guard page.
     pub size_bytes: usize,
-    /// The most that was in use at once, as far as it was looked at.
+    /// The most bytes that were in use at once, as far as the stack has been read.
     pub high_water_bytes: usize,
 }
 
-/// A stack cannot be watched.
+/// The reason why a stack cannot be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchError {
-    /// There are [`MAX_STACKS`].
+    /// There are [`MAX_STACKS`] watched stacks already.
     Full {
         /// The task that is not watched.
         name: &'static str,
     },
-    /// Another task has this name, or this task is watched under another.
+    /// Another task has this name, or this task is watched under another name.
     Taken {
         /// The name that is in use.
         name: &'static str,
@@ -67,7 +67,7 @@ impl fmt::Display for WatchError {
 
 impl core::error::Error for WatchError {}
 
-/// Where a stack lies and how much of it is known. Addresses are multiples of a word.
+/// The place of a stack and the known part of it. Addresses are multiples of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Gauge {
     name: &'static str,
@@ -75,7 +75,7 @@ struct Gauge {
     size: usize,
     /// Everything from here up counts as used.
     mark: usize,
-    /// Everything from `base` up to here was 0 in this pass.
+    /// Everything from `base` up to here was 0 in the current pass.
     cursor: usize,
 }
 
@@ -90,7 +90,7 @@ impl Gauge {
         }
     }
 
-    /// Reads on, at most [`STEP_BYTES`] through `word`, which gives the word at an address. True at the end of a pass.
+    /// Continues the pass by at most [`STEP_BYTES`]. `word` returns the word at an address. Returns true at the end of a pass.
     fn step(&mut self, word: impl Fn(usize) -> u64) -> bool {
         let end = self.mark.min(self.cursor + STEP_BYTES);
         while self.cursor < end {
@@ -154,8 +154,8 @@ mod live {
     use crate::memory::{self, PAGE_BYTES};
     use crate::sync::IrqLock;
 
-    /// A stack in the table is mapped: it belongs to a task that has not ended. What ends a task takes it out first, so whoever reads
-    /// a stack holds this lock.
+    /// A stack in this table is mapped, because its task has not ended: a task takes its stack out of the table before it ends. So
+    /// code that reads a stack holds this lock.
     static TABLE: IrqLock<Table> = IrqLock::new(Table::new());
 
     pub fn watch_own(name: &'static str) -> Result<(), WatchError> {
@@ -163,7 +163,7 @@ mod live {
         TABLE.lock().insert(Gauge::new(name, base, size))
     }
 
-    /// The calling task is about to end.
+    /// Takes the calling task's stack out of the table; the task is about to end.
     pub fn forget_own() {
         TABLE.lock().remove(here());
     }
@@ -171,10 +171,10 @@ mod live {
     pub fn watched() -> impl Iterator<Item = StackUse> {
         (0..MAX_STACKS).filter_map(|slot| {
             for _ in 0..TURN_BYTES / STEP_BYTES {
-                // A lock per step: a task of a higher priority may run between two, and this one's stack may be gone.
+                // Each step takes the lock anew: between two steps the stack's task may run and end, and its stack may be gone.
                 let done = TABLE.lock().0[slot].as_mut()?.step(|address| {
-                    // SAFETY: inside a stack in the table, which is mapped while the lock is held; aligned, because a stack
-                    // begins at a page. Volatile: its task writes to it whenever it runs.
+                    // SAFETY: the address is inside a stack in the table, which is mapped while the lock is held. It is aligned,
+                    // because a stack begins at a page. Volatile: the stack's task writes to it whenever it runs.
                     unsafe { ptr::with_exposed_provenance::<u64>(address).read_volatile() }
                 });
                 if done {
@@ -185,14 +185,15 @@ mod live {
         })
     }
 
-    /// An address on the calling task's stack.
+    /// Returns an address on the calling task's stack.
     #[inline(never)]
     fn here() -> usize {
         let word = 0u8;
         (&raw const word).expose_provenance()
     }
 
-    /// Where the calling task's stack begins, and its size: the kernel maps each stack between two pages that are not mapped.
+    /// Returns the start and the size of the calling task's stack. The kernel maps each stack between two pages that are not
+    /// mapped.
     fn own() -> (usize, usize) {
         let page = here() / PAGE_BYTES * PAGE_BYTES;
         let mut base = page;
@@ -232,7 +233,7 @@ mod tests {
             self.0[words - depth / WORD] = 1;
         }
 
-        /// What is used, by reading everything.
+        /// Returns the used bytes, by reading everything.
         fn used(&self) -> usize {
             let unused = self.0.iter().position(|&word| word != 0);
             (self.0.len() - unused.unwrap_or(self.0.len())) * WORD
@@ -304,7 +305,7 @@ mod tests {
         stack.touch(8);
         let mut gauge = Gauge::new("t", BASE, 16 << 10);
         assert!(!gauge.step(|address| stack.word(address)));
-        // Behind the cursor: this pass has been there.
+        // Below the cursor, where this pass has already read.
         stack.touch((16 << 10) - 64);
         pass(&mut gauge, &stack);
         pass(&mut gauge, &stack);
@@ -329,7 +330,7 @@ mod tests {
         }
         let late = Gauge::new("late", 0x1000, 0x8000);
         assert_eq!(table.insert(late), Err(WatchError::Full { name: "late" }));
-        // The guard page above is nobody's; the last word is.
+        // The guard page above belongs to no stack, but the last word does.
         table.remove(BASE + 0x8000);
         assert_eq!(table.insert(late), Err(WatchError::Full { name: "late" }));
         table.remove(BASE + 0x7ff8);

@@ -1,30 +1,32 @@
 //! A lock that masks interrupts while it is held.
 //!
-//! One core, preempted by priority: if a NORMAL task held a plain spin lock when the HIGH monitoring task woke, that would spin for
-//! ever. Whatever both touch is behind this lock, for a short, bounded time. While it is held nothing may be called that enables
-//! interrupts, and every system call of the kernel does (see `kernel/src/sys.rs`).
+//! There is one core, and tasks are preempted by priority. If a NORMAL task held a plain spin lock when the HIGH monitoring task
+//! woke, that task would spin forever. So all state that both use is behind this lock, for a short, bounded time. While the lock is
+//! held, nothing may be called that enables interrupts; every system call of the kernel does (see `kernel/src/sys.rs`).
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lock_api::{GuardNoSend, RawMutex};
 
-/// A mutex that masks interrupts while it is held, for `lock_api`. Several may be held at a time and released in any order:
-/// interrupts come back with the last one.
+/// A mutex for `lock_api` that masks interrupts while it is held. Several may be held at a time and released in any order:
+/// releasing the last one enables interrupts again.
 ///
-/// For one core: with interrupts masked nobody else runs there, so a plain flag says whether it is held, and taking it needs no
-/// locked instruction, which costs more than the rest. Whoever finds it held holds it itself, and would wait for ever: that is a panic.
+/// It works for one core only. With interrupts masked no other task runs there, so a plain flag says whether the lock is held, and
+/// taking it needs no locked instruction, which would cost more than the rest. A task that finds the lock held holds it itself and
+/// would wait forever: that is a panic.
 pub struct RawIrqLock(AtomicBool);
 
 /// A value behind a [`RawIrqLock`].
 pub type IrqLock<T> = lock_api::Mutex<RawIrqLock, T>;
 
-/// How many of these locks this core holds, and whether interrupts were enabled before the first. Accessed with interrupts masked.
+/// The number of these locks that this core holds, and whether interrupts were enabled before the first. Accessed with interrupts
+/// masked.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static ENABLED_BEFORE: AtomicBool = AtomicBool::new(false);
 
-// SAFETY: from `enter` to `leave` no other task runs, nor an interrupt: nobody comes between the look at the flag and its change, and
-// who finds it set does not get the lock. `unlock` is called by the holder.
+// SAFETY: from `enter` to `leave` neither another task nor an interrupt handler runs. So nothing comes between the check of the
+// flag and its change, and a caller that finds it set does not get the lock. The holder calls `unlock`.
 unsafe impl RawMutex for RawIrqLock {
     #[expect(
         clippy::declare_interior_mutable_const,
@@ -88,18 +90,19 @@ fn leave() {
     let held = HELD.load(Ordering::Relaxed) - 1;
     HELD.store(held, Ordering::Relaxed);
     if held == 0 && ENABLED_BEFORE.load(Ordering::Relaxed) {
-        // SAFETY: interrupts were enabled before the first lock was taken, and none is held now. No `nomem`: what came before must not
-        // move behind.
+        // SAFETY: interrupts were enabled before the first lock was taken, and no lock is held now. No `nomem`: earlier accesses
+        // must not move behind it.
         unsafe { asm!("sti", options(nostack)) };
     }
 }
 
-/// Masks interrupts and tells whether they were enabled.
+/// Masks interrupts and returns whether they were enabled.
 pub(crate) fn mask() -> bool {
     /// RFLAGS.IF.
     const INTERRUPTS: u64 = 1 << 9;
     let flags: u64;
-    // SAFETY: the kernel runs applications in ring 0, where the flag may be changed. No `nomem`: what follows must not move before.
+    // SAFETY: the kernel runs applications in ring 0, where the flag may be changed. No `nomem`: later accesses must not move
+    // before it.
     unsafe { asm!("pushfq", "pop {}", "cli", out(reg) flags) };
     flags & INTERRUPTS != 0
 }

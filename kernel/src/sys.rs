@@ -1,8 +1,8 @@
-//! The kernel's functions that this crate calls, as they are exported by the kernel's object (`kernel/hermit/src/lib.rs` and
-//! `hermit-kernel`, `src/syscalls/`). The crate's own functions are safe to call, but where they say otherwise.
+//! The kernel's functions that this crate calls, as the kernel's object exports them (`kernel/hermit/src/lib.rs` and
+//! `hermit-kernel`, `src/syscalls/`). Functions that are `safe` here may be called with any arguments.
 
 unsafe extern "C" {
-    // Ours, in kernel/hermit/src/lib.rs: they run on the caller's stack and leave the interrupt flag alone.
+    // Our functions, in kernel/hermit/src/lib.rs: they run on the caller's stack and leave the interrupt flag alone.
     pub safe fn sys_irq_claim(vector: u8);
     pub safe fn sys_irq_count(first: u8, last: u8) -> u64;
     pub safe fn sys_irq_wait(deadline: u64) -> bool;
@@ -19,7 +19,7 @@ unsafe extern "C" {
     pub fn sys_panic_print(text: *const u8, length: usize);
     pub safe fn sys_panic_exit() -> !;
 
-    // The kernel's: they switch to the kernel stack and enable interrupts. Never with interrupts masked.
+    // The kernel's functions: they switch to the kernel stack and enable interrupts. Never call them with interrupts masked.
     pub safe fn sys_yield();
     pub safe fn sys_exit(status: i32) -> !;
     pub safe fn sys_malloc(size: usize, align: usize) -> *mut u8;

@@ -1,4 +1,4 @@
-//! A guest from its description to its end.
+//! Boots a guest, listens to its console and waits for its end.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
@@ -17,7 +17,8 @@ use crate::image::{self, Heap};
 use crate::qmp::Qmp;
 use crate::{DEADLINE, symbols};
 
-/// A guest to be booted: under TCG, with 64 MiB, `isa-debug-exit`, talc, and the machine's own NIC on a user network.
+/// The description of a guest to boot: under TCG, with 64 MiB, `isa-debug-exit`, talc, and the machine's default NIC on a user
+/// network.
 #[derive(Debug, Clone)]
 pub struct Boot {
     vm: Vm,
@@ -25,10 +26,10 @@ pub struct Boot {
 }
 
 impl Boot {
-    /// A guest of this machine type.
+    /// Describes a guest of this machine type.
     ///
     /// # Panics
-    /// If there is no image.
+    /// Panics if there is no image.
     pub fn new(machine: Machine) -> Self {
         static TSC: OnceLock<Option<u16>> = OnceLock::new();
         let vm = Vm {
@@ -49,7 +50,7 @@ impl Boot {
         Self { vm, alone: false }
     }
 
-    /// More arguments for the application, divided by blanks.
+    /// Adds arguments for the application, separated by blanks.
     #[must_use]
     pub fn arguments(mut self, words: &str) -> Self {
         self.vm
@@ -58,70 +59,70 @@ impl Boot {
         self
     }
 
-    /// One more argument for the application, as it is.
+    /// Adds one argument for the application, unchanged.
     #[must_use]
     pub fn argument(mut self, word: impl Into<String>) -> Self {
         self.vm.arguments.push(word.into());
         self
     }
 
-    /// With this processor model.
+    /// Sets the processor model.
     #[must_use]
     pub fn cpu(mut self, model: &str) -> Self {
         self.vm.cpu = Some(model.to_owned());
         self
     }
 
-    /// With this much memory, in MiB.
+    /// Sets the memory in MiB.
     #[must_use]
     pub fn memory(mut self, mebibytes: u32) -> Self {
         self.vm.memory = mib(mebibytes);
         self
     }
 
-    /// With this NIC.
+    /// Sets the NIC.
     #[must_use]
     pub fn nic(mut self, nic: Nic) -> Self {
         self.vm.nic = nic;
         self
     }
 
-    /// With the image that has this heap.
+    /// Boots the image with this heap.
     #[must_use]
     pub fn heap(mut self, heap: Heap) -> Self {
         self.vm.image = image::path(heap);
         self
     }
 
-    /// With the image in this file.
+    /// Boots the image in this file.
     #[must_use]
     pub fn image(mut self, path: PathBuf) -> Self {
         self.vm.image = path;
         self
     }
 
-    /// With the image that does what the value of `--vm` names (`tests/guest`).
+    /// Boots the image of `tests/guest` with the task that `--vm` names.
     #[must_use]
     pub fn doing(mut self, task: &str) -> Self {
         self.vm.image = image::guest();
         self.argument(format!("--vm={task}"))
     }
 
-    /// With this image of `examples/`.
+    /// Boots this image of `examples/`.
     #[must_use]
     pub fn example(mut self, name: &str) -> Self {
         self.vm.image = image::example(name);
         self
     }
 
-    /// Without the device that tells success from failure.
+    /// Leaves out the device that tells success from failure.
     #[must_use]
     pub fn without_debug_exit(mut self) -> Self {
         self.vm.debug_exit = false;
         self
     }
 
-    /// With a socket on which QEMU takes commands: see [`Running::qmp`].
+    /// Adds a socket on which QEMU takes commands: see [`Running::qmp`].
     #[must_use]
     pub fn commanded(mut self) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -130,17 +131,17 @@ impl Boot {
         self
     }
 
-    /// While no other guest runs: for measurements.
+    /// Makes the guest run while no other guest runs, for measurements.
     #[must_use]
     pub fn alone(mut self) -> Self {
         self.alone = true;
         self
     }
 
-    /// Boots it, when its turn has come.
+    /// Boots the guest when its turn has come.
     ///
     /// # Panics
-    /// If QEMU cannot be started.
+    /// Panics if QEMU cannot be started.
     pub fn start(self) -> Running {
         let turn = if self.alone {
             Turn::alone()
@@ -149,7 +150,7 @@ impl Boot {
         };
         let (to, from) = channel();
         let started = Instant::now();
-        // The end of the channel is the end of the test.
+        // If the channel has ended, the test has ended.
         let guest = Guest::start(&self.vm, move |said| drop(to.send((Instant::now(), said))))
             .unwrap_or_else(|error| panic!("{error}"));
         Running {
@@ -169,7 +170,7 @@ fn mib(mebibytes: u32) -> Memory {
     Memory::mib(mebibytes).expect("not 0")
 }
 
-/// A guest that was booted. Dropped in a failing test, it prints what it said; it never outlives the test.
+/// A guest that was booted. If it is dropped in a failing test, it prints its console. It never outlives the test.
 #[derive(Debug)]
 pub struct Running {
     guest: Guest,
@@ -183,18 +184,18 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits for a line on the console that contains `part`, among those not yet waited for, and gives it.
+    /// Waits for a line on the console that contains `part`, among the lines not waited for yet, and returns it.
     ///
     /// # Panics
-    /// If the guest ends or the deadline passes before.
+    /// Panics if the guest ends or the deadline passes before.
     pub fn wait_for(&mut self, part: &str) -> String {
         self.wait_for_at(part, DEADLINE).1
     }
 
-    /// As [`Running::wait_for`], for so long; with the time since QEMU's start at which the line came.
+    /// Waits like [`Running::wait_for`], but for `patience`. Returns also the time from QEMU's start to the line.
     ///
     /// # Panics
-    /// As [`Running::wait_for`].
+    /// Panics like [`Running::wait_for`].
     pub fn wait_for_at(&mut self, part: &str, patience: Duration) -> (Duration, String) {
         let deadline = Instant::now() + patience;
         loop {
@@ -210,28 +211,29 @@ impl Running {
         }
     }
 
-    /// Waits until a line has come that contains `part`, before or after those that were waited for: for two lines that come in any order.
+    /// Waits until a line has come that contains `part`, also among the lines waited for before: for two lines that come in any
+    /// order.
     ///
     /// # Panics
-    /// As [`Running::wait_for`].
+    /// Panics like [`Running::wait_for`].
     pub fn has_said(&mut self, part: &str) {
         if !self.lines().any(|line| line.contains(part)) {
             self.wait_for(part);
         }
     }
 
-    /// Waits until monitoring is ready; its line.
+    /// Waits until monitoring is ready, and returns the line that says so.
     ///
     /// # Panics
-    /// As [`Running::wait_for`].
+    /// Panics like [`Running::wait_for`].
     pub fn ready(&mut self) -> String {
         self.wait_for("monitoring: ready")
     }
 
-    /// Waits for the guest's end and says how it was.
+    /// Waits for the guest's end and returns how it ended.
     ///
     /// # Panics
-    /// If the deadline passes before, or a signal killed QEMU.
+    /// Panics if the deadline passes before, or if a signal killed QEMU.
     pub fn end(&mut self) -> Ended {
         let deadline = Instant::now() + DEADLINE;
         while !self.closed && self.hear(deadline, "waiting for the end") {}
@@ -245,35 +247,35 @@ impl Running {
         self.guest.kill();
     }
 
-    /// All lines until now, QEMU's own included.
+    /// Returns all lines until now, QEMU's own included.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.said.iter().map(|(_, line)| line.as_str())
     }
 
-    /// A connection to QEMU itself, which was started as [`Boot::commanded`].
+    /// Connects to QEMU itself, which was started as [`Boot::commanded`].
     ///
     /// # Panics
-    /// If it was not, or does not answer.
+    /// Panics if it was not, or does not answer.
     pub fn qmp(&self) -> Qmp {
         Qmp::connect(self.qmp.as_deref().expect("booted with commanded()"))
     }
 
-    /// QEMU's process id.
+    /// Returns QEMU's process id.
     pub fn pid(&self) -> u32 {
         self.guest.pid()
     }
 
-    /// When QEMU was started.
+    /// Returns the time at which QEMU was started.
     pub fn started(&self) -> Instant {
         self.started
     }
 
-    /// The image that was booted.
+    /// Returns the image that was booted.
     pub fn image(&self) -> &std::path::Path {
         &self.image
     }
 
-    /// Takes one more thing that is said; `false` at the end.
+    /// Takes one more line; returns `false` at the end.
     fn hear(&mut self, deadline: Instant, doing: &str) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let (at, said) = self
@@ -306,7 +308,7 @@ impl Drop for Running {
                 self.said.push((at.duration_since(self.started), line));
             }
         }
-        eprintln!("what the guest said, in seconds since QEMU's start:");
+        eprintln!("the guest's console, with seconds since QEMU's start:");
         for (at, line) in &self.said {
             eprintln!("{:>9.3}  {line}", at.as_secs_f64());
             let addresses = if line.contains("backtrace:") {

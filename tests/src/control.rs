@@ -9,26 +9,26 @@ use hermon_machine::qemu::{Forward, GUEST_BY_DHCP, Net};
 
 use crate::DEADLINE;
 
-/// A port of this host that leads to the guest's control port.
+/// A port of this host that is forwarded to the guest's control port.
 #[derive(Debug, Clone, Copy)]
 pub struct Port(u16);
 
 impl Port {
-    /// A port that is free now.
+    /// Returns a port that is free now.
     ///
     /// # Panics
-    /// If there is none.
+    /// Panics if there is none.
     pub fn free() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         Self(listener.local_addr().expect("bound").port())
     }
 
-    /// The user network in which it leads to the guest, whose address is `address`.
+    /// Returns a user network that forwards the port to the guest at `address`.
     pub fn network_to(self, address: Ipv4Addr) -> Net {
         Net::User(vec![self.forward_to(address)])
     }
 
-    /// What leads it to the guest, whose address is `address`.
+    /// Returns the forwarding of the port to the guest at `address`.
     pub fn forward_to(self, address: Ipv4Addr) -> Forward {
         Forward {
             host: self.0,
@@ -37,15 +37,15 @@ impl Port {
         }
     }
 
-    /// The user network in which it leads to a guest that asks for its address.
+    /// Returns a user network that forwards the port to a guest with an address by DHCP.
     pub fn network(self) -> Net {
         self.network_to(GUEST_BY_DHCP)
     }
 
-    /// Connects.
+    /// Connects to the control port.
     ///
     /// # Panics
-    /// If that is not possible.
+    /// Panics if that is not possible.
     pub fn connect(self) -> Client {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.0)).expect("a connection");
         stream.set_read_timeout(Some(DEADLINE)).expect("not zero");
@@ -53,14 +53,15 @@ impl Port {
         Client(BufReader::new(stream))
     }
 
-    /// Connects, sends, closes its half, and gives all that comes until the guest closes: nothing if it refuses.
+    /// Connects, sends, closes its half, and returns all bytes that come until the guest closes. If the guest refuses, there are no
+    /// bytes.
     ///
     /// # Panics
-    /// If the guest does not close before the deadline.
+    /// Panics if the guest does not close before the deadline.
     pub fn send_and_read_all(self, bytes: &[u8]) -> Vec<u8> {
         let mut client = self.connect();
         let stream = client.0.get_mut();
-        // QEMU accepts before the guest does, so a refusal may come at any of these.
+        // QEMU accepts before the guest does, so a refusal may come at any of these steps.
         let sent = stream
             .write_all(bytes)
             .and_then(|()| stream.shutdown(Shutdown::Write));
@@ -74,7 +75,7 @@ impl Port {
     }
 }
 
-/// Whether the other side has ended the connection.
+/// Returns whether the other side has ended the connection.
 fn is_reset(kind: ErrorKind) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
     matches!(
@@ -88,27 +89,27 @@ fn is_reset(kind: ErrorKind) -> bool {
 pub struct Client(BufReader<TcpStream>);
 
 impl Client {
-    /// Sends a command and waits for its reply, without the line's end.
+    /// Sends a command, waits for its reply and returns it without the line's end.
     ///
     /// # Panics
-    /// If there is none before the deadline.
+    /// Panics if no reply comes before the deadline.
     pub fn ask(&mut self, command: &str) -> String {
         self.send(format!("{command}\n").as_bytes());
         self.line()
     }
 
-    /// Sends, and reads nothing.
+    /// Sends bytes and reads nothing.
     ///
     /// # Panics
-    /// If the connection has ended.
+    /// Panics if the connection has ended.
     pub fn send(&mut self, bytes: &[u8]) {
         self.0.get_mut().write_all(bytes).expect("a connection");
     }
 
-    /// Waits for a line, without its end.
+    /// Waits for a line, and returns it without its end.
     ///
     /// # Panics
-    /// If there is none before the deadline.
+    /// Panics if no line comes before the deadline.
     pub fn line(&mut self) -> String {
         let mut reply = String::new();
         self.0
@@ -122,10 +123,10 @@ impl Client {
         reply
     }
 
-    /// All that comes until the guest closes or resets.
+    /// Returns all bytes that come until the guest closes or resets.
     ///
     /// # Panics
-    /// If it does neither before the deadline.
+    /// Panics if it does neither before the deadline.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         match self.0.read_to_end(&mut all) {
@@ -135,10 +136,10 @@ impl Client {
         all
     }
 
-    /// Waits until something has come and goes away without reading it, which ends the connection with a reset.
+    /// Waits until bytes have come and closes without reading them, which resets the connection.
     ///
     /// # Panics
-    /// If nothing comes before the deadline.
+    /// Panics if nothing comes before the deadline.
     pub fn reset(self) {
         let came = self.0.get_ref().peek(&mut [0]);
         assert!(came.expect("a reply before the deadline") > 0);

@@ -1,21 +1,21 @@
-//! How many guests run at a time, whatever the number of test threads.
+//! Limits the number of guests that run at a time, whatever the number of test threads.
 //!
-//! Under TCG a guest takes a core. A measurement wants the machine for itself.
+//! Under TCG a guest takes a core. A measurement needs the whole machine.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// What the machines that run these tests have at least.
+/// The number of cores that the machines with these tests have at least.
 const CORES: usize = 2;
 
 static FREE: Mutex<usize> = Mutex::new(CORES);
 static CHANGED: Condvar = Condvar::new();
 
-/// The right to run a guest; given back when dropped.
+/// The right to run a guest, which is given back on drop.
 #[derive(Debug)]
 pub struct Turn(usize);
 
 impl Turn {
-    /// Waits until another guest may run.
+    /// Waits until one more guest may run.
     pub fn shared() -> Self {
         Self::wait_for(1)
     }
@@ -26,7 +26,7 @@ impl Turn {
     }
 
     fn wait_for(cores: usize) -> Self {
-        // A test that panicked has given its turn back; the number is right.
+        // A test that panicked has given its turn back, so the number is right.
         let free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free = CHANGED
             .wait_while(free, |free| *free < cores)

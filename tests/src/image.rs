@@ -1,8 +1,8 @@
-//! Where `scripts/build.sh` leaves the images.
+//! Finds the images that `scripts/build.sh` leaves.
 
 use std::path::{Path, PathBuf};
 
-/// The heap an image was built with.
+/// The heap that an image was built with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heap {
     /// talc, the default.
@@ -11,10 +11,10 @@ pub enum Heap {
     LinkedList,
 }
 
-/// The image with this heap.
+/// Returns the image with this heap.
 ///
 /// # Panics
-/// If it has not been built.
+/// Panics if it has not been built.
 pub fn path(heap: Heap) -> PathBuf {
     let name = match heap {
         Heap::Talc => "talc",
@@ -23,27 +23,27 @@ pub fn path(heap: Heap) -> PathBuf {
     built(&format!("app-{name}.elf"), &format!("--heap {name}"))
 }
 
-/// The image that does what a test asks for (`tests/guest`).
+/// Returns the image for boot tests (`tests/guest`).
 ///
 /// # Panics
-/// If it has not been built.
+/// Panics if it has not been built.
 pub fn guest() -> PathBuf {
     built("guest.elf", "--package guest")
 }
 
-/// An image of `examples/`.
+/// Returns an image of `examples/`.
 ///
 /// # Panics
-/// If it has not been built.
+/// Panics if it has not been built.
 pub fn example(name: &str) -> PathBuf {
     built(&format!("{name}.elf"), &format!("--package {name}"))
 }
 
-/// An image as `scripts/build.sh --no-symbols` leaves it: what the linker wrote, before the table of names is added. The one that was
-/// built last, with either heap.
+/// Returns the image that was built last, with either heap, as `scripts/build.sh --no-symbols` leaves it: the linker's output,
+/// before the table of names is added.
 ///
 /// # Panics
-/// If none has been built.
+/// Panics if no image has been built.
 pub fn without_names() -> PathBuf {
     built("../x86_64-unknown-hermit/guest/app", "--no-symbols")
 }

@@ -1,30 +1,30 @@
-//! Medians, the processor time of a process, and figures that are reported.
+//! Computes medians, reads the processor time of a process, and reports figures.
 
 use core::time::Duration;
 use std::fs;
 use std::io::Write;
 
-/// The median and the 99th percentile of some durations.
+/// Returns the median and the 99th percentile of some durations.
 ///
 /// # Panics
-/// If there are none.
+/// Panics if there are none.
 pub fn median_and_p99(mut times: Vec<Duration>) -> (Duration, Duration) {
     times.sort_unstable();
     (times[times.len() / 2], times[times.len() * 99 / 100])
 }
 
-/// The processor time that a process has used until now, all its threads together.
+/// Returns the processor time that a process has used until now, of all its threads together.
 ///
-/// In nanoseconds from the scheduler, not in ticks of 10 ms: at 1 % of a core ten seconds are ten ticks.
+/// The figures come from the scheduler, in nanoseconds. Ticks of 10 ms are too coarse: 1 % of a core for ten seconds is ten ticks.
 ///
 /// # Panics
-/// If there is no such process.
+/// Panics if there is no such process.
 pub fn processor_time(pid: u32) -> Duration {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
     let nanos = tasks
         .filter_map(|task| {
-            // The first number of three is the time on a processor (Documentation/scheduler/sched-stats.rst). A thread
-            // may end between the listing and the reading.
+            // The first of three numbers is the time on a processor (Documentation/scheduler/sched-stats.rst). A thread may end
+            // between the listing and the reading.
             let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
             text.split_whitespace().next()?.parse::<u64>().ok()
         })
@@ -32,9 +32,9 @@ pub fn processor_time(pid: u32) -> Duration {
     Duration::from_nanos(nanos)
 }
 
-/// Prints a figure also when the test passes and its output is not shown.
+/// Prints a figure even if the test passes and its output is hidden.
 pub fn report(figure: &str) {
-    // The handle itself is not captured by the test runner, as `eprintln!` is. That it fails does not matter.
+    // The test runner captures `eprintln!`, but not the handle itself. A failed write does not matter.
     drop(writeln!(std::io::stderr(), "measured: {figure}"));
 }
 

@@ -1,4 +1,4 @@
-//! The receiving side of metrics: real sockets on loopback, lines judged by a parser that is not ours.
+//! Receives metrics on real sockets on loopback, and parses the lines with a parser from another project.
 
 use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use influxdb_line_protocol::{FieldValue, parse_lines};
 
 use crate::DEADLINE;
 
-/// The most that a datagram may carry: what fits an Ethernet frame with room for tunnels on the way.
+/// The largest datagram: it fits an Ethernet frame, with room for tunnels on the way.
 const DATAGRAM_MAX: usize = 1432;
 
 /// One point, as any server would store it.
@@ -25,7 +25,7 @@ pub struct Point {
     pub tags: BTreeMap<String, String>,
     /// Its fields.
     pub fields: BTreeMap<String, Value>,
-    /// Nanoseconds since 1970, always given.
+    /// The time in nanoseconds since 1970; it must be given.
     pub timestamp: i64,
 }
 
@@ -43,10 +43,10 @@ pub enum Value {
 }
 
 impl Point {
-    /// An integer field.
+    /// Returns an integer field.
     ///
     /// # Panics
-    /// If there is none of this name.
+    /// Panics if there is no integer field of this name.
     pub fn integer(&self, field: &str) -> i64 {
         match self.fields.get(field) {
             Some(Value::Integer(value)) => *value,
@@ -58,7 +58,7 @@ impl Point {
 /// Parses lines that must all be points.
 ///
 /// # Panics
-/// At a line that is none, and at one with a tag or field twice, an unsigned integer or no timestamp.
+/// Panics at a line that is not a point, and at one with a tag or field twice, an unsigned integer or no timestamp.
 pub fn points(text: &str) -> Vec<Point> {
     parse_lines(text)
         .map(|line| {
@@ -94,18 +94,18 @@ pub fn points(text: &str) -> Vec<Point> {
         .collect()
 }
 
-/// What a guest's metrics arrive by.
+/// A receiver of a guest's metrics.
 pub trait Receive {
-    /// The next points: those of a datagram, or of a line.
+    /// Returns the next points: those of a datagram, or of a line.
     ///
     /// # Panics
-    /// If none come before the deadline, or what comes is not whole lines.
+    /// Panics if no points come before the deadline, or if the data does not consist of whole lines.
     fn receive(&mut self) -> Vec<Point>;
 
-    /// Points until one satisfies `wanted`: that one.
+    /// Receives points until one satisfies `wanted`, and returns that one.
     ///
     /// # Panics
-    /// As [`Receive::receive`].
+    /// Panics like [`Receive::receive`], and if no such point comes before the deadline.
     fn until(&mut self, mut wanted: impl FnMut(&Point) -> bool) -> Point
     where
         Self: Sized,
@@ -125,17 +125,17 @@ pub trait Receive {
 pub struct Udp(UdpSocket);
 
 impl Udp {
-    /// On any free port.
+    /// Opens a receiver on any free port.
     ///
     /// # Panics
-    /// If there is none.
+    /// Panics if there is none.
     pub fn open() -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         socket.set_read_timeout(Some(DEADLINE)).expect("not zero");
         Self(socket)
     }
 
-    /// The `--influx` argument that makes a guest send here.
+    /// Returns the `--influx` argument that makes a guest send here.
     pub fn target(&self) -> String {
         let port = self.0.local_addr().expect("bound").port();
         format!("--influx=udp://{HOST_SEEN_BY_GUEST}:{port}")
@@ -153,7 +153,7 @@ impl Receive for Udp {
     }
 }
 
-/// The points of a datagram.
+/// Returns the points of a datagram.
 fn whole_lines(datagram: &[u8]) -> Vec<Point> {
     let length = datagram.len();
     assert!(length <= DATAGRAM_MAX, "a datagram of {length} bytes");
@@ -165,13 +165,13 @@ fn whole_lines(datagram: &[u8]) -> Vec<Point> {
     points(text)
 }
 
-/// Datagrams that a thread takes from the socket as they come: hundreds at once fill a socket's buffer before they are
+/// Datagrams that a thread takes from the socket as they come. Hundreds at once would fill the socket's buffer before they are
 /// parsed.
 #[derive(Debug)]
 pub struct Drained(std::sync::mpsc::Receiver<Vec<u8>>);
 
 impl Udp {
-    /// Receives in a thread of its own, until nothing comes any more.
+    /// Receives in a separate thread until no more datagrams come.
     #[must_use]
     pub fn drained(self) -> Drained {
         let (to, from) = channel();
@@ -205,31 +205,31 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    /// On any free port.
+    /// Opens a receiver on any free port.
     ///
     /// # Panics
-    /// If there is none.
+    /// Panics if there is none.
     pub fn open() -> Self {
         Self::open_at(0)
     }
 
-    /// On this port: again, say.
+    /// Opens a receiver on this port, for example again after a close.
     ///
     /// # Panics
-    /// If it cannot be had.
+    /// Panics if the port is not available.
     pub fn open_at(port: u16) -> Self {
-        // The standard library sets SO_REUSEADDR, so a port can be had again at once.
+        // The standard library sets SO_REUSEADDR, so a port can be reused at once.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port");
         let port = listener.local_addr().expect("bound").port();
         Self { listener, port }
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The `--influx` argument that makes a guest send here.
+    /// Returns the `--influx` argument that makes a guest send here.
     pub fn target(&self) -> String {
         format!("--influx=tcp://{HOST_SEEN_BY_GUEST}:{}", self.port)
     }
@@ -237,9 +237,9 @@ impl Tcp {
     /// Waits for a connection.
     ///
     /// # Panics
-    /// If none comes before the deadline.
+    /// Panics if no connection comes before the deadline.
     pub fn accept(&self) -> Connection {
-        // A listener has no timeout of its own.
+        // A listener has no timeout, so a thread waits for the connection.
         let listener = self.listener.try_clone().expect("a socket");
         let (to, from) = channel();
         thread::spawn(move || drop(to.send(listener.accept())));

@@ -1,4 +1,4 @@
-//! Commands to QEMU itself: QMP, a line of JSON each way (QEMU documentation, "QEMU Machine Protocol").
+//! Sends commands to QEMU itself: QMP, a line of JSON each way (QEMU documentation, "QEMU Machine Protocol").
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ impl Qmp {
             .unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
         stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
         let mut qmp = Self(BufReader::new(stream));
-        // The greeting comes first, and nothing is taken before this.
+        // The greeting comes first. QEMU takes other commands only after `qmp_capabilities`.
         qmp.0.read_line(&mut String::new()).expect("a greeting");
         qmp.execute("qmp_capabilities");
         qmp
@@ -25,7 +25,7 @@ impl Qmp {
     /// Executes a command that has no arguments.
     ///
     /// # Panics
-    /// If QEMU does not do it.
+    /// Panics if QEMU refuses it.
     pub fn execute(&mut self, command: &str) {
         let stream = self.0.get_mut();
         writeln!(stream, r#"{{"execute": "{command}"}}"#).expect("QEMU listens");
@@ -33,7 +33,7 @@ impl Qmp {
             let mut line = String::new();
             let len = self.0.read_line(&mut line).expect("QEMU answers");
             assert!(len > 0, "QEMU has gone at {command}");
-            // In between come events.
+            // Events may come before the reply.
             if line.contains(r#""return""#) {
                 return;
             }

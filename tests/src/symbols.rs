@@ -1,29 +1,29 @@
-//! Addresses of a backtrace to functions and lines.
+//! Turns the addresses of a backtrace into functions and lines.
 
 use std::path::Path;
 
 use addr2line::Loader;
 
-/// The addresses on a line such as `backtrace: 0x2041c3 0x203f10`, in order.
+/// Returns the addresses on a line such as `backtrace: 0x2041c3 0x203f10`, in order.
 pub fn addresses(line: &str) -> Vec<u64> {
     line.split_whitespace()
         .filter_map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok())
         .collect()
 }
 
-/// Each address as `FUNCTION at FILE:LINE`, inlined functions before the one that they are part of; nothing for an address
-/// outside the image.
+/// Returns each address as `FUNCTION at FILE:LINE`, inlined functions before the function that contains them. Returns nothing for
+/// an address outside the image.
 ///
-/// `addresses` are return addresses: the call is looked up, one byte before.
+/// `addresses` are return addresses, so the function looks up the byte before: it lies in the call.
 ///
 /// # Panics
-/// If the image cannot be read.
+/// Panics if the image cannot be read.
 pub fn frames(image: &Path, addresses: &[u64]) -> Vec<String> {
     let loader = Loader::new(image).unwrap_or_else(|error| panic!("{}: {error}", image.display()));
     let mut out = Vec::new();
     for address in addresses {
         let call = address.saturating_sub(1);
-        // The function that the code belongs to, as the linker knows it: DWARF does not name assembly.
+        // The function that the code belongs to, by the linker's symbols: DWARF does not name assembly.
         let symbol = loader
             .find_symbol(call)
             .map(|name| addr2line::demangle_auto(name.into(), None).into_owned());
@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn an_address_of_this_program_has_its_functions_name() {
-        // Position-independent: the address in the file is the one here less the base, so a symbol of the file is used.
+        // The program is position-independent, so an address in the file is the one here less the base. The test uses a symbol of
+        // the file instead.
         let program = std::env::current_exe().expect("this program");
         let object = Loader::new(&program).expect("readable");
         let found = (0..1 << 24)

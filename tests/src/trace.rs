@@ -1,4 +1,4 @@
-//! A client of the memtrace port, and what a trace tells once it is read strictly.
+//! A client of the memtrace port, and the profile in a trace, which is read strictly.
 
 use core::net::Ipv4Addr;
 use std::collections::HashMap;
@@ -13,19 +13,19 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{DEADLINE, control};
 
-/// Ports of this host that lead to the guest's control port and to its memtrace port.
+/// Ports of this host that are forwarded to the guest's control port and memtrace port.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
-    /// To the control port.
+    /// The port for the control port.
     pub control: control::Port,
     memtrace: u16,
 }
 
 impl Ports {
-    /// Ports that are free now.
+    /// Returns ports that are free now.
     ///
     /// # Panics
-    /// If there are none.
+    /// Panics if there are none.
     pub fn free() -> Self {
         // Both are held until both are known, so that they differ.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -35,7 +35,7 @@ impl Ports {
         }
     }
 
-    /// The user network in which they lead to a guest that asks for its address.
+    /// Returns a user network that forwards the ports to a guest with an address by DHCP.
     pub fn network(self) -> Net {
         let memtrace = Forward {
             host: self.memtrace,
@@ -48,20 +48,20 @@ impl Ports {
     /// Connects to the memtrace port.
     ///
     /// # Panics
-    /// If that is not possible.
+    /// Panics if that is not possible.
     pub fn trace(self) -> Client {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.memtrace));
         Client::new(stream.expect("a connection"))
     }
 
-    /// Connects to the memtrace port with a receive buffer of about this size, so that little is taken from a guest while nobody
-    /// reads.
+    /// Connects to the memtrace port with a receive buffer of about this size. So the host takes little from the guest while the
+    /// test does not read.
     ///
     /// # Panics
-    /// If that is not possible.
+    /// Panics if that is not possible.
     pub fn trace_with_buffer(self, bytes: usize) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        // Before connecting: the window that is offered at first is not taken back.
+        // The size must be set before connecting: the window that is offered at first is not taken back.
         socket.set_recv_buffer_size(bytes).expect("a buffer");
         let address = core::net::SocketAddr::from((Ipv4Addr::LOCALHOST, self.memtrace));
         socket.connect(&address.into()).expect("a connection");
@@ -69,7 +69,7 @@ impl Ports {
     }
 }
 
-/// A connection to the memtrace port, and what has come.
+/// A connection to the memtrace port, and the bytes received so far.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
@@ -85,10 +85,10 @@ impl Client {
         }
     }
 
-    /// Reads until so many bytes have come since the beginning.
+    /// Reads until this many bytes have come since the beginning.
     ///
     /// # Panics
-    /// If the guest closes before, or nothing comes before the deadline.
+    /// Panics if the guest closes before, or if nothing comes before the deadline.
     pub fn read_to(&mut self, bytes: usize) {
         while self.bytes.len() < bytes {
             let taken = self.read().expect("bytes before the deadline");
@@ -103,10 +103,10 @@ impl Client {
         Ok(taken)
     }
 
-    /// Sends, which ends the trace.
+    /// Sends bytes, which ends the trace.
     ///
     /// # Panics
-    /// If the connection has ended.
+    /// Panics if the connection has ended.
     pub fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("a connection");
     }
@@ -114,15 +114,15 @@ impl Client {
     /// Closes this half, which ends the trace.
     ///
     /// # Panics
-    /// If the connection has ended.
+    /// Panics if the connection has ended.
     pub fn close_half(&mut self) {
         self.stream.shutdown(Shutdown::Write).expect("a connection");
     }
 
-    /// Goes away with a reset.
+    /// Closes the connection with a reset.
     ///
     /// # Panics
-    /// If the socket has no such option.
+    /// Panics if the socket lacks this option.
     pub fn reset(self) {
         let socket = socket2::SockRef::from(&self.stream);
         socket
@@ -130,10 +130,10 @@ impl Client {
             .expect("an option");
     }
 
-    /// All that has come and comes until the guest closes. What follows a reset of the guest's is not judged here.
+    /// Returns all bytes that have come and that come until the guest closes. A reset by the guest counts as a close.
     ///
     /// # Panics
-    /// If it does not close before the deadline.
+    /// Panics if it does not close before the deadline.
     pub fn rest(mut self) -> Vec<u8> {
         loop {
             match self.read() {
@@ -148,7 +148,7 @@ impl Client {
     /// Ends the trace as [`Client::close_half`] does, and reads it.
     ///
     /// # Panics
-    /// As [`Client::rest`] and [`Profile::read`].
+    /// Panics like [`Client::rest`] and [`Profile::read`].
     pub fn finish(mut self) -> Profile {
         self.close_half();
         Profile::read(&self.rest())
@@ -160,7 +160,7 @@ impl Client {
 pub struct Frame {
     /// The return address.
     pub code: u64,
-    /// What the trace says it stands for, outermost first; nothing if it says nothing.
+    /// The positions that the trace gives for it, outermost first; empty if it gives none.
     pub positions: Vec<Position>,
 }
 
@@ -181,26 +181,26 @@ pub type Stack = Arc<[Frame]>;
 /// A sampled block.
 #[derive(Debug, Clone)]
 pub struct Block {
-    /// When it was allocated, in microseconds since the trace began.
+    /// The time of its allocation, in microseconds since the trace began.
     pub at: u64,
-    /// Its size.
+    /// Its size in words.
     pub words: u64,
-    /// How many of them were hit.
+    /// The number of its sampled words.
     pub hits: u64,
-    /// Who allocated it.
+    /// The backtrace of its allocation.
     pub stack: Stack,
-    /// Whether its free is in the trace.
+    /// True if its free is in the trace.
     pub is_freed: bool,
 }
 
 /// A whole trace.
 #[derive(Debug)]
 pub struct Profile {
-    /// What it says of itself.
+    /// The description in its first packet.
     pub info: Info,
     /// The blocks in it, in order.
     pub blocks: Vec<Block>,
-    /// How long it is.
+    /// Its length.
     pub bytes: usize,
 }
 
@@ -208,7 +208,7 @@ impl Profile {
     /// Reads a whole trace.
     ///
     /// # Panics
-    /// At the first broken rule of the format, and if its end is cut off.
+    /// Panics at the first broken rule of the format, and if the end of the trace is cut off.
     pub fn read(bytes: &[u8]) -> Self {
         let mut trace = Trace::new(bytes).unwrap_or_else(|error| panic!("{error}"));
         let info = trace.info().clone();
@@ -229,9 +229,11 @@ impl Profile {
                         is_freed: false,
                     });
                 }
-                // The reader has seen that it was alive.
+                // The reader has checked that it was alive.
                 Kind::Collect(id) => blocks[id as usize].is_freed = true,
-                Kind::Promote(id) => panic!("block {id} is promoted, which nobody does here"),
+                Kind::Promote(id) => {
+                    panic!("block {id} is promoted, but the image never promotes a block")
+                }
                 Kind::Location(_) => {}
             }
         }
@@ -242,19 +244,19 @@ impl Profile {
         }
     }
 
-    /// The blocks in whose stack a function is, by the last part of its name.
+    /// Returns the blocks with this function in their stack, by the last part of its name.
     pub fn of<'p>(&'p self, function: &'p str) -> impl Iterator<Item = &'p Block> {
         self.blocks
             .iter()
             .filter(move |block| block.passes(function))
     }
 
-    /// Hits of all blocks, those that were lost included.
+    /// Returns the hits of all blocks, lost ones included.
     pub fn hits(&self) -> u64 {
         self.blocks.iter().map(|block| block.hits).sum()
     }
 
-    /// What stands for blocks that could not be recorded.
+    /// Returns the entries that stand for blocks that could not be recorded.
     pub fn lost(&self) -> impl Iterator<Item = &Block> {
         self.blocks.iter().filter(|block| {
             let mut names = block.functions();
@@ -264,18 +266,18 @@ impl Profile {
 }
 
 impl Block {
-    /// Whether a function is in its stack, by the last part of its name.
+    /// Returns whether a function is in its stack, by the last part of its name.
     pub fn passes(&self, function: &str) -> bool {
         self.functions()
             .any(|name| name.rsplit("::").next() == Some(function))
     }
 
-    /// The functions of its stack, outermost first.
+    /// Returns the functions of its stack, outermost first.
     pub fn functions(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.positions().map(|position| position.function.as_str())
     }
 
-    /// The places of its stack, outermost first.
+    /// Returns the positions of its stack, outermost first.
     pub fn positions(&self) -> impl DoubleEndedIterator<Item = &Position> {
         self.stack.iter().flat_map(|frame| &frame.positions)
     }

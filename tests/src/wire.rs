@@ -1,7 +1,7 @@
 //! The other end of the guest's network cable: a peer that makes and reads Ethernet frames by hand.
 //!
-//! QEMU's user network does not let a host ping its guest. Here each frame is the payload of one UDP datagram on
-//! loopback, and everything about it is the test's. No network stack is involved, least of all the guest's own.
+//! QEMU's user network does not let a host ping its guest. Here each frame is the payload of one UDP datagram on loopback, and the
+//! test controls all of it. No network stack is involved, in particular not the guest's.
 //!
 //! ```text
 //! Ethernet   0 destination 6 | 6 source 6 | 12 type 2 | 14 …                                  IEEE 802.3
@@ -20,7 +20,7 @@ use hermon_machine::qemu::Net;
 
 use crate::DEADLINE;
 
-/// The peer's hardware address: locally administered.
+/// The peer's hardware address, which is locally administered.
 pub const PEER_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 
 const BROADCAST: [u8; 6] = [0xff; 6];
@@ -41,10 +41,10 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// A peer with this address, on ports of loopback that are free.
+    /// Opens a peer with this address, on free ports of loopback.
     ///
     /// # Panics
-    /// If there are none.
+    /// Panics if there are none.
     pub fn open(address: Ipv4Addr) -> Self {
         let free = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let socket = free();
@@ -56,10 +56,10 @@ impl Wire {
         }
     }
 
-    /// The network in which this is the guest's peer.
+    /// Returns the network in which this is the guest's peer.
     ///
     /// # Panics
-    /// Never: the socket is bound.
+    /// Never panics: the socket is bound.
     pub fn network(&self) -> Net {
         Net::Wire {
             qemu: self.qemu,
@@ -70,18 +70,18 @@ impl Wire {
     /// Puts a frame on the wire.
     ///
     /// # Panics
-    /// If QEMU has ended.
+    /// Panics if QEMU has ended.
     pub fn send(&self, frame: &[u8]) {
         self.socket
             .send_to(frame, (Ipv4Addr::LOCALHOST, self.qemu))
             .expect("QEMU runs");
     }
 
-    /// Waits for a frame that `wanted` takes something from; answers ARP requests for the peer's address meanwhile.
+    /// Waits for a frame from which `wanted` returns a value, and answers ARP requests for the peer's address meanwhile. Returns
     /// `None` when `patience` is over.
     ///
     /// # Panics
-    /// If the socket fails.
+    /// Panics if the socket fails.
     pub fn receive<T>(
         &self,
         patience: Duration,
@@ -115,10 +115,10 @@ impl Wire {
         }
     }
 
-    /// Asks who has an address; the answer's hardware address.
+    /// Resolves an address by ARP and returns the hardware address.
     ///
     /// # Panics
-    /// If nobody answers before the deadline.
+    /// Panics if no answer comes before the deadline.
     pub fn resolve(&self, address: Ipv4Addr) -> [u8; 6] {
         let deadline = Instant::now() + DEADLINE;
         while Instant::now() < deadline {
@@ -131,23 +131,23 @@ impl Wire {
                 return mac;
             }
         }
-        panic!("nobody has {address}");
+        panic!("no ARP reply for {address}");
     }
 
-    /// Sends an echo request and waits for exactly its reply: the time between.
+    /// Sends an echo request, waits for exactly its reply, and returns the time between.
     ///
     /// # Panics
-    /// If the reply is not there within the deadline.
+    /// Panics if the reply does not come within the deadline.
     pub fn ping(&self, mac: [u8; 6], to: Ipv4Addr, sequence: u16, data: &[u8]) -> Duration {
         self.try_ping(mac, to, sequence, data, DEADLINE)
             .unwrap_or_else(|| panic!("no reply to echo request {sequence}"))
     }
 
-    /// As [`Wire::ping`]; `None` if the reply is not there when `patience` is over: the wire may lose frames when more
-    /// are sent at once than its buffers hold.
+    /// Pings like [`Wire::ping`], but returns `None` if the reply does not come within `patience`. The wire may lose frames when
+    /// more are sent at once than its buffers hold.
     ///
     /// # Panics
-    /// If the socket fails.
+    /// Panics if the socket fails.
     pub fn try_ping(
         &self,
         mac: [u8; 6],
@@ -166,8 +166,8 @@ impl Wire {
     }
 }
 
-/// An ARP request from the peer for the guest's address, and an echo request that it answers once it knows the peer: for
-/// cables that are not a [`Wire`].
+/// Returns an ARP request from the peer for the guest's address, and an echo request that the guest answers once it knows the peer:
+/// for cables that are not a [`Wire`].
 pub fn greeting_and_echo(peer: Ipv4Addr, mac: [u8; 6], guest: Ipv4Addr) -> [Vec<u8>; 2] {
     let data = [0x5a; 1400];
     [
@@ -195,7 +195,7 @@ fn arp(
     frame
 }
 
-/// Operation, sender's hardware address and address, target's address.
+/// Returns the operation, the sender's hardware address and address, and the target's address.
 fn parse_arp(frame: &[u8]) -> Option<(u8, [u8; 6], Ipv4Addr, Ipv4Addr)> {
     if frame.get(12..14)? != TYPE_ARP || frame.get(14..21)? != [0, 1, 0x08, 0x00, 6, 4, 0] {
         return None;
@@ -253,7 +253,7 @@ fn echo(
     frame
 }
 
-/// Source, destination, sequence and data of a whole echo reply whose checksums are right.
+/// Returns source, destination, sequence and data of a whole echo reply whose checksums are right.
 fn parse_echo_reply(frame: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr, u16, &[u8])> {
     let ip = frame.get(14..34)?;
     if frame[12..14] != TYPE_IPV4
@@ -277,7 +277,7 @@ fn parse_echo_reply(frame: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr, u16, &[u8])> {
     ))
 }
 
-/// The Internet checksum (RFC 1071), most significant byte first; 0 over data that contains its own.
+/// Returns the Internet checksum (RFC 1071), most significant byte first. It is 0 over data that contains its own checksum.
 fn checksum(data: &[u8]) -> [u8; 2] {
     let sum: u32 = data
         .chunks(2)
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_checksum_is_that_of_the_rfcs_example() {
-        // RFC 1071, section 3: the sum of these is 0xddf2, the checksum its complement.
+        // RFC 1071, section 3: the sum of these is 0xddf2, and the checksum is its complement.
         assert_eq!(
             checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]),
             [0x22, 0x0d]

@@ -1,4 +1,4 @@
-//! What is said about arguments that cannot be followed.
+//! The errors in the image's arguments, and their texts.
 
 use core::error::Error;
 use core::fmt;
@@ -9,13 +9,13 @@ use monitoring::logging::LevelsError;
 /// An argument's name as it was typed, without its dashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key<'a> {
-    /// After two dashes.
+    /// A name after two dashes.
     Long(&'a str),
-    /// After one dash.
+    /// A letter after one dash.
     Short(char),
 }
 
-/// With its dashes; escaped as in a Rust string.
+/// Writes the key with its dashes, escaped as in a Rust string.
 impl fmt::Display for Key<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -25,37 +25,37 @@ impl fmt::Display for Key<'_> {
     }
 }
 
-/// Why the arguments cannot be followed. One line each: texts are escaped, so that none can break the line.
+/// A mistake in the arguments. Each one is one line: texts are escaped, so that none can break the line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ArgsError<'a> {
-    /// There is no such argument.
+    /// The argument is unknown.
     Unknown(Key<'a>),
     /// A text that is neither an argument nor the value of one.
     Surplus(&'a str),
     /// The argument is the last text, or another argument follows it.
     NoValue(Key<'a>),
-    /// `--help=value`.
+    /// The argument takes no value but was given one, as in `--help=value`.
     NeedlessValue {
         /// The argument.
         key: Key<'a>,
-        /// What it was given.
+        /// The value that it was given.
         value: &'a str,
     },
     /// The value does not fit the argument.
     Value {
         /// The argument.
         key: Key<'a>,
-        /// Holds the value.
+        /// The reason, with the value.
         reason: BadValue<'a>,
     },
     /// `--log` is not a list of levels.
     Levels {
         /// The argument.
         key: Key<'a>,
-        /// Holds the value.
+        /// The reason, with the value.
         reason: LevelsError<'a>,
     },
-    /// `--control-port` and `--memtrace-port` do not go together.
+    /// `--control-port` and `--memtrace-port` are the same port.
     Ports(BadValue<'a>),
 }
 

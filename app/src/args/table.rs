@@ -1,4 +1,4 @@
-//! Which arguments there are, what each sets, and the text of `--help` made from that.
+//! The table of arguments, the setter of each value, and the text of `--help`, which is made from the table.
 
 use core::fmt;
 
@@ -15,10 +15,10 @@ use crate::workload::Kind;
 /// One argument that takes a value.
 pub(super) struct Argument {
     id: Id,
-    /// Without its dashes.
+    /// The name without its dashes.
     pub name: &'static str,
     pub short: Option<char>,
-    /// What `--help` calls the value.
+    /// The name of the value in `--help`.
     value: &'static str,
     pub meaning: &'static str,
     pub default: Option<&'static str>,
@@ -45,7 +45,7 @@ enum Id {
     Duration,
 }
 
-/// The names of [`Kind`] as a sentence has them.
+/// The names of [`Kind`] as part of a sentence.
 const WORKLOADS: &str = "mixed, churn, leak, spin, exact or idle";
 
 pub(super) static ARGUMENTS: [Argument; 17] = [
@@ -54,7 +54,7 @@ pub(super) static ARGUMENTS: [Argument; 17] = [
         name: "influx",
         short: None,
         value: "TARGET",
-        meaning: "where metrics go: udp://IP:PORT, tcp://IP:PORT or off",
+        meaning: "receiver of metrics: udp://IP:PORT, tcp://IP:PORT or off",
         default: Some("udp://10.0.2.2:8094"),
     },
     Argument {
@@ -86,7 +86,7 @@ pub(super) static ARGUMENTS: [Argument; 17] = [
         name: "control-idle",
         short: None,
         value: "SPAN",
-        meaning: "closes idle control connections: 30s, 5m",
+        meaning: "closes control connections that are idle this long: 30s, 5m",
         default: Some("60s"),
     },
     Argument {
@@ -102,7 +102,7 @@ pub(super) static ARGUMENTS: [Argument; 17] = [
         name: "allow",
         short: None,
         value: "NETWORKS",
-        meaning: "who may connect: A.B.C.D/LEN or A.B.C.D, by commas",
+        meaning: "clients that may connect: A.B.C.D/LEN or A.B.C.D, separated by commas",
         default: Some("0.0.0.0/0"),
     },
     Argument {
@@ -126,7 +126,7 @@ pub(super) static ARGUMENTS: [Argument; 17] = [
         name: "heap-profile",
         short: None,
         value: "on|off",
-        meaning: "sample the heap always, for the command H and for panics",
+        meaning: "on: always sample the heap, for the command H and for panics",
         default: Some("off"),
     },
     Argument {
@@ -134,7 +134,7 @@ pub(super) static ARGUMENTS: [Argument; 17] = [
         name: "sample-memory",
         short: None,
         value: "BYTES",
-        meaning: "for samples that wait to be sent: a power of two, 4K to 64M",
+        meaning: "memory for samples that wait to be sent: a power of two, 4K to 64M",
         default: Some("256K"),
     },
     Argument {
@@ -150,7 +150,7 @@ pub(super) static ARGUMENTS: [Argument; 17] = [
         name: "gateway",
         short: None,
         value: "A.B.C.D",
-        meaning: "the way out of the network of --ipv4",
+        meaning: "gateway of the network of --ipv4",
         default: None,
     },
     Argument {
@@ -158,7 +158,7 @@ pub(super) static ARGUMENTS: [Argument; 17] = [
         name: "log",
         short: Some('l'),
         value: "LEVELS",
-        meaning: "log levels: LEVEL, *:LEVEL or SOURCE:LEVEL, by commas",
+        meaning: "log levels: LEVEL, *:LEVEL or SOURCE:LEVEL, separated by commas",
         default: Some("*:info"),
     },
     Argument {
@@ -174,7 +174,7 @@ pub(super) static ARGUMENTS: [Argument; 17] = [
         name: "seed",
         short: None,
         value: "NUMBER",
-        meaning: "decides all that the workload does",
+        meaning: "seed of the workload, which does the same for the same seed",
         default: Some("1"),
     },
     Argument {
@@ -187,7 +187,7 @@ pub(super) static ARGUMENTS: [Argument; 17] = [
     },
 ];
 
-/// Options in the making: what can only be judged together is kept as text until the end.
+/// The options while the arguments are parsed. Values that can only be checked together stay text until the end.
 pub(super) struct Draft<'a> {
     pub options: Options<'a>,
     pub ipv4: &'a str,
@@ -205,7 +205,7 @@ impl Default for Draft<'_> {
 }
 
 impl<'a> Draft<'a> {
-    /// Gives `argument`, typed as `key`, the value `text`.
+    /// Sets `argument`, typed as `key`, to the value `text`.
     pub fn set(
         &mut self,
         argument: &Argument,
@@ -255,7 +255,7 @@ fn parse_workload(text: &str) -> Result<Kind, BadValue<'_>> {
 }
 
 fn parse_seed(text: &str) -> Result<u64, BadValue<'_>> {
-    // `u64::from_str` would take a plus sign.
+    // `u64::from_str` would accept a plus sign.
     let number = text.parse().ok().filter(|_| !text.starts_with('+'));
     number.ok_or(BadValue::new(
         text,
@@ -263,10 +263,10 @@ fn parse_seed(text: &str) -> Result<u64, BadValue<'_>> {
     ))
 }
 
-/// Longest duration in hours: 1,000 days, and far from where microseconds overflow.
+/// The longest duration in hours: 1,000 days, far below the overflow of microseconds.
 const DURATION_HOURS_MAX: u64 = 24_000;
 
-/// Like an interval, but from 1 ms to [`DURATION_HOURS_MAX`], because a test of endurance takes days.
+/// Parses a duration: like an interval, but from 1 ms to [`DURATION_HOURS_MAX`], because an endurance test takes days.
 pub(super) fn parse_duration(text: &str) -> Result<Micros, BadValue<'_>> {
     const UNITS: [(&str, u64); 4] = [
         ("ms", 1_000),
@@ -286,12 +286,12 @@ pub(super) fn parse_duration(text: &str) -> Result<Micros, BadValue<'_>> {
     ))
 }
 
-/// Prints the answer to `--help`: several lines, the last one without a newline.
+/// The answer to `--help`: several lines, the last one without a newline.
 pub struct Help;
 
 impl fmt::Display for Help {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Columns of name and value.
+        /// The columns of name and value.
         const WIDTH: usize = 26;
         writeln!(
             f,
@@ -318,7 +318,7 @@ impl fmt::Display for Help {
                 None => writeln!(f)?,
             }
         }
-        writeln!(f, "  {:WIDTH$}this text", "--help, -h")?;
+        writeln!(f, "  {:WIDTH$}prints this text", "--help, -h")?;
         write!(f, "  {:WIDTH$}{VERSION}", "--version")
     }
 }

@@ -1,4 +1,4 @@
-//! A bounded cache that evicts what was not used for longest.
+//! A bounded cache that evicts the least recently used records.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -7,21 +7,21 @@ use core::ops::Bound;
 
 use super::size;
 
-/// Records kept, at most: bounds the cost of the maps around them.
+/// The most records kept. It bounds the cost of the maps around them.
 pub const ENTRIES_MAX: usize = 768;
-/// Bytes of records kept, at most: with the maps, the keys and the requests in flight well below the 2 MiB that `mixed` may
-/// hold, because the smallest guest (24 MiB) has a heap of about 10 MiB.
+/// The most bytes of records kept. With the maps, the keys and the requests in flight this is well below the 2 MiB that `mixed` may
+/// hold: the smallest guest (24 MiB) has a heap of about 10 MiB.
 pub const BYTES_MAX: usize = 512 * 1024;
 
 const _: () = assert!(size::SIZE_MAX <= BYTES_MAX, "the largest record must fit");
 
-/// Maps a path to a record; at most [`ENTRIES_MAX`] records and [`BYTES_MAX`] bytes of them.
+/// A map from paths to records, with at most [`ENTRIES_MAX`] records and [`BYTES_MAX`] bytes of them.
 ///
-/// Both maps are trees, so every operation takes logarithmic time, plus that for what it evicts.
+/// Both maps are trees, so every operation takes logarithmic time, and the same for each record that it evicts.
 #[derive(Debug, Default)]
 pub struct Cache {
     records: BTreeMap<String, Entry>,
-    /// Stamp of the last use → path. Stamps are unique, so the first is the one that was not used for longest.
+    /// Stamp of the last use → path. Stamps are unique, so the first path is the least recently used one.
     order: BTreeMap<u64, String>,
     stamp: u64,
     bytes: usize,
@@ -34,7 +34,7 @@ struct Entry {
 }
 
 impl Cache {
-    /// The record at `path`, which becomes the one used last.
+    /// Returns the record at `path` and makes it the most recently used one.
     #[inline(never)]
     pub fn get(&mut self, path: &str) -> Option<&str> {
         let entry = self.records.get_mut(path)?;
@@ -46,8 +46,8 @@ impl Cache {
         Some(&entry.record)
     }
 
-    /// Keeps `record` at `path`, as the one used last, and evicts what then is too much. A record of more than [`BYTES_MAX`]
-    /// bytes is not kept, and the one it was to replace is gone.
+    /// Keeps `record` at `path` as the most recently used one, then evicts records until the bounds hold. A record of more than
+    /// [`BYTES_MAX`] bytes is not kept, and the record at its path is removed.
     #[inline(never)]
     pub fn put(&mut self, path: &str, record: String) {
         self.remove(path);
@@ -85,7 +85,7 @@ impl Cache {
         }
     }
 
-    /// Paths and lengths of records, sorted by path, from the first one that is not before `path`.
+    /// Returns paths and lengths of records, sorted by path, from the first one that is not before `path`.
     pub fn list_from<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, usize)> {
         let from = (Bound::Included(path), Bound::Unbounded);
         self.records
@@ -93,17 +93,17 @@ impl Cache {
             .map(|(path, entry)| (path.as_str(), entry.record.len()))
     }
 
-    /// Records kept.
+    /// Returns the number of records kept.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether no record is kept.
+    /// Returns whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// Bytes of the records kept, without keys and maps.
+    /// Returns the bytes of the records kept, without keys and maps.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// The same cache as a list, last used last: slow and easy to see through.
+    /// The same cache as a list, most recently used last: slow but simple.
     #[derive(Default)]
     struct Oracle {
         records: Vec<(String, String)>,
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_cache_answers_as_a_plain_list_would() {
-        // Small records reach the bound on entries, large ones that on bytes.
+        // Small records reach the bound on entries, large ones the bound on bytes.
         for (seed, length_max) in [(1, 16), (2, 40_000), (3, BYTES_MAX + 1)] {
             let mut random = Random::new(seed);
             let (mut cache, mut oracle) = (Cache::default(), Oracle::default());

@@ -1,4 +1,4 @@
-//! Nothing but allocating and freeing: the load to measure a heap or its profiler with.
+//! A workload that only allocates and frees, to measure a heap or its profiler with.
 
 use alloc::vec::Vec;
 use core::hint::black_box;
@@ -6,17 +6,17 @@ use core::hint::black_box;
 use super::size;
 use crate::random::Random;
 
-/// Blocks alive, at most.
+/// The most blocks alive.
 pub const BLOCKS_MAX: usize = 1024;
-/// Bytes alive, at most: far from the 10 MiB heap of the smallest guest, also when a fragmented heap needs several times that.
+/// The most bytes alive: far from the 10 MiB heap of the smallest guest, even when a fragmented heap needs several times that.
 pub const BYTES_MAX: usize = 512 * 1024;
-/// Allocations and frees of one step, together; less where a block would have been too much.
+/// The allocations and frees of one step, together. A step makes fewer where a block would exceed the bounds.
 pub const OPERATIONS: usize = 256;
 
 const _: () = assert!(size::SIZE_MAX <= BYTES_MAX, "the largest block must fit");
 
-/// Blocks of mixed sizes in random slots: a free slot is filled, a taken one is emptied. So half of the slots are taken in the
-/// long run, and lifetimes are geometric: most blocks die young, some grow old.
+/// Blocks of mixed sizes in random slots. A step fills free slots and empties taken ones, so half of the slots are taken in the
+/// long run. Lifetimes are geometric: most blocks die young, some grow old.
 #[derive(Debug)]
 pub struct Churn {
     random: Random,
@@ -37,7 +37,7 @@ impl Churn {
         }
     }
 
-    /// Blocks and bytes alive.
+    /// Returns the blocks and bytes alive.
     pub fn live(&self) -> (usize, usize) {
         (self.blocks, self.bytes)
     }
@@ -70,8 +70,8 @@ impl Churn {
     }
 }
 
-// Three functions, so that a profile has three sites. They fill their blocks with different bytes: equal bodies would be merged
-// into one function.
+// Three functions, so that a profile has three allocation sites. They fill their blocks with different bytes, because the compiler
+// would merge equal bodies into one function.
 
 #[inline(never)]
 fn small_block(bytes: usize) -> Vec<u8> {
@@ -107,7 +107,7 @@ mod tests {
             most > BYTES_MAX - size::SIZE_MAX,
             "the bound was never near: {most}"
         );
-        // Half of the slots in the long run; the standard deviation is 16.
+        // Half of the slots are taken in the long run; the standard deviation is 16.
         assert!((432..=592).contains(&churn.blocks), "{}", churn.blocks);
     }
 }

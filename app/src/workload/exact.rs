@@ -1,24 +1,24 @@
-//! A workload that knows exactly what it allocated, to check the heap's counters and a profiler's estimates against.
+//! A workload that counts its own allocations exactly, to check the heap's counters and a profiler's estimates.
 //!
-//! It has a fixed set of call sites, [`sites`]. Each site's numbers are counted here, from the sizes that the site asks for,
-//! apart from the heap's own counters. Between construction and the end nothing else here allocates.
+//! It has a fixed set of allocation sites, [`sites`]. This module counts each site's numbers from the sizes that the site asks for,
+//! independently of the heap's own counters. From construction to the end only the sites allocate.
 
 use core::fmt;
 
 use super::sites::{self, Event, Site, Slots};
 use crate::random::Random;
 
-/// Uses of sites in one step: at most one allocation and one free each.
+/// The uses of sites in one step: each makes at most one allocation and one free.
 pub const OPERATIONS: usize = 256;
 
-/// Exact numbers of one site or of all.
+/// The exact numbers of one site or of all.
 ///
-/// A `realloc` is one free and one allocation of the new size, as DESIGN has it.
+/// A `realloc` counts as one free and one allocation of the new size, as DESIGN says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Blocks allocated.
     pub allocs: u64,
-    /// Blocks freed, whenever they were allocated.
+    /// Blocks freed, regardless of when they were allocated.
     pub frees: u64,
     /// Bytes allocated: the sum of the sizes asked for, not rounded. Frees do not lower it.
     pub bytes: u64,
@@ -26,7 +26,7 @@ pub struct Tally {
     pub words: u64,
 }
 
-/// Bytes of a word.
+/// The bytes of a word.
 pub const WORD_BYTES: usize = 8;
 
 impl Tally {
@@ -49,7 +49,7 @@ impl Tally {
     }
 }
 
-/// As in the image's last line.
+/// Writes the tally as in the image's last line.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -68,7 +68,7 @@ impl fmt::Display for Tally {
 /// The two tallies of a site, or their sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tallies {
-    /// Since the first step.
+    /// The numbers since the first step.
     pub total: Tally,
     /// The part of `total` that happened in steps while a trace was running.
     pub while_traced: Tally,
@@ -93,7 +93,7 @@ impl fmt::Display for Tallies {
     }
 }
 
-/// The exact workload: deterministic for its seed, at most 512 KiB alive.
+/// The exact workload: deterministic for its seed, with at most 512 KiB alive.
 #[derive(Debug)]
 pub struct Exact {
     random: Random,
@@ -102,7 +102,7 @@ pub struct Exact {
 }
 
 impl Exact {
-    /// Allocates nothing: all tables are part of the value, about 3 KiB.
+    /// Makes the workload and allocates nothing: all tables are part of the value, about 3 KiB.
     pub fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
@@ -111,8 +111,8 @@ impl Exact {
         }
     }
 
-    /// Uses [`OPERATIONS`] sites. `traced` says whether a trace is running now; it counts for the whole step, so pass what holds
-    /// when the step begins. A trace that begins or ends within a step makes `while_traced` wrong by that step's part.
+    /// Uses [`OPERATIONS`] sites. `traced` says whether a trace is running, and counts for the whole step: pass the state at the
+    /// beginning of the step. If a trace begins or ends within a step, `while_traced` is wrong by that step's part.
     pub fn step(&mut self, traced: bool) {
         for _ in 0..OPERATIONS {
             let site = Site::draw(&mut self.random);
@@ -122,12 +122,12 @@ impl Exact {
         }
     }
 
-    /// The tallies of each site with its name, in a fixed order.
+    /// Returns the tallies of each site with its name, in a fixed order.
     pub fn sites(&self) -> impl Iterator<Item = (&'static str, Tallies)> {
         sites::SITES.iter().map(|site| site.name).zip(self.tallies)
     }
 
-    /// The sums over all sites.
+    /// Returns the sums over all sites.
     pub fn sums(&self) -> Tallies {
         let mut sums = Tallies::default();
         for (_, site) in self.sites() {
@@ -138,10 +138,10 @@ impl Exact {
     }
 }
 
-/// The image's last line, without a newline: `workload: exact ` and one JSON object (RFC 8259),
+/// Writes the image's last line, without a newline: `workload: exact ` and one JSON object (RFC 8259),
 /// `{"total": T, "while_traced": T, "sites": [{"site": NAME, "total": T, "while_traced": T}, …]}` with
-/// `T = {"allocs", "frees", "bytes", "words"}`, see [`Tally`]. NAME is the last part of the path of the site's function, which
-/// is found in [`sites`]; it needs no escaping. Formatting allocates nothing.
+/// `T = {"allocs", "frees", "bytes", "words"}`, see [`Tally`]. NAME is the last part of the path of the site's function in
+/// [`sites`]; it needs no escaping. Formatting allocates nothing.
 impl fmt::Display for Exact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, r#"workload: exact {{{}, "sites": ["#, self.sums())?;

@@ -1,14 +1,14 @@
-//! A service with a leak to be found: [`mixed`](super::mixed), and one function that keeps a little for ever.
+//! A service with a leak to find: [`mixed`](super::mixed), and one function that never frees its blocks.
 
 use alloc::boxed::Box;
 use core::hint::black_box;
 
 use super::mixed::Mixed;
 
-/// Sessions that a step opens and never closes.
+/// The sessions that a step opens and never closes.
 pub const SESSIONS: usize = 16;
-/// Size of a session in bytes. With [`SESSIONS`], a step leaks 4 KiB, and with the 100 steps a second that the image makes
-/// 400 KiB/s at most: the 10 MiB heap of the smallest guest (24 MiB) was used up after 23 s, one of 1 GiB lasts most of an hour.
+/// The size of a session in bytes. With [`SESSIONS`], a step leaks 4 KiB. The image makes 100 steps a second, so it leaks 400 KiB/s
+/// at most. The 10 MiB heap of the smallest guest (24 MiB) was used up after 23 s; a heap of 1 GiB lasts most of an hour.
 pub const SESSION_BYTES: usize = 256;
 
 /// The leaking service.
@@ -19,7 +19,7 @@ pub struct Leak {
 }
 
 impl Leak {
-    /// A service that has leaked nothing yet.
+    /// Returns a service that has leaked nothing yet.
     pub fn new(seed: u64) -> Self {
         Self {
             service: Mixed::new(seed),
@@ -27,12 +27,12 @@ impl Leak {
         }
     }
 
-    /// Bytes leaked until now.
+    /// Returns the bytes leaked until now.
     pub fn leaked_bytes(&self) -> u64 {
         self.sessions * SESSION_BYTES as u64
     }
 
-    /// A step of `mixed`, and [`SESSIONS`] blocks of [`SESSION_BYTES`] that are never freed.
+    /// Makes a step of `mixed`, and allocates [`SESSIONS`] blocks of [`SESSION_BYTES`] that are never freed.
     pub fn step(&mut self) {
         self.service.step();
         for _ in 0..SESSIONS {
@@ -40,7 +40,7 @@ impl Leak {
         }
     }
 
-    /// The leak: what a service remembers of a client and forgets to forget.
+    /// Leaks a block: a service remembers a client and never forgets it.
     #[inline(never)]
     fn remember_session(&mut self) {
         self.sessions += 1;

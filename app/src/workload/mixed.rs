@@ -1,8 +1,8 @@
 //! The default workload: a small service that keeps records.
 //!
-//! Each step takes a batch of requests as text, parses them, serves them from a bounded cache, builds the responses and writes
-//! a sorted log of the batch, then drops all but the cache. The work is split over functions that are never inlined, so that a
-//! profile of it reads like one of a service: `receive`, `parse_query`, `load_record`, `render_response`, `summarise`.
+//! Each step takes a batch of requests as text, parses them, serves them from a bounded cache, builds the responses and writes a
+//! sorted log of the batch. Then it drops everything except the cache. The work is split over functions that are never inlined, so
+//! that its profile reads like that of a service: `receive`, `parse_query`, `load_record`, `render_response`, `summarise`.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -17,7 +17,7 @@ use super::request::{self, Request, Verb};
 use super::size;
 use crate::random::Random;
 
-/// Both can be switched by their tag: `tag:http:disable`.
+/// The tag by which these sources can be switched: `tag:http:disable`.
 const HTTP: &[(&str, &str)] = &[("http", "demo")];
 static REQUESTS: KeyedCounter = KeyedCounter::new(
     "http_requests",
@@ -30,12 +30,12 @@ static RESPONSES: Histogram = Histogram::new("http_responses", "sizes of respons
     .tags(HTTP);
 static RECORDS_CACHED: Gauge = Gauge::new("cache", "records in the cache").unit("records");
 
-/// Requests of one step: 200 to 400 allocations as a rule, of which a few are large.
+/// The requests of one step. They make 200 to 400 allocations as a rule, of which a few are large.
 pub const BATCH: usize = 8;
-/// Paths of one answer to `LIST`, at most.
+/// The most paths in one answer to `LIST`.
 const LIST_MAX: usize = 16;
 
-/// The service. Deterministic for its seed; live memory stays below 2 MiB (a test holds it).
+/// The service. Deterministic for its seed; live memory stays below 2 MiB (a test checks this).
 #[derive(Debug)]
 pub struct Mixed {
     random: Random,
@@ -52,7 +52,7 @@ struct Entry {
 }
 
 impl Mixed {
-    /// A service with an empty cache.
+    /// Returns a service with an empty cache.
     pub fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
@@ -62,7 +62,7 @@ impl Mixed {
         }
     }
 
-    /// Requests answered, and those that could not be parsed.
+    /// Returns the numbers of requests that were answered and that could not be parsed.
     pub fn requests(&self) -> (u64, u64) {
         (self.served, self.rejected)
     }
@@ -80,7 +80,7 @@ impl Mixed {
         black_box(summarise(log));
     }
 
-    /// Answers one request; the response is "sent" by letting it go.
+    /// Answers one request. Dropping the response stands for sending it.
     #[inline(never)]
     fn serve(&mut self, text: &str) -> Entry {
         let Ok(request) = Request::parse(text) else {
@@ -121,7 +121,7 @@ impl Mixed {
     }
 }
 
-/// A record that was not in the cache, as a database would deliver it.
+/// Returns a record that is not in the cache, as a database would deliver it.
 #[inline(never)]
 fn load_record(path: &str, random: &mut Random) -> String {
     let mut record = path.to_owned();
@@ -140,7 +140,7 @@ fn render_response(status: u16, body: &str) -> String {
     response
 }
 
-/// Paths from the given one on, largest record first.
+/// Returns the paths from the given one on, largest record first.
 #[inline(never)]
 fn list(cache: &Cache, from: &str) -> String {
     let mut found: Vec<(usize, String)> = cache
@@ -156,7 +156,7 @@ fn list(cache: &Cache, from: &str) -> String {
     lines.join("\n")
 }
 
-/// The log of a batch, largest answer first; the entries are dropped with it.
+/// Returns the log of a batch, largest answer first, and drops the entries.
 #[inline(never)]
 fn summarise(mut log: Vec<Entry>) -> String {
     log.sort_by(|a, b| (b.bytes, &b.path).cmp(&(a.bytes, &a.path)));
@@ -179,7 +179,7 @@ mod tests {
         (0..500).for_each(|_| mixed.step());
         let (served, rejected) = mixed.requests();
         assert_eq!(served + rejected, 500 * BATCH as u64);
-        // One in 64 is cut: 62 of 4,000, standard deviation 8.
+        // One in 64 is cut off: 62 of 4,000, with a standard deviation of 8.
         assert!((22..=102).contains(&rejected), "{rejected}");
     }
 

@@ -1,7 +1,7 @@
-//! What the image does all day: six workloads, each deterministic for a seed.
+//! The image's six workloads, each deterministic for a seed.
 //!
-//! A workload knows no clock and never sleeps: the shell calls [`Workload::step`], which does a bounded amount of work, and
-//! then pauses as [`Workload::pause`] says.
+//! A workload has no clock and never sleeps. The image calls [`Workload::step`], which does a bounded amount of work, and then
+//! pauses as [`Workload::pause`] says.
 
 pub mod cache;
 pub mod churn;
@@ -25,18 +25,18 @@ pub enum Kind {
     Mixed,
     /// Only allocations and frees of mixed sizes.
     Churn,
-    /// `Mixed`, and 4 KiB of each step are kept for ever.
+    /// `Mixed`, and each step leaks 4 KiB.
     Leak,
     /// Computing without allocating or sleeping.
     Spin,
-    /// Known call sites with exact counts, told in the last line.
+    /// Known allocation sites with exact counts, reported in the last line.
     Exact,
     /// Nothing.
     Idle,
 }
 
 impl Kind {
-    /// All of them, in the order of the documentation.
+    /// All workloads, in the order of the documentation.
     pub const ALL: [Self; 6] = [
         Self::Mixed,
         Self::Churn,
@@ -46,7 +46,7 @@ impl Kind {
         Self::Idle,
     ];
 
-    /// The name as an argument and in log lines.
+    /// Returns the name for arguments and log lines.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mixed => "mixed",
@@ -58,7 +58,7 @@ impl Kind {
         }
     }
 
-    /// The workload of this name, exactly as [`Kind::name`] writes it.
+    /// Returns the workload of this name, exactly as [`Kind::name`] writes it.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
@@ -70,36 +70,36 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What to do between two steps.
+/// The pause between two steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
     /// Go on at once.
     None,
     /// Let other tasks of the same priority run.
     Yield,
-    /// Sleep so long, or until the end if that is earlier.
+    /// Sleep this long, or until the end if that is earlier.
     Sleep(Duration),
 }
 
-/// Between the steps of a service: it is busy for a part of the time, as services are.
+/// The pause between the steps of a service, which is busy for a part of the time like a real one.
 const SERVICE_PAUSE: Duration = Duration::from_millis(10);
-/// Between the steps of `idle`, which has nothing to do at any of them: rare enough to cost nothing.
+/// The pause between the steps of `idle`, which do nothing: long enough to cost nothing.
 const IDLE_PAUSE: Duration = Duration::from_secs(10);
 
 /// A running workload.
 ///
-/// | workload | a step | mean time | then | alive, at most |
+/// | workload | a step | mean time | then | most alive |
 /// |---|---|---|---|---|
 /// | `mixed` | 8 requests: 200 to 400 allocations | 0.6 ms | sleeps 10 ms | 2 MiB |
 /// | `churn` | up to 256 allocations and frees | 0.2 ms | yields | 0.6 MiB |
-/// | `leak` | as `mixed`, and 16 × 256 bytes | 0.6 ms | sleeps 10 ms | 2 MiB and what leaked |
+/// | `leak` | as `mixed`, and 16 × 256 bytes | 0.6 ms | sleeps 10 ms | 2 MiB and the leak |
 /// | `spin` | 20,000 random numbers | 0.1 ms | goes on | 0 |
 /// | `exact` | 256 uses of 8 sites | 0.3 ms | sleeps 10 ms | 512 KiB |
 /// | `idle` | nothing | 0 | sleeps 10 s | 0 |
 ///
 /// The times were measured with the `talc` heap under QEMU's TCG on a busy host; the heap `linked-list` takes longer.
 ///
-/// `exact` sleeps so that the samples of one step, taken in a burst, can be fetched before those of the next.
+/// `exact` sleeps so that the samples of one step, which come in a burst, can be fetched before those of the next.
 ///
 /// ```
 /// use app::workload::{Kind, Pause, Workload};
@@ -119,12 +119,12 @@ pub enum Workload {
     Spin(spin::Spin),
     /// See [`exact`].
     Exact(Box<exact::Exact>),
-    /// Nothing to do.
+    /// No work.
     Idle,
 }
 
 impl Workload {
-    /// The workload `kind` at its beginning. What it does follows from `seed` alone.
+    /// Returns the workload `kind` at its beginning. Its actions follow from `seed` alone.
     pub fn new(kind: Kind, seed: u64) -> Self {
         match kind {
             Kind::Mixed => Self::Mixed(mixed::Mixed::new(seed)),
@@ -136,7 +136,7 @@ impl Workload {
         }
     }
 
-    /// Does the work of one step, see the table above. `traced`: whether a heap trace is running, which only `exact` counts.
+    /// Does the work of one step, see the table above. `traced` says whether a heap trace is running; only `exact` uses it.
     pub fn step(&mut self, traced: bool) {
         match self {
             Self::Mixed(mixed) => mixed.step(),
@@ -148,7 +148,7 @@ impl Workload {
         }
     }
 
-    /// What to do before the next step.
+    /// Returns the pause before the next step.
     pub fn pause(&self) -> Pause {
         match self {
             Self::Mixed(_) | Self::Leak(_) | Self::Exact(_) => Pause::Sleep(SERVICE_PAUSE),
@@ -158,7 +158,7 @@ impl Workload {
         }
     }
 
-    /// What the image prints last, if this workload has something to say.
+    /// Returns the image's last line, if this workload has one.
     pub fn last_line(&self) -> Option<&dyn fmt::Display> {
         match self {
             Self::Exact(exact) => Some(exact.as_ref()),

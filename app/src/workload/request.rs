@@ -16,11 +16,11 @@ use alloc::string::String;
 use super::size;
 use crate::random::Random;
 
-/// Different records that clients ask for: more than the cache holds, so that it evicts.
+/// The number of records that clients ask for: more than the cache holds, so that it evicts.
 pub const RECORDS: u32 = 2000;
-/// Requests that are cut off, one in this many: a service meets them too.
+/// One request in this many is cut off, as in a real service.
 const MALFORMED_ONE_IN: u32 = 64;
-/// Query parameters of a request, at most.
+/// The most query parameters of a request.
 const PARAMETERS_MAX: usize = 6;
 
 const COLOURS: [&str; 6] = [
@@ -33,19 +33,19 @@ const COLOURS: [&str; 6] = [
 ];
 const HOSTS: [&str; 3] = ["store.example", "eu.store.example", "archive.store.example"];
 
-/// What a client wants.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// The record at the path.
+    /// Returns the record at the path.
     Get,
-    /// The body becomes the record at the path.
+    /// Makes the body the record at the path.
     Put,
-    /// The paths of records from the given one on.
+    /// Returns the paths of records from the given one on.
     List,
 }
 
 impl Verb {
-    /// As it stands in a request.
+    /// Returns the verb as it is written in a request.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,12 +56,12 @@ impl Verb {
     }
 }
 
-/// A parsed request. It owns its parts, as a service's would that hands them on.
+/// A parsed request. It owns its parts, like that of a service that passes requests on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What is wanted.
+    /// The kind of the request.
     pub verb: Verb,
-    /// Begins with `/`; without the query.
+    /// The path, which begins with `/`, without the query.
     pub path: String,
     /// The parameters after `?`; the last of two equal names counts.
     pub query: BTreeMap<String, String>,
@@ -71,22 +71,22 @@ pub struct Request {
     pub body: String,
 }
 
-/// Why a text is no request.
+/// The reason why a text is not a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError<'a> {
     /// The text ends before the empty line.
     HeadCut,
-    /// The first line has not the form `VERB /PATH`.
+    /// The first line does not have the form `VERB /PATH`.
     FirstLine(&'a str),
-    /// The first word of the text is none of `GET`, `PUT`, `LIST`.
+    /// The first word of the text is not `GET`, `PUT` or `LIST`.
     Verb(&'a str),
-    /// A line of the head has not the form `NAME: VALUE`.
+    /// A line of the head does not have the form `NAME: VALUE`.
     HeadLine(&'a str),
     /// The `length` is not the number of bytes that follow the empty line.
     Length(&'a str),
 }
 
-/// The text of the next request. At most 64 KiB.
+/// Returns the text of the next request, at most 64 KiB.
 #[inline(never)]
 pub fn receive(random: &mut Random) -> String {
     let verb = match random.below(16) {
@@ -109,10 +109,11 @@ pub fn receive(random: &mut Random) -> String {
     text
 }
 
-/// The formatted parts are strings of their own for a moment, as in most services: short-lived blocks for a profiler to find.
+/// Writes the head. The formatted parts are separate strings for a moment, as in most services: short-lived blocks for a profiler
+/// to find.
 #[inline(never)]
 fn write_head(text: &mut String, verb: &str, random: &mut Random) {
-    // Two draws multiplied: low numbers are more popular, which is what makes a cache worth having.
+    // The product of two draws makes low numbers more popular; otherwise the cache would be useless.
     let record =
         u64::from(random.below(RECORDS)) * u64::from(random.below(RECORDS)) / u64::from(RECORDS);
     let colour = COLOURS[random.below(COLOURS.len() as u32) as usize];
@@ -125,7 +126,7 @@ fn write_head(text: &mut String, verb: &str, random: &mut Random) {
     *text += &format!("\nhost: {host}\n");
 }
 
-/// One letter repeated: its bytes cost memory, which is the point, but little time.
+/// Returns one letter repeated. The body is meant to cost memory but little time.
 #[inline(never)]
 fn draw_body(random: &mut Random) -> String {
     const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
@@ -137,7 +138,7 @@ impl Request {
     /// Reads a whole request.
     ///
     /// # Errors
-    /// The first thing that is wrong, with the text that is.
+    /// Returns the first mistake, with the text at fault.
     ///
     /// ```
     /// use app::workload::request::{Request, Verb};
@@ -163,7 +164,7 @@ impl Request {
     }
 }
 
-/// The length is read from the borrowed lines, because the error borrows its text.
+/// Checks the length. It is read from the borrowed lines, because the error borrows its text.
 fn check_length<'a>(lines: &'a str, body: &str) -> Result<(), RequestError<'a>> {
     let length = lines
         .lines()
@@ -276,7 +277,7 @@ mod tests {
                 Err(_) => cut += 1,
             }
         }
-        // Expected 4331, 1575, 394 and 100; five standard deviations of a binomial each.
+        // Expected are 4331, 1575, 394 and 100; the bounds are five standard deviations of a binomial each.
         assert!((4145..4520).contains(&gets), "{gets}");
         assert!((1405..1750).contains(&puts), "{puts}");
         assert!((295..493).contains(&lists), "{lists}");

@@ -1,8 +1,8 @@
-//! The call sites of [`exact`](super::exact): functions that are never inlined, so that each is one frame of a backtrace.
+//! The allocation sites of [`exact`](super::exact): functions that are never inlined, so that each is one frame of a backtrace.
 //!
-//! A site makes a block, puts it into a ring of its own and thereby frees the oldest block of that ring. Together the sites
-//! cover the four methods of `GlobalAlloc` (`alloc`, `alloc_zeroed`, `realloc`, `dealloc`), alignment above that of a word, and
-//! a deep stack. Their bodies differ, because the compiler merges functions that are equal.
+//! A site makes a block, puts it into the site's ring and thereby frees the oldest block of that ring. Together the sites cover the
+//! four methods of `GlobalAlloc` (`alloc`, `alloc_zeroed`, `realloc`, `dealloc`), alignment above that of a word, and a deep stack.
+//! Their bodies differ, because the compiler merges equal functions.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -11,26 +11,27 @@ use core::hint::black_box;
 
 use crate::random::Random;
 
-/// What a site did to the heap.
+/// A site's action on the heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A block of so many bytes was asked for.
+    /// A block of this many bytes was allocated.
     Alloc(usize),
-    /// A block was given back.
+    /// A block was freed.
     Free,
 }
 
-/// A call site: its name, how often it is used, and how it is used once.
+/// An allocation site: its name, how often it is used, and the function of one use.
 pub struct Site {
     /// The name of the function that allocates.
     pub name: &'static str,
-    /// So many of [`WEIGHTS`] uses are of this site: the more, the smaller its blocks are, so that no site hides the others.
+    /// The number of uses of this site among [`WEIGHTS`] uses. Sites with smaller blocks are used more often, so that no site hides
+    /// the others.
     weight: u32,
     run: fn(&mut Slots, &mut Random, &mut dyn FnMut(Event)),
 }
 
 impl Site {
-    /// Draws a site by the weights and tells its place in [`SITES`].
+    /// Draws a site by the weights and returns its index in [`SITES`].
     pub fn draw(random: &mut Random) -> usize {
         let mut rest = random.below(WEIGHTS);
         let drawn = |site: &Site| {
@@ -41,13 +42,13 @@ impl Site {
         SITES.iter().position(drawn).unwrap_or_default()
     }
 
-    /// Uses the site once and tells `count` all that happened to the heap: at most one allocation and one free.
+    /// Uses the site once and reports the events on the heap to `count`: at most one allocation and one free.
     pub fn use_it(&self, slots: &mut Slots, random: &mut Random, count: &mut dyn FnMut(Event)) {
         (self.run)(slots, random, count);
     }
 }
 
-/// How many sites there are.
+/// The number of sites.
 pub const COUNT: usize = SITES.len();
 /// The sum of the weights.
 pub const WEIGHTS: u32 = 64;
@@ -114,17 +115,17 @@ const _: () = {
     assert!(sum == WEIGHTS);
 };
 
-/// Bytes of `zeroed_page`.
+/// The bytes of `zeroed_page`.
 const PAGE_BYTES: usize = 4096;
-/// Bytes of `large_buffer`: with [`RING_LARGE`] of them, half of what the workload may keep alive.
+/// The bytes of `large_buffer`. [`RING_LARGE`] of them are half of the bytes that the workload may keep alive.
 const LARGE_MIN: usize = 8 * 1024;
 const LARGE_MAX: usize = 64 * 1024;
-/// Words by which `growing_list` grows, and with how many it begins anew.
+/// The words by which `growing_list` grows, and the length at which it begins again.
 const LIST_STEP: usize = 16;
 const LIST_MAX: usize = 512;
-/// Calls between the step and `deep_leaf`, at most: backtraces of different depths, while a frame costs stack only.
+/// The most calls between the step and `deep_leaf`. They make backtraces of different depths; a frame costs only stack.
 const DEPTH_MAX: usize = 24;
-/// Blocks that a ring keeps: small ones, pages, large ones.
+/// The numbers of blocks that a ring keeps: of small ones, pages, large ones.
 const RING_SMALL: usize = 32;
 const RING_PAGES: usize = 16;
 const RING_LARGE: usize = 4;
@@ -167,7 +168,7 @@ impl<T, const N: usize> Default for Ring<T, N> {
 }
 
 impl<T: Block, const N: usize> Ring<T, N> {
-    /// Keeps `block`, frees the oldest one when the ring is full, and tells both.
+    /// Keeps `block`, frees the oldest one when the ring is full, and reports both.
     fn keep(&mut self, block: T, count: &mut dyn FnMut(Event)) {
         count(Event::Alloc(block.bytes()));
         let oldest = self.blocks[self.next].replace(block);
@@ -179,9 +180,9 @@ impl<T: Block, const N: usize> Ring<T, N> {
     }
 }
 
-/// What owns one block of the heap and knows how large that is.
+/// An owner of one block of the heap that knows the block's size.
 trait Block {
-    /// The size in bytes that was asked for.
+    /// Returns the size in bytes that was asked for.
     fn bytes(&self) -> usize;
 }
 
@@ -253,7 +254,8 @@ fn large_buffer(bytes: usize) -> Vec<u8> {
     black_box(buffer)
 }
 
-/// A list without room is moved to a larger block, or grown in place: a `realloc`. The first time it is an `alloc`.
+/// Extends the list. A list without room is moved to a larger block or grown in place: a `realloc`. The first time it is an
+/// `alloc`.
 #[inline(never)]
 fn growing_list(list: &mut Vec<u64>) {
     list.reserve_exact(LIST_STEP);
@@ -261,7 +263,7 @@ fn growing_list(list: &mut Vec<u64>) {
     black_box(list);
 }
 
-/// Calls itself `depth` times; the arithmetic after the call keeps it from becoming a loop.
+/// Calls itself `depth` times. The arithmetic after the call keeps the compiler from making it a loop.
 #[inline(never)]
 fn descend(depth: u64) -> Box<Leaf> {
     if depth == 0 {

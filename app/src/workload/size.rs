@@ -1,17 +1,17 @@
-//! How large the blocks of a service are.
+//! Draws the sizes of a service's blocks.
 
 use crate::random::Random;
 
 /// The smallest size drawn, in bytes.
 pub const SIZE_MIN: usize = 8;
-/// The largest size drawn, in bytes: with a head of less than 16 KiB around it, a block stays within 64 KiB.
+/// The largest size drawn, in bytes. With a head of less than 16 KiB around it, a block stays within 64 KiB.
 pub const SIZE_MAX: usize = 48 * 1024;
 
-/// A size in bytes, `SIZE_MIN..=SIZE_MAX`: 7 of 8 below 1 KiB, where every power of two is equally likely; most of the others
-/// below 4 KiB; 1 of 128 up to `SIZE_MAX`. The mean is about 0.7 KiB.
+/// Returns a size in bytes, `SIZE_MIN..=SIZE_MAX`. 7 of 8 are below 1 KiB, where every power of two is equally likely; most of the
+/// others are below 4 KiB; 1 of 128 reaches up to `SIZE_MAX`. The mean is about 0.7 KiB.
 ///
-/// Most blocks are small and most bytes are in large ones, which is what heap studies find in servers (for example Berger and
-/// others, "Reconsidering Custom Memory Allocation", OOPSLA 2002) and what makes a sampler by words worth watching.
+/// Most blocks are small, and most bytes are in large ones. Heap studies find this in servers (for example Berger and others,
+/// "Reconsidering Custom Memory Allocation", OOPSLA 2002), and it is a good test for a sampler by words.
 pub fn draw(random: &mut Random) -> usize {
     match random.below(128) {
         0 => random.within(4096..=SIZE_MAX),
@@ -41,7 +41,7 @@ mod tests {
             large += u32::from(size >= 4096);
             sum += size as u64;
         }
-        // Binomial: 87,500 with a standard deviation of 105, and 781 with 28: five of them each.
+        // Binomial: 87,500 with a standard deviation of 105, and 781 with 28. The bounds are five of them each.
         assert!((86_975..=88_025).contains(&small), "{small}");
         assert!((641..=921).contains(&large), "{large}");
         // By the classes: 112/128 × 217.2 + 15/128 × 2559.5 + 1/128 × 26624 = 698; the standard error is 9.

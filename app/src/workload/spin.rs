@@ -1,10 +1,10 @@
-//! A task that computes and neither allocates, sleeps nor yields: the worst neighbour that monitoring can have.
+//! A workload that computes and neither allocates, sleeps nor yields: the worst neighbour of monitoring.
 
 use core::hint::black_box;
 
 use crate::random::Random;
 
-/// Random numbers of one step.
+/// The random numbers of one step.
 pub const NUMBERS: u32 = 20_000;
 
 /// A sum of random numbers.
@@ -15,7 +15,7 @@ pub struct Spin {
 }
 
 impl Spin {
-    /// A sum of nothing yet.
+    /// Returns a sum of no numbers yet.
     pub fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),

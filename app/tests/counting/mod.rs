@@ -4,7 +4,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
 use std::alloc::System;
 
-/// What a thread did to the heap. A `realloc` is one free and one allocation.
+/// A thread's actions on the heap. A `realloc` is one free and one allocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub allocs: u64,
@@ -42,12 +42,12 @@ const NOTHING: Seen = Seen {
     sequence: 0xcbf2_9ce4_8422_2325,
 };
 
-/// What this thread did since [`reset`].
+/// Returns this thread's actions since [`reset`].
 pub fn seen() -> Seen {
     SEEN.get()
 }
 
-/// Forgets what this thread did.
+/// Resets this thread's counts.
 pub fn reset() {
     SEEN.set(NOTHING);
 }
@@ -97,7 +97,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         free(layout.size());
-        // SAFETY: `block` came from `System` with this layout, as the caller promises and all methods here forward.
+        // SAFETY: the caller promises that `block` came from this allocator with this layout, and all methods forward to `System`.
         unsafe { System.dealloc(block, layout) }
     }
 

@@ -32,7 +32,8 @@ fn main() -> ExitCode {
     match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // What was read before the error is worth having; that it cannot be written is what is said then.
+            // Dropping the writer writes the lines before the error, which are useful. If that fails too, the first error is still
+            // reported.
             drop(out);
             eprintln!("{}: {error}", file.display());
             ExitCode::FAILURE

@@ -1,4 +1,4 @@
-//! Stacks from codewords: a cache of codes, with a prediction of what comes after each.
+//! Decodes stacks from codewords with a cache of codes, which also predicts the code after each.
 
 use crate::bytes::Bytes;
 use crate::error::{Error, Fault};
@@ -13,10 +13,10 @@ struct Slot {
     is_filled: bool,
 }
 
-/// What one domain's writer and reader both know of earlier stacks.
+/// The knowledge of earlier stacks that one domain's writer and reader share.
 pub(crate) struct Cache {
     slots: Box<[Slot]>,
-    /// The stack of the alloc event before, the outermost first.
+    /// The stack of the last alloc event, outermost frame first.
     pub(crate) stack: Vec<u64>,
 }
 
@@ -28,7 +28,7 @@ impl Cache {
         }
     }
 
-    /// Whether a header is right about a slot; codes are compared as readers do, without their highest bit.
+    /// Checks a header's statement about a slot. Codes are compared as memtrace's readers do, without their highest bit.
     pub(crate) fn compare(&self, check: &Check) -> Result<(), Fault> {
         let Some(slot) = self.slots.get(usize::from(check.slot)) else {
             return Err(Fault::CheckedSlot(check.slot));
@@ -43,7 +43,7 @@ impl Cache {
         })
     }
 
-    /// Reads `words` codewords behind the first `prefix` frames of the stack before.
+    /// Reads `words` codewords behind the first `prefix` frames of the last stack.
     pub(crate) fn read(
         &mut self,
         prefix: usize,

@@ -1,12 +1,12 @@
-//! A place in a packet's bytes, moving forward.
+//! A cursor over a packet's bytes.
 
 use crate::error::{Error, Fault};
 
-/// Reads little-endian values, and nothing beyond the end.
+/// Reads little-endian values, and never beyond the end.
 #[derive(Clone, Debug)]
 pub(crate) struct Bytes<'a> {
     bytes: &'a [u8],
-    /// Of the next byte, in the stream.
+    /// The offset of the next byte in the stream.
     offset: usize,
 }
 
@@ -60,25 +60,25 @@ impl<'a> Bytes<'a> {
         Ok(u64::from_le_bytes(self.take()?))
     }
 
-    /// A number of variable size. Forms longer than needed are legal; four bytes are signed.
+    /// Reads a number of variable size. Longer forms than needed are legal; the form with four bytes is signed.
     pub(crate) fn number(&mut self) -> Result<i64, Error> {
         Ok(match self.u8()? {
             253 => self.u16()?.into(),
             254 => i32::from_le_bytes(self.take()?).into(),
-            // Readers keep 63 bits: the sign is the second highest.
+            // memtrace's readers keep 63 bits: the sign is the second highest bit.
             255 => (self.u64()? << 1) as i64 >> 1,
             small => small.into(),
         })
     }
 
-    /// A number that counts something.
+    /// Reads a number that must not be negative.
     pub(crate) fn count(&mut self) -> Result<u64, Error> {
         let at = self.clone();
         let number = self.number()?;
         u64::try_from(number).or_else(|_| at.fault(Fault::Number(number)))
     }
 
-    /// Bytes that end in a NUL, without it.
+    /// Reads bytes that end in a NUL, and returns them without it.
     pub(crate) fn text(&mut self) -> Result<&'a [u8], Error> {
         let Some(end) = self.bytes.iter().position(|byte| *byte == 0) else {
             return self.fault(Fault::TextWithoutEnd);

@@ -1,4 +1,4 @@
-//! A trace's state, packet by packet and event by event.
+//! Decodes a trace packet by packet and event by event.
 
 use std::collections::HashMap;
 
@@ -13,12 +13,12 @@ use crate::text::Text;
 const TIME_BITS: u32 = 25;
 const TIME_MASK: u32 = (1 << TIME_BITS) - 1;
 
-/// What the first packet says of the trace.
+/// The description of the trace in its first packet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Info {
-    /// When it begins, in microseconds since 1970.
+    /// The beginning of the trace, in microseconds since 1970.
     pub start: u64,
-    /// Probability with which a word was sampled, more than 0 and at most 1.
+    /// The probability with which a word was sampled: more than 0 and at most 1.
     pub rate: f64,
     /// Bytes of a word.
     pub word_bytes: u64,
@@ -26,17 +26,17 @@ pub struct Info {
     pub executable: Text,
     /// The machine.
     pub host: Text,
-    /// Parameters of its run-time system.
+    /// The parameters of the program's run-time system.
     pub parameters: Text,
     /// The process.
     pub pid: u64,
-    /// More; empty in version 1.
+    /// More information; empty in version 1.
     pub context: Text,
-    /// Of the format.
+    /// The version of the format.
     pub version: u16,
 }
 
-/// State of one domain: all that its events depend on.
+/// The state of one domain: everything that its events depend on.
 struct Domain {
     cache: Cache,
     names: Names,
@@ -55,7 +55,7 @@ impl Domain {
     }
 }
 
-/// A block that is alive, and whether it may be promoted.
+/// A live block, with its rule for promotion.
 #[derive(Clone, Copy)]
 enum Live {
     Minor,
@@ -63,7 +63,7 @@ enum Live {
     Other,
 }
 
-/// Reads packets that come one by one, from a socket say. For a whole stream see [`Trace`](crate::Trace).
+/// Reads packets that come one by one, for example from a socket. For a whole stream see [`Trace`](crate::Trace).
 pub struct Decoder {
     info: Info,
     domains: HashMap<u16, Domain>,
@@ -71,7 +71,7 @@ pub struct Decoder {
     live: HashMap<u64, Live>,
 }
 
-/// How far a packet has been read.
+/// The progress of reading a packet.
 #[derive(Debug)]
 pub struct Progress<'a> {
     header: Header,
@@ -81,7 +81,7 @@ pub struct Progress<'a> {
 }
 
 impl Progress<'_> {
-    /// Whether all events were read. One more call of [`Decoder::next_event`] then compares the ids.
+    /// Returns whether all events were read. One more call of [`Decoder::next_event`] then compares the ids.
     #[must_use]
     pub const fn is_done(&self) -> bool {
         self.bytes.is_empty()
@@ -89,10 +89,10 @@ impl Progress<'_> {
 }
 
 impl Decoder {
-    /// From the first packet.
+    /// Makes a decoder from the first packet.
     ///
     /// # Errors
-    /// The first broken rule.
+    /// Returns the first broken rule.
     pub fn new(packet: &Packet<'_>) -> Result<Self, Error> {
         let info = read_info(packet)?;
         Ok(Self {
@@ -103,22 +103,22 @@ impl Decoder {
         })
     }
 
-    /// What the first packet says.
+    /// Returns the description in the first packet.
     #[must_use]
     pub const fn info(&self) -> &Info {
         &self.info
     }
 
-    /// How many blocks are alive.
+    /// Returns the number of live blocks.
     #[must_use]
     pub fn live(&self) -> usize {
         self.live.len()
     }
 
-    /// Begins a packet behind the first. The one before was read to its end, or the ids will not fit.
+    /// Begins a packet after the first. The packet before must have been read to its end, or the ids will not fit.
     ///
     /// # Errors
-    /// A header that contradicts the first one or what was read so far.
+    /// Fails if the header contradicts the first one or the events so far.
     pub fn begin<'a>(&mut self, packet: &Packet<'a>) -> Result<Progress<'a>, Error> {
         let Packet {
             offset,
@@ -188,10 +188,10 @@ impl Decoder {
         })
     }
 
-    /// The next event of a packet; nothing at its end.
+    /// Returns the next event of a packet, or `None` at its end.
     ///
     /// # Errors
-    /// The first broken rule. What is read after an error means nothing.
+    /// Returns the first broken rule. Events that are read after an error have no meaning.
     pub fn next_event(&mut self, packet: &mut Progress<'_>) -> Result<Option<Event<'_>>, Error> {
         let header = &packet.header;
         let start = self.info.start;
@@ -270,7 +270,7 @@ impl Decoder {
     }
 }
 
-/// The time of an event: its own 25 bits, and the packet's above them.
+/// Returns the time of an event: its own 25 bits, and the packet's bits above them.
 fn time_of(word: u32, header: &Header) -> u64 {
     let low = u64::from(word & TIME_MASK);
     let begin = header.begin;
@@ -395,7 +395,7 @@ fn read_alloc<'t>(
     if codes.is_empty() {
         return at.fault(Fault::EmptyStack);
     }
-    // The common ones were checked with the event before.
+    // The common frames were checked with the event before.
     if let Some(code) = codes[common_prefix..]
         .iter()
         .find(|code| table.get(**code).is_none())
@@ -413,8 +413,8 @@ fn read_alloc<'t>(
     })
 }
 
-/// The object an event is about, and where the event says so. Only in version 3 may it have been allocated
-/// elsewhere, with an id that is still to come here.
+/// Returns the object that an event is about, and the place of the reference. Only in version 3 may the object have been allocated
+/// in another domain, with an id that is still to come in this one.
 fn object<'a>(packet: &mut Progress<'a>, may_be_later: bool) -> Result<(u64, Bytes<'a>), Error> {
     let at = packet.bytes.clone();
     let (delta, next) = (packet.bytes.number()?, packet.next_id);

@@ -1,4 +1,4 @@
-//! Events as text, as memtrace's `dump_trace` writes them.
+//! Writes events as text, as memtrace's `dump_trace` does.
 
 use core::fmt;
 use std::io;
@@ -7,12 +7,12 @@ use crate::error::Error;
 use crate::event::{Event, Kind, Source};
 use crate::trace::Trace;
 
-/// Shows an event as `dump_trace` does, without the line's end; nothing for a definition, which it does not show.
+/// Shows an event as `dump_trace` does, without the line's end. Shows nothing for a definition, like `dump_trace`.
 #[derive(Clone, Copy, Debug)]
 pub struct Dumped<'e, 't>(&'e Event<'t>);
 
 impl<'t> Event<'t> {
-    /// As memtrace's `dump_trace` shows it.
+    /// Returns the event in the form of memtrace's `dump_trace`.
     #[must_use]
     pub const fn as_dumped(&self) -> Dumped<'_, 't> {
         Dumped(self)
@@ -51,7 +51,7 @@ impl fmt::Display for Dumped<'_, '_> {
     }
 }
 
-/// Why a trace was not dumped to its end.
+/// The reason why a trace was not dumped to its end.
 #[derive(Debug)]
 pub enum DumpError {
     /// The trace breaks a rule.
@@ -83,10 +83,10 @@ impl From<io::Error> for DumpError {
     }
 }
 
-/// Writes every event but definitions, a line each: what memtrace's `dump_trace` prints.
+/// Writes every event except definitions, one line each, as memtrace's `dump_trace` does.
 ///
 /// # Errors
-/// [`DumpError`]; the lines before it are written.
+/// Returns a [`DumpError`]; the lines before it are written.
 pub fn dump(stream: &[u8], out: &mut dyn io::Write) -> Result<(), DumpError> {
     let mut trace = Trace::new(stream)?;
     while let Some(event) = trace.next_event()? {

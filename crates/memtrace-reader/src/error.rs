@@ -1,11 +1,11 @@
-//! What can be wrong with a trace.
+//! The rules that a trace can break.
 
 use core::fmt;
 
-/// The first broken rule, and where.
+/// The first broken rule and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// Offset in the stream, in bytes, of what broke the rule.
+    /// The offset in the stream, in bytes, of the byte that broke the rule.
     pub offset: usize,
     /// The rule.
     pub fault: Fault,
@@ -21,7 +21,7 @@ impl core::error::Error for Error {}
 
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is one sentence, in its Display")]
+#[expect(missing_docs, reason = "the Display of each says it in one sentence")]
 pub enum Fault {
     Cut {
         wanted: usize,

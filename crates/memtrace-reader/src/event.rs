@@ -1,13 +1,13 @@
-//! Events, as they are handed out.
+//! The events of a trace.
 
 use core::fmt;
 
 use crate::positions::{Position, Table};
 
-/// Where a block lies.
+/// The place of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// The minor heap, or what the writer calls so.
+    /// The minor heap, or the place that the writer calls so.
     Minor,
     /// The major heap.
     Major,
@@ -15,23 +15,23 @@ pub enum Source {
     External,
 }
 
-/// Something that happened.
+/// An event of a trace.
 #[derive(Clone, Debug)]
 pub struct Event<'t> {
-    /// Of its first byte in the stream.
+    /// The offset of its first byte in the stream.
     pub offset: usize,
     /// Microseconds since 1970.
     pub time: u64,
     /// Microseconds since the trace began.
     pub since_start: u64,
-    /// What.
+    /// The kind of event, with its data.
     pub kind: Kind<'t>,
 }
 
-/// What happened.
+/// The kind of an event, with its data.
 #[derive(Clone, Debug)]
 pub enum Kind<'t> {
-    /// A code was defined. Nothing happened in the program.
+    /// A code was defined. The program did nothing.
     Location(Frame<'t>),
     /// A block was sampled.
     Alloc(Alloc<'t>),
@@ -48,19 +48,19 @@ pub struct Alloc<'t> {
     pub id: u64,
     /// Its size in words.
     pub length: u64,
-    /// How many of its words were sampled, at least one.
+    /// The number of its sampled words, at least one.
     pub samples: u64,
-    /// Where it lies.
+    /// Its place.
     pub source: Source,
-    /// How many of the outermost frames are those of the alloc event before.
+    /// The number of outermost frames that it shares with the last alloc event.
     pub common_prefix: usize,
-    /// How many codewords the other frames took.
+    /// The number of codewords for the other frames.
     pub codewords: u16,
-    /// Where it was allocated.
+    /// The stack of its allocation.
     pub stack: Stack<'t>,
 }
 
-/// A stack: codes, the outermost first, at least one, and what they stand for.
+/// A stack: at least one code, outermost frame first, and the positions of the codes.
 #[derive(Clone, Copy)]
 pub struct Stack<'t> {
     pub(crate) codes: &'t [u64],
@@ -68,13 +68,13 @@ pub struct Stack<'t> {
 }
 
 impl<'t> Stack<'t> {
-    /// The codes, the outermost first.
+    /// Returns the codes, outermost frame first.
     #[must_use]
     pub const fn codes(&self) -> &'t [u64] {
         self.codes
     }
 
-    /// The frames, the outermost first.
+    /// Returns the frames, outermost first.
     pub fn frames(
         &self,
     ) -> impl DoubleEndedIterator<Item = Frame<'t>> + ExactSizeIterator + use<'t> {
@@ -92,11 +92,11 @@ impl fmt::Debug for Stack<'_> {
     }
 }
 
-/// A code and what it stands for.
+/// A code and its positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'t> {
-    /// The code: an address, as a rule.
+    /// The code, as a rule an address.
     pub code: u64,
-    /// The outermost first, inlined ones behind it. Empty if the writer knew nothing.
+    /// The positions, outermost first, then inlined ones. Empty if the writer did not know them.
     pub positions: &'t [Position],
 }

@@ -1,60 +1,60 @@
-//! Packets: where each ends, and what its header says.
+//! Packets and their headers.
 
 use crate::bytes::Bytes;
 use crate::error::{Error, Fault};
 
 const MAGIC: u32 = 0xC1FC_1FC1;
-/// The header's size up to what version 3 inserts, which says enough to find the next packet.
+/// The header's size up to the part that version 3 inserts. This part is enough to find the next packet.
 const SHORT_HEADER: usize = 66;
 const LONG_HEADER: usize = 68;
 
 /// The most bytes that may follow a header: the size of the readers' buffer (memtrace 0.2.3).
 pub const CONTENT_MAX: usize = 32_768;
 
-/// What a header says the cache contains where the packet begins.
+/// A header's statement about the cache at the beginning of the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// Slot of the cache.
+    /// The slot of the cache.
     pub slot: u16,
-    /// The slot predicted after it.
+    /// The slot that is predicted after it.
     pub prediction: u16,
     /// The code in it.
     pub code: u64,
 }
 
-/// The header of a packet. Times in microseconds since 1970.
+/// The header of a packet. Times are in microseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Size of the packet in bytes, with its header.
+    /// The size of the packet in bytes, with its header.
     pub size: usize,
-    /// Not after any event.
+    /// A time that is not after any event.
     pub begin: u64,
-    /// Not before any event.
+    /// A time that is not before any event.
     pub end: u64,
-    /// How long the flush took; 0 in every known writer.
+    /// The duration of the flush; 0 in every known writer.
     pub flush_duration: u32,
-    /// 1, 2 or 3.
+    /// The version of the format: 1, 2 or 3.
     pub version: u16,
     /// The process.
     pub pid: u64,
-    /// Who compressed it; 0 before version 3.
+    /// The domain that wrote the packet; 0 before version 3.
     pub domain: u16,
-    /// What the cache contains, if the writer says so.
+    /// The statement about the cache, if the writer makes one.
     pub check: Option<Check>,
-    /// Id of the first alloc event.
+    /// The id of the first alloc event.
     pub first_id: u64,
-    /// Id of the alloc event after the last.
+    /// The id after that of the last alloc event.
     pub next_id: u64,
 }
 
 impl Header {
-    /// Bytes of the header itself.
+    /// Returns the bytes of the header itself.
     #[must_use]
     pub const fn len(&self) -> usize {
         header_len(self.version)
     }
 
-    /// Never: a header has bytes.
+    /// Returns false: a header has bytes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         false
@@ -150,19 +150,19 @@ const fn header_len(version: u16) -> usize {
 /// A packet of a stream.
 #[derive(Clone, Debug)]
 pub struct Packet<'a> {
-    /// Of its first byte in the stream.
+    /// The offset of its first byte in the stream.
     pub offset: usize,
-    /// What it says of itself.
+    /// Its header.
     pub header: Header,
     /// Its events.
     pub content: &'a [u8],
 }
 
 impl<'a> Packet<'a> {
-    /// The packet at the front of `bytes`, which is at `offset` of the stream.
+    /// Parses the packet at the front of `bytes`, which is at `offset` of the stream.
     ///
     /// # Errors
-    /// A header that breaks a rule, or [`Fault::Cut`].
+    /// Fails with the rule that the header breaks, or with [`Fault::Cut`].
     pub fn parse(bytes: &'a [u8], offset: usize) -> Result<Self, Error> {
         let header = Header::parse(bytes, offset)?;
         let Some(packet) = bytes.get(..header.size) else {
@@ -189,7 +189,7 @@ pub struct Packets<'a> {
     offset: usize,
 }
 
-/// The packets of a stream, one after the other, up to its end or the first error.
+/// Returns the packets of a stream, up to its end or the first error.
 #[must_use]
 pub const fn packets(stream: &[u8]) -> Packets<'_> {
     Packets { stream, offset: 0 }
@@ -212,30 +212,30 @@ impl<'a> Iterator for Packets<'a> {
     }
 }
 
-/// What follows the last whole packet.
+/// The bytes after the last whole packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
-    /// Nothing.
+    /// There are none.
     None,
-    /// Part of a packet.
+    /// They are part of a packet.
     Cut,
-    /// Something else.
+    /// They are something else.
     Bad(Error),
 }
 
-/// How much of a stream is whole, see [`whole`].
+/// The whole packets of a stream, see [`whole`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whole {
-    /// Bytes up to the end of the last whole packet.
+    /// The bytes up to the end of the last whole packet.
     pub end: usize,
-    /// Packets up to there.
+    /// The number of packets up to there.
     pub packets: usize,
-    /// What follows.
+    /// The bytes after them.
     pub rest: Rest,
 }
 
-/// Where the last whole packet of a stream ends: `stream[..whole(stream).end]` is what can be read of a file that
-/// was cut. Reads headers only.
+/// Finds the end of the last whole packet of a stream: `stream[..whole(stream).end]` is the readable part of a file that was cut
+/// off. Reads only headers.
 #[must_use]
 pub fn whole(stream: &[u8]) -> Whole {
     let mut found = Whole {

@@ -1,8 +1,8 @@
 //! Reads traces in memtrace's format, versions 1, 2 and 3, and checks every rule of it.
 //!
-//! memtrace's own readers skip a packet that they find odd, print a line and end successfully. This one is for
-//! judging who wrote a trace: the first broken rule is an [`Error`] with the offset of the byte that broke it.
-//! For a trace whose end is cut off, [`whole`] finds where its last whole packet ends.
+//! memtrace's own readers skip a packet that looks odd, print a line and end successfully. This crate is for judging the writer of
+//! a trace: it returns the first broken rule as an [`Error`] with the offset of the byte that broke it. For a trace whose end is
+//! cut off, [`whole`] finds the end of its last whole packet.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,13 +15,12 @@
 //! # }
 //! ```
 //!
-//! Shares no code with any writer. Source: facts of the format as found in memtrace 0.2.3 and its development
-//! version of 2024 (version 3), by reading and by experiment.
+//! It shares no code with any writer. Source: facts of the format as found in memtrace 0.2.3 and its development version of 2024
+//! (version 3), by reading and by experiment. No features. Needs Rust 1.91 and std.
 //!
-//! **Stricter than memtrace's readers**: a header that contradicts another one, an id that is collected twice, a
-//! stack that is empty, a code that is not defined or has its highest bit set, and a common prefix longer than
-//! the stack before are errors. The last one happens in traces of OCaml programs whose stacks were too deep for
-//! memtrace's writer.
+//! **Stricter than memtrace's readers**: it is an error if a header contradicts another one, an id is collected twice, a stack is
+//! empty, a code is not defined or has its highest bit set, or a common prefix is longer than the stack before. The last one
+//! happens in traces of OCaml programs whose stacks were too deep for memtrace's writer.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What codes stand for.
+//! The positions that codes stand for.
 
 use core::fmt;
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use crate::bytes::Bytes;
 use crate::error::{Error, Fault};
 use crate::text::Text;
 
-/// How many names each list keeps, and the place that means a new one.
+/// The number of names that each list keeps, and the place that means a new name.
 const PLACES: usize = 31;
 
 /// A position in the source.
@@ -17,15 +17,15 @@ pub struct Position {
     pub function: Text,
     /// The file.
     pub file: Text,
-    /// Line, at most 1,048,575.
+    /// The line, at most 1,048,575.
     pub line: u32,
-    /// First column, at most 255.
+    /// The first column, at most 255.
     pub column: u32,
-    /// Last column, at most 1,023.
+    /// The last column, at most 1,023.
     pub end_column: u32,
 }
 
-/// As memtrace's tools show it: `function@file:line:first-last`.
+/// Writes the position as memtrace's tools do: `function@file:line:first-last`.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -36,7 +36,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// Names, the latest first.
+/// Names, latest first.
 #[derive(Debug)]
 struct Recent<T>(Vec<T>);
 
@@ -47,7 +47,7 @@ impl<T> Default for Recent<T> {
 }
 
 impl<T> Recent<T> {
-    /// Brings to the front what is at `place`, or what `new` makes if the place is [`PLACES`].
+    /// Moves the entry at `place` to the front, or an entry that `new` makes if the place is [`PLACES`].
     fn at(
         &mut self,
         place: u8,
@@ -70,11 +70,11 @@ impl<T> Recent<T> {
     }
 }
 
-/// The names one domain keeps in mind.
+/// The names that one domain keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Names(Recent<(Text, Recent<Text>)>);
 
-/// What is defined. One table for all domains.
+/// The defined codes. All domains share one table.
 #[derive(Debug, Default)]
 pub(crate) struct Table(HashMap<u64, Box<[Position]>>);
 
@@ -83,7 +83,7 @@ impl Table {
         self.0.get(&code).map(|positions| &**positions)
     }
 
-    /// Reads a definition's fields. Returns its code.
+    /// Reads a definition's fields and returns its code.
     pub(crate) fn define(
         &mut self,
         bytes: &mut Bytes<'_>,

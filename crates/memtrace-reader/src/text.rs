@@ -1,10 +1,10 @@
-//! Text of a trace.
+//! A text of a trace.
 
 use core::fmt;
 use std::sync::Arc;
 
-/// Bytes that ended in a NUL. The format has no character set; shown as UTF-8, with what is not in its place
-/// replaced. Cheap to clone.
+/// Bytes that ended in a NUL. The format has no character set; the text is shown as UTF-8, with invalid bytes replaced. Cheap to
+/// clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(Arc<[u8]>);
 
@@ -13,7 +13,7 @@ impl Text {
         Self(bytes.into())
     }
 
-    /// The bytes, without the NUL.
+    /// Returns the bytes, without the NUL.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

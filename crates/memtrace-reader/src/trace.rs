@@ -1,11 +1,11 @@
-//! A whole stream.
+//! Reads a whole stream.
 
 use crate::decoder::{Decoder, Info, Progress};
 use crate::error::{Error, Fault};
 use crate::event::Event;
 use crate::header::{Packets, packets};
 
-/// The events of a stream, in its order.
+/// The events of a stream, in order.
 pub struct Trace<'a> {
     packets: Packets<'a>,
     decoder: Decoder,
@@ -16,7 +16,7 @@ impl<'a> Trace<'a> {
     /// Reads the first packet.
     ///
     /// # Errors
-    /// The first broken rule. An empty stream is cut.
+    /// Returns the first broken rule. An empty stream counts as cut.
     pub fn new(stream: &'a [u8]) -> Result<Self, Error> {
         let mut packets = packets(stream);
         let Some(first) = packets.next() else {
@@ -32,25 +32,25 @@ impl<'a> Trace<'a> {
         })
     }
 
-    /// What the first packet says.
+    /// Returns the description in the first packet.
     #[must_use]
     pub const fn info(&self) -> &Info {
         self.decoder.info()
     }
 
-    /// How many blocks are alive after the events so far.
+    /// Returns the number of live blocks after the events so far.
     #[must_use]
     pub fn live(&self) -> usize {
         self.decoder.live()
     }
 
-    /// The next event; nothing at the end.
+    /// Returns the next event, or `None` at the end.
     ///
     /// # Errors
-    /// The first broken rule. What is read after an error means nothing.
+    /// Returns the first broken rule. Events that are read after an error have no meaning.
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, Error> {
         loop {
-            // Whether there is an event is asked first, because an event borrows the decoder.
+            // Ask first whether there is an event, because an event borrows the decoder.
             match &mut self.packet {
                 Some(packet) if !packet.is_done() => break,
                 Some(packet) => {

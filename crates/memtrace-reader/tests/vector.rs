@@ -1,19 +1,19 @@
-//! The reader on a trace of three events, whole, cut and damaged.
+//! Tests the reader on a trace of three events: whole, cut and damaged.
 
 use memtrace_reader::{Fault, Kind, Rest, Source, Trace, dump, packets, whole};
 use proptest::prelude::*;
 
-/// Accepted by memtrace 0.2.3's and its development version's readers.
+/// The trace. The readers of memtrace 0.2.3 and of its development version accept it.
 const VECTOR: &[u8] = include_bytes!("vector.ctf");
 
-/// What memtrace's `dump_trace` prints for it.
+/// The output of memtrace's `dump_trace` for it.
 const DUMPED: &str = "\
 0000000010 0000000000 alloc 1 len=3    0: app::main@a.rs:7:1-9 app::f@a.rs:12:3-20 lib::g@b.rs:3:5-8
 0000000020 0000000001 alloc_major 1 len=100    2: app::main@a.rs:7:1-9 app::f@a.rs:12:3-20 lib::g@b.rs:3:5-8
 0000000030 0000000000 collect
 ";
 
-/// Where its packets begin, and its end.
+/// The beginnings of its packets, and its end.
 const PACKETS: [usize; 4] = [0, 96, 240, 347];
 
 fn dumped(stream: &[u8]) -> Result<String, String> {
@@ -22,7 +22,7 @@ fn dumped(stream: &[u8]) -> Result<String, String> {
     Ok(String::from_utf8(out).expect("text"))
 }
 
-/// The vector with some bytes replaced, and what is said of it.
+/// Returns the error for the vector with some bytes replaced.
 fn error(changes: &[(usize, &[u8])]) -> String {
     let mut stream = VECTOR.to_vec();
     for (offset, bytes) in changes {
@@ -118,7 +118,7 @@ fn a_cut_vector_is_whole_up_to_its_last_packet() {
 }
 
 #[test]
-fn what_is_no_packet_is_found() {
+fn bytes_after_the_last_packet_are_found() {
     let mut stream = VECTOR.to_vec();
     stream.extend_from_slice(b"and then some text");
     let found = whole(&stream);
@@ -270,7 +270,7 @@ proptest! {
         stream.truncate(cut);
         let events = DUMPED.lines().count() + 2;
         if let Ok(mut trace) = Trace::new(&stream) {
-            // An event takes five bytes at least: there is an end.
+            // An event takes at least five bytes, so the loop ends.
             let mut read = 0;
             while let Ok(Some(event)) = trace.next_event() {
                 prop_assert!(event.offset < stream.len());

@@ -1,34 +1,35 @@
-//! Walks a stack by frame pointers. Everything in the image, kernel and `core` included, is built with them.
+//! Walks a stack by frame pointers. All code in the image is built with them, kernel and `core` included.
 //!
 //! ```text
 //!            ┌────────────────────┐ ◀─ frame of the caller's caller
-//!   frame+8  │ return address     │ ── must be code of the image, or the walk ends here
+//!   frame+8  │ return address     │ ── must be in the image's code, or the walk ends here
 //!   frame    │ frame of the caller│ ── followed only if it is above, aligned and near
 //!            └────────────────────┘
 //! ```
-//! A saved frame pointer of 0 is not a safe end: a recycled stack may hold garbage there. So the walk ends at a return address outside
-//! the image's code and looks at that before it follows the frame pointer.
+//! A saved frame pointer of 0 does not mark the end reliably: a recycled stack may hold garbage there. So the walk ends at a return
+//! address outside the image's code, and it checks that address before it follows the frame pointer.
 //!
-//! What differs between users is an argument: a panic reads memory with care for whatever may be broken, the heap profiler
-//! as fast as it can.
+//! The caller passes the function that reads memory. A panic reads carefully, because anything may be broken; the heap profiler
+//! reads as fast as it can. The walk may run inside an allocator. No features. Needs Rust 1.91.
 #![no_std]
 #![forbid(unsafe_code)]
 
-/// No frame of a sane stack is larger, in bytes; a pointer further away is garbage.
+/// The largest frame of a sane stack, in bytes; a pointer further away is garbage.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
 
-/// Bits of an address that are 0 in an aligned one.
+/// The number of low bits that are 0 in an aligned address.
 const ALIGN_BITS: u32 = align_of::<usize>().trailing_zeros();
 
 /// A frame: the caller's frame pointer and the return address.
 pub type Frame = [usize; 2];
 
-/// Return addresses from the innermost frame outwards.
+/// Returns the return addresses from the innermost frame outwards.
 ///
-/// `frame` is a frame pointer to start at (`rbp`, `x29`), `in_image` says whether an address is code of the image, `read` reads the two
-/// words at an address, `None` where that is not possible; it is asked for aligned addresses only. Frame pointers only grow, so the walk
-/// ends: after at most as many steps as the readable memory above `frame` has frames. Take no more of them than there is room for. Costs
-/// one `read` a frame; allocates nothing.
+/// `frame` is the frame pointer to start at (`rbp`, `x29`). `in_image` says whether an address is in the image's code. `read`
+/// returns the two words at an address, or `None` where they cannot be read; the walk passes it only aligned addresses.
+///
+/// Frame pointers only grow, so the walk ends after at most as many steps as the readable memory above `frame` has frames. Take no
+/// more addresses than there is room for. The walk costs one `read` per frame and allocates nothing.
 ///
 /// ```
 /// // Two frames at 0x1000 and 0x1010; 150 and 151 are code.
@@ -43,14 +44,15 @@ pub fn walk(
     in_image: impl Fn(usize) -> bool,
     mut read: impl FnMut(usize) -> Option<Frame>,
 ) -> impl Iterator<Item = usize> {
-    // An aligned frame is above an aligned one and near by so many words, less one; all that is not so is a larger number. One comparison,
-    // and a branch: the processor reads on while it is being compared.
+    // The difference of an aligned frame to the aligned one below it, in words less one, is below the limit. For a frame that is
+    // not aligned, not above or not near, the same formula gives a larger number. So one comparison and one branch are enough, and
+    // the processor reads on while it compares.
     let is_far = |frame: usize, inner: usize| {
         let words = frame.wrapping_sub(inner).rotate_right(ALIGN_BITS);
         words.wrapping_sub(1) >= MAX_FRAME_BYTES >> ALIGN_BITS
     };
     let mut next = frame;
-    // A first frame that cannot be one is its own inner one, which is not above.
+    // A first frame that cannot be one is compared with itself; it is not above itself, so the walk ends at once.
     let is_frame = frame != 0 && frame.is_multiple_of(align_of::<usize>());
     let mut inner = frame.wrapping_sub(if is_frame { align_of::<usize>() } else { 0 });
     core::iter::from_fn(move || {
@@ -79,7 +81,7 @@ mod tests {
 
     const BASE: usize = 0x1000;
 
-    /// A stack as words from `BASE` on; addresses 100..200 are code.
+    /// Walks a stack given as words from `BASE` on; addresses 100..200 are code.
     fn addresses(stack: &[usize], frame: usize) -> Vec<usize> {
         let read = |at: usize| {
             let word = at.checked_sub(BASE)? / 8;

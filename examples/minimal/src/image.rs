@@ -1,4 +1,4 @@
-//! All of it.
+//! The whole application.
 
 extern crate alloc;
 
@@ -13,17 +13,17 @@ use monitoring::heap::{Profiled, Talc};
 use monitoring::metrics::Counter;
 use monitoring::{hermit, logging};
 
-// 1. The heap, wrapped: this is what is counted and profiled.
+// 1. The heap, wrapped, so that it is counted and profiled.
 #[global_allocator]
 static HEAP: Profiled<Talc<RawIrqLock>> = Profiled::new(Talc::new());
 
-// 2. A source: it appears as `orders count=…` with the first use.
+// 2. A source: it appears as `orders count=…` at its first use.
 static ORDERS: Counter = Counter::new("orders", "orders that were taken");
 
 kernel::entry!(main);
 
 fn main() -> Exit {
-    // 3. Memory, the log, and monitoring, each in a line.
+    // 3. Memory, the log and monitoring, in one line each.
     if !heap::region().is_some_and(|region| HEAP.inner().claim(region)) {
         return Exit::Failure;
     }

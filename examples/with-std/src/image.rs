@@ -1,4 +1,4 @@
-//! All of it.
+//! The whole application.
 
 use std::alloc::System;
 use std::collections::BTreeMap;
@@ -13,15 +13,15 @@ use monitoring::heap::Profiled;
 use monitoring::metrics::Counter;
 use monitoring::{hermit, logging};
 
-// 1. std's own heap, wrapped: this is what is counted and profiled.
+// 1. std's own heap, wrapped, so that it is counted and profiled.
 #[global_allocator]
 static HEAP: Profiled<System> = Profiled::new(System);
 
-// 2. A source: it appears as `words count=…` with the first use.
+// 2. A source: it appears as `words count=…` at its first use.
 static WORDS: Counter = Counter::new("words", "words that were counted");
 
 pub fn main() -> ExitCode {
-    // 3. The clock, the log, and monitoring, each in a line.
+    // 3. The clock, the log and monitoring, in one line each.
     kernel::attach();
     let now = || Micros(clock::micros());
     let _ = logging::init(console::print, now, "*:info");

@@ -1,4 +1,4 @@
-//! An application with std that monitors itself: threads, collections and `println!` as anywhere, and a heap that is profiled.
+//! An application with std that monitors itself: it uses threads, collections and `println!` as usual, and its heap is profiled.
 
 #[cfg(target_os = "hermit")]
 mod image;
@@ -8,7 +8,9 @@ fn main() -> std::process::ExitCode {
     return image::main();
     #[cfg(not(target_os = "hermit"))]
     {
-        eprintln!("with-std: a Hermit guest: build it with scripts/build.sh --package with-std");
+        eprintln!(
+            "with-std: this is the image of a Hermit guest and does not run on the host: build it with scripts/build.sh --package with-std"
+        );
         std::process::ExitCode::FAILURE
     }
 }

@@ -1,9 +1,11 @@
-//! What the image's object exports besides the kernel's own `sys_*` functions.
+//! System calls that the image's object exports besides the kernel's own `sys_*` functions.
 //!
-//! kernel/build.rs keeps `_start` and every `sys_*` symbol global and makes all others local, so the kernel's allocator, panic
-//! handler, `log` and `core` cannot meet the application's. The functions here add what the kernel's system calls lack. They run
-//! on the caller's stack and leave the interrupt flag as they found it, unlike those system calls, which switch to the kernel
-//! stack and end with interrupts enabled: these may be called with interrupts masked, except where a wait is the purpose.
+//! kernel/build.rs keeps `_start` and every `sys_*` symbol global and makes all others local. So the kernel's allocator, panic
+//! handler, `log` and `core` cannot meet the application's.
+//!
+//! The functions here add what the kernel's system calls lack. They run on the caller's stack and leave the interrupt flag as they
+//! found it, so they may be called with interrupts masked, except those whose purpose is to wait. The kernel's system calls switch
+//! to the kernel stack and end with interrupts enabled.
 //!
 //! `kernel/src/sys.rs` declares the same functions: keep both in step.
 #![no_std]
@@ -15,23 +17,23 @@ use hermit::mm::{PhysAddr, VirtAddr};
 
 /// A deadline that never comes, for [`sys_irq_wait`].
 const NEVER: u64 = u64::MAX;
-/// What [`sys_virt_to_phys`] returns for an address that is not mapped.
+/// The result of [`sys_virt_to_phys`] for an address that is not mapped.
 const NOT_MAPPED: u64 = u64::MAX;
 
-/// From now on interrupt `vector` wakes the task in [`sys_irq_wait`].
+/// Claims interrupt `vector`: from now on it wakes the task in [`sys_irq_wait`].
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_irq_claim(vector: u8) {
     hermit::wait::claim(vector);
 }
 
-/// How often the vectors from `first` to `last` were raised since boot.
+/// Returns how often the vectors from `first` to `last` were raised since boot.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_irq_count(first: u8, last: u8) -> u64 {
     hermit::interrupts_raised(first, last)
 }
 
-/// Blocks the current task until a claimed vector is raised or until `deadline` (see [`sys_ticks_micros`]). True if one was raised
-/// since the last call.
+/// Blocks the current task until a claimed vector is raised or until `deadline` (see [`sys_ticks_micros`]). Returns true if a
+/// claimed vector was raised since the last call.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_irq_wait(deadline: u64) -> bool {
     hermit::wait::for_interrupt((deadline != NEVER).then_some(deadline))
@@ -43,38 +45,40 @@ pub extern "C" fn sys_sleep_until(deadline: u64) {
     hermit::wait::until(deadline);
 }
 
-/// Microseconds since the time stamp counter was zero. Monotonic.
+/// Returns the microseconds since the time stamp counter was zero. Monotonic.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_ticks_micros() -> u64 {
     hermit::time::ticks_micros()
 }
 
-/// Frequency of the time stamp counter in MHz.
+/// Returns the frequency of the time stamp counter in MHz.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_frequency_mhz() -> u16 {
     hermit::time::frequency_mhz()
 }
 
-/// Microseconds since the Unix epoch.
+/// Returns the microseconds since the Unix epoch.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_unix_micros() -> u64 {
     hermit::time::unix_micros()
 }
 
-/// Whether the date at boot came from the RTC: in whole seconds. Under uhyve it did not, and the RTC's ports must not be touched.
+/// Returns whether the date at boot came from the RTC, so in whole seconds. Under uhyve it did not, and the RTC's ports must not be
+/// touched there.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_dated_by_rtc() -> bool {
     hermit::time::dated_by_rtc()
 }
 
-/// Time stamp counter ticks that the core has spent halted since boot.
+/// Returns the time stamp counter ticks that the core has spent halted since boot.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_idle_ticks() -> u64 {
     hermit::idle::ticks()
 }
 
-/// The physical address behind a virtual one, `u64::MAX` if there is none. Only reads: the kernel's own `virtual_to_physical` logs an
-/// address that is not mapped, under the console's lock, and the heap profiler asks from inside an allocation.
+/// Returns the physical address of a virtual one, or `u64::MAX` if it is not mapped. It only reads. The kernel's own
+/// `virtual_to_physical` logs an unmapped address under the console's lock, but the heap profiler calls this from inside an
+/// allocation.
 ///
 /// Source: Intel SDM, volume 3, 4.5, four levels of page tables.
 #[unsafe(no_mangle)]
@@ -92,8 +96,8 @@ pub extern "C" fn sys_virt_to_phys(address: u64) -> u64 {
     let mut table = root & FRAME;
     for shift in [TOP, 30, 21, 12] {
         let place = table + 8 * (address >> shift & 511);
-        // SAFETY: a page table of this core. The kernel maps them all at their physical addresses and never unmaps them
-        // (`identity_mapped_page_table` in `arch/x86_64/mm/paging.rs`); whoever changes an entry does so in one word.
+        // SAFETY: `place` lies in a page table of this core. The kernel maps all page tables at their physical addresses and never
+        // unmaps them (`identity_mapped_page_table` in `arch/x86_64/mm/paging.rs`). It changes an entry by writing one word.
         let entry = unsafe { ptr::with_exposed_provenance::<u64>(place as usize).read_volatile() };
         if entry & PRESENT == 0 {
             return NOT_MAPPED;
@@ -107,19 +111,19 @@ pub extern "C" fn sys_virt_to_phys(address: u64) -> u64 {
     NOT_MAPPED
 }
 
-/// Maps `bytes` of device registers at a physical address, uncached, for ever; returns the virtual address. Both are multiples of
-/// 4096. Panics if there is no memory for page tables.
+/// Maps `bytes` of device registers at a physical address, uncached and permanently, and returns the virtual address. Both
+/// arguments are multiples of 4096. Panics if there is no memory for page tables.
 ///
 /// # Safety
-/// The registers must be a device's that the caller drives, not memory, and the address must be below 2^52.
+/// The registers must belong to a device that the caller drives; they must not be memory. The address must be below 2^52.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_map_device(physical: u64, bytes: usize) -> u64 {
     let (writable, no_execution, no_cache) = (true, true, true);
     hermit::mm::map(PhysAddr::new(physical), bytes, writable, no_execution, no_cache).as_u64()
 }
 
-/// The description of the virtio-mmio device `index` on the kernel's command line, in Linux's form `SIZE@ADDRESS:IRQ`. Returns its
-/// length in bytes and stores its address; 0 when there are no more.
+/// Looks up the description of the virtio-mmio device `index` on the kernel's command line, in Linux's form `SIZE@ADDRESS:IRQ`.
+/// Stores its address and returns its length in bytes, or 0 when there are no more.
 ///
 /// # Safety
 /// `text` must be valid for a write.
@@ -146,7 +150,7 @@ pub extern "C" fn sys_set_log_level(level: u8) {
     });
 }
 
-/// Prints `length` bytes at `text` on the console without taking its lock, for a panic; bytes that are not UTF-8 are left out.
+/// Prints `length` bytes at `text` on the console without taking its lock, for a panic. Skips bytes that are not UTF-8.
 ///
 /// # Safety
 /// `text` must be valid for reads of `length` bytes.
@@ -159,8 +163,8 @@ pub unsafe extern "C" fn sys_panic_print(text: *const u8, length: usize) {
     }
 }
 
-/// Ends the machine with failure, without touching the interrupt flag: `sys_exit` would enable interrupts, and a task that spins
-/// on a lock of the panicking one would run for ever.
+/// Ends the machine with failure and does not touch the interrupt flag. `sys_exit` would enable interrupts; then a task that spins
+/// on a lock of the panicking task would run and never stop.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_panic_exit() -> ! {
     const FAILURE: i32 = 1;

@@ -1,5 +1,5 @@
-// PVH entry: 32-bit protected mode, paging off, flat segments, interrupts off, ebx = physical address of the start info.
-// (Xen, docs/misc/pvh.pandoc, "x86/HVM direct boot ABI".) Leaves in 64-bit mode with SSE on, at `boot_main(start_info)`.
+// PVH entry: 32-bit protected mode, paging off, flat segments, interrupts off, ebx = physical address of the start info. (Xen,
+// docs/misc/pvh.pandoc, "x86/HVM direct boot ABI".) Ends in 64-bit mode with SSE on, with a call of `boot_main(start_info)`.
 
 .section .note.Xen, "a", @note
 .align 4
@@ -16,9 +16,9 @@
     cld
     mov esp, offset {stack} + {stack_size}
 
-    // The tables lie in .bss, which is zero. PML4[0] -> PDPT; PDPT[0..4] -> 4 page directories; they map 0..4 GiB with 2 MiB pages
-    // (never 1 GiB pages: the kernel cannot split those), except that the first 2 MiB get 4 KiB pages, so that all but the page of
-    // the ACPI root pointer can be taken away again: the kernel maps what it needs there by itself.
+    // The tables lie in .bss, which is zero. PML4[0] -> PDPT; PDPT[0..4] -> 4 page directories; they map 0..4 GiB with 2 MiB pages.
+    // 1 GiB pages would not do: the kernel cannot split those. The first 2 MiB get 4 KiB pages, because `boot_main` later unmaps
+    // all of them but the page of the ACPI root pointer: the kernel itself maps what it needs there.
     mov dword ptr [{tables}], offset {tables} + 0x1000 + 3
     mov edi, offset {tables} + 0x1000
     mov eax, offset {tables} + 0x2000 + 3

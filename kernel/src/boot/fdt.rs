@@ -1,4 +1,4 @@
-//! A flattened device tree in the caller's buffer: the form in which Hermit takes memory, command line and ACPI root pointer.
+//! Writes a flattened device tree: Hermit takes memory, command line and ACPI root pointer in this form.
 //!
 //! ```text
 //! header (40 bytes) | empty memory reservation block | names of the properties | nodes and properties
@@ -38,7 +38,7 @@ enum Name {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// What the tree says.
+/// The machine that the tree describes.
 pub struct Machine<'a, M> {
     /// Usable memory: start and size in bytes of each region.
     pub memory: M,
@@ -48,10 +48,10 @@ pub struct Machine<'a, M> {
     pub rsdp: Option<u64>,
 }
 
-/// Writes the tree into `out` and returns its length in bytes. Nothing is promised about `out` after an error.
+/// Writes the tree into `out` and returns its length in bytes. After an error the content of `out` is unspecified.
 ///
 /// # Errors
-/// [`Full`] if `out` is too small.
+/// Returns [`Full`] if `out` is too small.
 pub fn write<M>(machine: Machine<'_, M>, out: &mut [u8]) -> Result<usize, Full>
 where
     M: Iterator<Item = (u64, u64)>,

@@ -1,7 +1,7 @@
 //! The record that Hermit's `_start` takes.
 //!
-//! Its fields are private in crate `hermit-entry`, so the layout is mirrored from version 0.10.11, the one that the kernel is locked
-//! to; a test compares the two.
+//! Its fields are private in crate `hermit-entry`. So the layout is copied from version 0.10.11, which the kernel is locked to; a
+//! test compares the two.
 
 /// Thread-local storage: the image's PT_TLS segment.
 #[derive(Clone, Copy)]
@@ -17,24 +17,24 @@ pub struct Tls {
     pub align: u64,
 }
 
-/// `RawBootInfo` with the platform that says: everything is in the device tree.
+/// `RawBootInfo` with the platform that takes everything from the device tree.
 #[repr(C)]
 pub struct BootInfo {
-    /// Where memory starts: lower end of all regions.
+    /// Lowest address of all memory regions.
     pub memory_start: u64,
-    /// Where memory ends.
+    /// End of the highest memory region.
     pub memory_end: u64,
     /// I/O port of the serial console.
     pub serial_port: u16,
     /// Physical address of the device tree.
     pub device_tree: u64,
-    /// Where the image starts.
+    /// Start of the image.
     pub image_start: u64,
-    /// Where the image ends, zero-initialised data included.
+    /// End of the image, zero-initialised data included.
     pub image_end: u64,
     /// Thread-local storage.
     pub tls: Tls,
-    /// What the platform is.
+    /// The platform.
     pub platform: Platform,
 }
 
@@ -46,7 +46,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Everything is in the device tree.
+    /// The platform that takes everything from the device tree.
     pub const FDT: Self = Self {
         tag: 3,
         rest: [0; 5],
@@ -88,8 +88,8 @@ mod tests {
             platform_info: theirs::PlatformInfo::Fdt,
         });
         assert_eq!(size_of::<theirs::RawBootInfo>(), size_of::<BootInfo>());
-        // SAFETY: the sizes are the same, both are `repr(C)`, and every bit pattern is valid for ours. Bytes that hold no value in
-        // theirs, padding and unused variants, are not looked at.
+        // SAFETY: the sizes are the same, both are `repr(C)`, and every bit pattern is valid for ours. The test does not read bytes
+        // that hold no value in theirs (padding and unused variants).
         let seen: core::mem::ManuallyDrop<BootInfo> = unsafe { core::mem::transmute_copy(&raw) };
         assert_eq!((seen.memory_start, seen.memory_end), (1, 2));
         assert_eq!((seen.serial_port, seen.device_tree), (0x3f8, 0x1234_5678));

@@ -1,7 +1,7 @@
-//! The 64-bit half of the stub: reads what the machine says of itself and enters the kernel.
+//! The 64-bit half of the stub: reads the machine's description and enters the kernel.
 //!
-//! Runs before anything is set up: no heap, no interrupts, no console but the bare serial port. It must not touch the first 2 MiB
-//! after it has taken their mapping away, and the start info lies there.
+//! It runs before anything is set up: no heap, no interrupts, and only the bare serial port as console. It unmaps the first 2 MiB
+//! at the end and must not touch them afterwards; the start info lies there.
 
 use core::arch::{asm, global_asm};
 use core::fmt::Write;
@@ -13,13 +13,13 @@ use crate::image;
 
 const SERIAL_PORT: u16 = 0x3f8;
 const DEBUG_EXIT_PORT: u16 = 0xf4;
-/// The kernel demands this much and takes the base of its stack, not the top: it adds the offset itself.
+/// The kernel demands this size. It takes the base of its stack, not the top: it adds the size itself.
 const KERNEL_STACK_BYTES: usize = 0x8000;
-/// For `boot_main` alone; it calls nothing deep.
+/// The stack of `boot_main` only, which makes no deep calls.
 const BOOT_STACK_BYTES: usize = 0x4000;
-/// The device tree: some ten memory regions of about 80 bytes, and a command line. QEMU's own limit is of the same order.
+/// Room for the device tree: some ten memory regions of about 80 bytes, and a command line. QEMU's own limit is of the same order.
 const TREE_BYTES: usize = 0x4000;
-/// Must be what image.ld asserts.
+/// Must equal the value that image.ld asserts.
 const TLS_ALIGN: u64 = 64;
 /// PML4, PDPT, four page directories, the page table of the first 2 MiB.
 const TABLES: usize = 7;
@@ -57,7 +57,7 @@ unsafe extern "C" {
     fn pvh_entry();
     static boot_gdt: u8;
     static boot_gdt_pointer: u8;
-    // Defined in image.ld: only their addresses mean something.
+    // Defined in image.ld: only their addresses have a meaning.
     static __image_start: u8;
     static __tls_start: u8;
     static __tls_file_end: u8;
@@ -91,9 +91,9 @@ struct MemoryMapEntry {
 }
 
 /// # Safety
-/// Called once, by entry.s, with the address of the start info, in an identity map of 0..4 GiB.
+/// Only entry.s may call it, once, with the address of the start info, in an identity map of 0..4 GiB.
 unsafe extern "C" fn boot_main(start_info: *const StartInfo) -> ! {
-    // SAFETY: the loader's promise (PVH boot ABI): the address of a start info, mapped by entry.s.
+    // SAFETY: the PVH boot ABI promises the address of a start info; entry.s has mapped it.
     let start = unsafe { &*start_info };
     if start.magic != START_INFO_MAGIC || start.version < 1 {
         fail(
@@ -115,7 +115,7 @@ unsafe extern "C" fn boot_main(start_info: *const StartInfo) -> ! {
     };
     let ram = || memory_map.iter().filter(|entry| entry.kind == MEMORY_RAM);
 
-    // SAFETY: nothing else runs, and nobody else names these statics but the kernel, later, through the pointers below.
+    // SAFETY: nothing else runs. Only the kernel uses these statics afterwards, through the pointers below.
     let (tree, info, page_table) = unsafe {
         (
             &mut (*(&raw mut TREE)).0,
@@ -127,7 +127,7 @@ unsafe extern "C" fn boot_main(start_info: *const StartInfo) -> ! {
         )
     };
     if core::str::from_utf8(command_line.to_bytes()).is_err() {
-        // The kernel would take none of it, and the image would run on defaults.
+        // The kernel would ignore all of it, and the image would run on defaults.
         fail("boot: the command line is not UTF-8");
     }
     let machine = Machine {
@@ -165,8 +165,8 @@ unsafe extern "C" fn boot_main(start_info: *const StartInfo) -> ! {
         platform: Platform::FDT,
     });
 
-    // The kernel maps pages below 2 MiB by itself and panics if they are mapped already, but it reads the ACPI root pointer where
-    // it was told it is.
+    // The kernel maps pages below 2 MiB itself and panics if they are mapped already. But it reads the ACPI root pointer at the
+    // given address without mapping it.
     let rsdp_pages = match start.rsdp as usize {
         0 => 0..0,
         rsdp => rsdp / PAGE_BYTES..(rsdp + RSDP_BYTES - 1) / PAGE_BYTES + 1,
@@ -176,8 +176,8 @@ unsafe extern "C" fn boot_main(start_info: *const StartInfo) -> ! {
             *entry = 0;
         }
     }
-    // SAFETY: reloads the same page tables, in which all that is used from here on stays mapped: the image lies above 2 MiB. The
-    // kernel gets the base of a stack of the size it wants and a boot info that lives for ever.
+    // SAFETY: reloads the same page tables. All memory that is used from here on stays mapped in them, because the image lies above
+    // 2 MiB. The kernel gets the base of a stack of the size that it wants, and a boot info that is never freed.
     unsafe {
         asm!(
             "mov rax, cr3",
@@ -193,10 +193,11 @@ unsafe extern "C" fn boot_main(start_info: *const StartInfo) -> ! {
     }
 }
 
-/// Says why on the serial port and ends the machine with failure.
+/// Prints the reason on the serial port and ends the machine with failure.
 fn fail(message: &str) -> ! {
     let _ = writeln!(Serial, "{message}");
-    // SAFETY: QEMU's `isa-debug-exit` ends the machine here; where there is none, nothing listens, and the core halts for good.
+    // SAFETY: QEMU's `isa-debug-exit` ends the machine here. Without that device nothing listens on the port, and the core halts
+    // permanently.
     unsafe {
         asm!("out dx, eax", in("dx") DEBUG_EXIT_PORT, in("eax") 0, options(nomem, nostack));
         loop {

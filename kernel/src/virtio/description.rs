@@ -1,25 +1,25 @@
-//! How a virtio-mmio device is described on a kernel's command line: `SIZE@ADDRESS:IRQ`, as in `512@0xfeb00e00:12` or
+//! Parses the description of a virtio-mmio device on a kernel's command line: `SIZE@ADDRESS:IRQ`, as in `512@0xfeb00e00:12` or
 //! `4K@0xd0000000:5` (Linux, Documentation/admin-guide/kernel-parameters.txt, `virtio_mmio.device`).
 
-/// Where a device is.
+/// The place of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Physical address of its registers.
     pub address: u64,
     /// Bytes of its registers.
     pub bytes: usize,
-    /// Its interrupt's global system interrupt.
+    /// The global system interrupt of its interrupt.
     pub gsi: u8,
 }
 
-/// The registers before the configuration space (VIRTIO 1.2, 4.2.2); a device has at least these.
+/// The size of the registers before the configuration space (VIRTIO 1.2, 4.2.2); a device has at least these.
 const BYTES_MIN: u64 = 0x100;
-/// More than any device has; more would only be page tables for nothing.
+/// The largest accepted size. No device has more, and a larger mapping would only cost page tables.
 const BYTES_MAX: u64 = 64 << 10;
-/// Physical addresses have 52 bits at most (AMD64 Architecture Programmer's Manual, volume 2, 5.1).
+/// The end of physical addresses, which have 52 bits at most (AMD64 Architecture Programmer's Manual, volume 2, 5.1).
 const ADDRESS_END: u64 = 1 << 52;
 
-/// `None` for what is no description of a device that can be.
+/// Returns the described place, or `None` if `text` does not describe a possible device.
 pub fn parse(text: &str) -> Option<Place> {
     let (size, rest) = text.split_once('@')?;
     let mut parts = rest.split(':');

@@ -1,4 +1,4 @@
-//! What `virtio-drivers` needs of the machine: DMA memory, physical addresses, device registers.
+//! Gives `virtio-drivers` what it needs from the machine: DMA memory, physical addresses, device registers.
 
 use core::ptr::{self, NonNull};
 
@@ -6,14 +6,14 @@ use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 
 use crate::{memory, sys};
 
-/// Hermit's memory for `virtio-drivers`.
+/// The implementation of `virtio-drivers`' [`Hal`] on Hermit.
 pub struct HermitHal;
 
-/// What `dma_alloc` returns where there is no memory; the crate makes an error of it.
+/// The result of `dma_alloc` where there is no memory; `virtio-drivers` turns it into an error.
 const FAILED: (PhysAddr, NonNull<u8>) = (0, NonNull::dangling());
 
-/// Contiguous pages of the kernel's heap, zeroed. The heap is mapped with 2 MiB pages, so a block that is aligned to its own size
-/// is contiguous up to 2 MiB: that is checked, not assumed.
+/// Returns contiguous, zeroed pages of the kernel's heap. The heap is mapped with 2 MiB pages, so a block that is aligned to its
+/// own size is contiguous up to 2 MiB. The function checks this.
 pub fn allocate(pages: usize) -> Option<(PhysAddr, NonNull<[u8]>)> {
     let (bytes, align) = layout(pages)?;
     let start = NonNull::new(sys::sys_malloc(bytes, align))?;
@@ -28,10 +28,10 @@ pub fn allocate(pages: usize) -> Option<(PhysAddr, NonNull<[u8]>)> {
     Some((physical, block))
 }
 
-/// Gives back what [`allocate`] returned for as many pages.
+/// Frees a block that [`allocate`] returned for the same number of pages.
 ///
 /// # Safety
-/// Nobody, the device included, may use the memory any more.
+/// Neither the device nor any code may use the memory afterwards.
 unsafe fn free(start: NonNull<u8>, pages: usize) {
     if let Some((bytes, align)) = layout(pages) {
         // SAFETY: `allocate` used the same size and alignment.
@@ -44,8 +44,8 @@ fn layout(pages: usize) -> Option<(usize, usize)> {
     Some((bytes, bytes.checked_next_power_of_two()?))
 }
 
-// SAFETY: `dma_alloc` returns zeroed pages of their own, aligned to at least a page; `mmio_phys_to_virt` a mapping of the device's
-// registers; `share` an address the device can use.
+// SAFETY: `dma_alloc` returns zeroed pages that nothing else uses, aligned to at least a page. `mmio_phys_to_virt` returns a
+// mapping of the device's registers, and `share` an address that the device can use.
 unsafe impl Hal for HermitHal {
     fn dma_alloc(pages: usize, _direction: BufferDirection) -> (PhysAddr, NonNull<u8>) {
         allocate(pages).map_or(FAILED, |(physical, block)| (physical, block.cast()))
@@ -62,15 +62,16 @@ unsafe impl Hal for HermitHal {
     }
 
     unsafe fn share(buffer: NonNull<[u8]>, _direction: BufferDirection) -> PhysAddr {
-        // Frames are composed in, and copied out of, buffers that lie in one page each, whatever memory they come from or go to: so
-        // no bounce buffer is ever needed here.
+        // No bounce buffer is needed: the driver composes frames in the rings' buffers and copies them out of those. Each buffer
+        // lies in one page.
         memory::contiguous(buffer).expect("the rings' buffers lie in one page each")
     }
 
     unsafe fn unshare(_physical: PhysAddr, _buffer: NonNull<[u8]>, _direction: BufferDirection) {}
 }
 
-/// The virtual address of device registers: where the boot stub's identity map has them (below 4 GiB), else a new mapping.
+/// Returns the virtual address of device registers: in the boot stub's identity map if they lie there (below 4 GiB), else in a new
+/// mapping.
 pub fn registers(physical: PhysAddr, bytes: usize) -> NonNull<u8> {
     let address = usize::try_from(physical).unwrap_or(usize::MAX);
     let last = address.saturating_add(bytes.saturating_sub(1));

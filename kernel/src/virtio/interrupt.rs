@@ -1,29 +1,30 @@
-//! What the card waits on.
+//! The card's interrupt.
 
 use core::fmt;
 
-/// How the card tells that there is something to do.
+/// The way in which the card tells that there is work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupt {
-    /// A message of its own, on this vector.
+    /// The card's own message, on this vector.
     MsiX {
         /// Interrupt vector.
         vector: u8,
     },
-    /// A PCI interrupt pin, on any of the lines it can be wired to.
+    /// A PCI interrupt pin, on any of the lines that it can be wired to.
     Pin,
-    /// The line that the virtio-mmio device was described with.
+    /// The line in the description of the virtio-mmio device.
     Line {
         /// Global system interrupt.
         gsi: u8,
     },
-    /// None to be had: the card is polled.
+    /// No interrupt is available: the card is polled.
     None,
 }
 
-/// The kernel routes global system interrupt N to this vector plus N, edge-triggered (`ioapic_set_interrupt`).
+/// The vector of global system interrupt 0: the kernel routes interrupt N to this vector plus N, edge-triggered
+/// (`ioapic_set_interrupt`).
 pub const FIRST_LINE_VECTOR: u8 = 0x20;
-/// Vector of our message: free in the kernel, which uses 32–55 for lines and 112, 121, 123, 126, 127.
+/// The vector of our message. The kernel does not use it: it uses 32–55 for lines, and 112, 121, 123, 126, 127.
 pub const MESSAGE_VECTOR: u8 = 0x50;
 
 impl fmt::Display for Interrupt {

@@ -1,7 +1,8 @@
 //! Finds the card among virtio-mmio devices.
 //!
-//! They are described on the kernel's command line ([`description`]). Virtual machine monitors append that, so it may come after the
-//! `--` that ends the kernel's own arguments. QEMU's microvm leaves it out with `auto-kernel-cmdline=off`: then its window is searched.
+//! The devices are described on the kernel's command line ([`description`]). Virtual machine monitors append the descriptions, so
+//! they may come after the `--` that ends the kernel's own arguments. QEMU's microvm leaves them out with
+//! `auto-kernel-cmdline=off`; then this module searches the microvm's window.
 
 use core::ptr::{self, NonNull};
 use core::slice;
@@ -20,11 +21,11 @@ const MICROVM_WINDOW: u64 = 0xfeb0_0000;
 const MICROVM_DEVICES: u8 = 8;
 const MICROVM_BYTES: usize = 512;
 const MICROVM_FIRST_GSI: u8 = 16;
-/// The kernel's IOAPIC has this many lines, of which the kernel leaves two closed (`init_ioapic`).
+/// The number of the IOAPIC's lines. The kernel leaves two of them closed (`init_ioapic`).
 const LINES: u8 = 24;
 const CLOSED_LINES: [u8; 2] = [0, 2];
 
-/// The first virtio network card and its interrupt. `search` says whether to look where nobody said that devices are.
+/// Returns the first virtio network card and its interrupt. `search` says whether to look also in the microvm's window.
 pub fn find(search: bool) -> Option<(MmioTransport<'static>, Interrupt)> {
     let named = (0..)
         .map_while(described)
@@ -47,10 +48,10 @@ pub fn find(search: bool) -> Option<(MmioTransport<'static>, Interrupt)> {
     })
 }
 
-/// The device `index` that the kernel took from its command line.
+/// Returns the description of the device `index` that the kernel took from its command line.
 fn described(index: usize) -> Option<&'static str> {
     let mut text = ptr::null();
-    // SAFETY: `text` is valid for a write; what is returned is a string of the kernel's that lives for ever.
+    // SAFETY: `text` is valid for a write. The kernel returns a string that it never frees.
     unsafe {
         let length = sys::sys_virtio_mmio(index, &mut text);
         (length > 0).then(|| str::from_utf8_unchecked(slice::from_raw_parts(text, length)))
@@ -59,13 +60,13 @@ fn described(index: usize) -> Option<&'static str> {
 
 fn open(place: Place) -> Option<MmioTransport<'static>> {
     let header: NonNull<VirtIOHeader> = hal::registers(place.address, place.bytes).cast();
-    // SAFETY: a mapping of registers that the command line or the machine's layout says are a virtio-mmio device's; the transport
-    // checks their magic number. The mapping stays for ever.
+    // SAFETY: the mapping is permanent. The command line or the machine's layout says that the registers are those of a virtio-mmio
+    // device; the transport checks their magic number.
     let transport = unsafe { MmioTransport::new(header, place.bytes) }.ok()?;
     if transport.device_type() == DeviceType::Network {
         Some(transport)
     } else {
-        // Dropping it would reset a device that is not ours.
+        // Dropping the transport would reset a device that is not ours.
         core::mem::forget(transport);
         None
     }

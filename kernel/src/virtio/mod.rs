@@ -1,4 +1,4 @@
-//! The network card that monitoring owns: virtio-net as a smoltcp `phy::Device`, with the interrupt that it waits on.
+//! The driver of monitoring's network card: virtio-net as a smoltcp `phy::Device`, with the interrupt that it waits on.
 //!
 //! ```text
 //!  Nic::find ── pci  ── modern and transitional PCI, MSI-X or INTx

@@ -1,4 +1,4 @@
-//! The card itself: a smoltcp `phy::Device` that transmits without blocking and sleeps until there is something to receive.
+//! The network card as a smoltcp `phy::Device`: it transmits without blocking and sleeps until there is something to receive.
 
 use core::fmt;
 use core::ops::Range;
@@ -19,48 +19,51 @@ use crate::{clock, sys, task};
 pub(super) const RECEIVE_QUEUE: u16 = 0;
 pub(super) const TRANSMIT_QUEUE: u16 = 1;
 
-/// Fields of the card's configuration (VIRTIO 1.2, 5.1.4), and the bit of the status that says that the link is up.
+/// Fields of the card's configuration (VIRTIO 1.2, 5.1.4), and the status bit for "the link is up".
 const CONFIG_MAC: usize = 0;
 const CONFIG_STATUS: usize = 6;
 const STATUS_LINK_UP: u16 = 1;
-/// Feature bits (VIRTIO 1.2, 5.1.3 and 6). No others: each one less is a way less to go wrong, and none helps at our rates.
+/// Feature bits (VIRTIO 1.2, 5.1.3 and 6). The driver accepts no others: each one is another source of errors, and none helps at
+/// our rates.
 const FEATURE_MAC: u64 = 1 << 5;
 const FEATURE_STATUS: u64 = 1 << 16;
 const FEATURE_VERSION_1: u64 = 1 << 32;
-/// The header in front of each frame is all zero: no offload. Without VERSION_1 it lacks its last field.
+/// The header in front of each frame. It is all zero: no offload. Without VERSION_1 it lacks its last field.
 const HEADER_BYTES: usize = 12;
 const LEGACY_HEADER_BYTES: usize = 10;
 const FRAME_BYTES: usize = 1514;
 const _: () = assert!(HEADER_BYTES + FRAME_BYTES <= BUFFER_BYTES);
 
-/// How often a card without an interrupt is polled, and while a connection is active.
+/// Polling periods of a card without an interrupt: in general, and while a connection is active.
 const POLL_IDLE: Duration = Duration::from_millis(10);
 const POLL_ACTIVE: Duration = Duration::from_millis(1);
-/// A full transmit ring is looked at again after this long: the card sends no interrupt for it. Frames that have arrived wait as
-/// long, because smoltcp takes none without room for an answer: to look at once would be to spin above everybody else.
+/// The driver looks at a full transmit ring again after this long: the card sends no interrupt for it. Frames that have arrived
+/// wait as long, because smoltcp takes none without room for an answer. Looking at once would mean to spin at a higher priority
+/// than all other tasks.
 const POLL_FULL: Duration = Duration::from_millis(1);
-/// While the link is down it is looked at this often: nothing can be sent, and not every monitor interrupts when it comes back.
+/// The driver looks at a link that is down this often. Nothing can be sent then, and not every monitor interrupts when the link
+/// comes back.
 const POLL_DOWN: Duration = Duration::from_millis(100);
-/// A card that is not reset by then never is.
+/// The time within which a card must reset; after it the card never does.
 const RESET: Duration = Duration::from_millis(100);
-/// So often in a row a frame must have come without its interrupt until the interrupt is not trusted any more. Once or twice it may
-/// just have come while the deadline passed.
+/// After this many frames in a row without an interrupt, the driver stops trusting the interrupt. One or two may just have come
+/// while the deadline passed.
 const UNANNOUNCED_MAX: u32 = 5;
 
-/// Why there is no card.
+/// The reason why there is no card.
 #[derive(Debug)]
 pub enum NicError {
-    /// No virtio network card, neither on PCI nor on virtio-mmio.
+    /// There is no virtio network card, neither on PCI nor on virtio-mmio.
     NotFound,
-    /// The card's PCI registers are not what a modern virtio card has.
+    /// The card's PCI registers are not those of a modern virtio card.
     Pci(VirtioPciError),
     /// The card cannot be set up.
     Device(Error),
-    /// The card does not do with what this driver offers: it wants a feature (IOMMU addresses, say), or does not reset.
+    /// The card does not accept this driver: it demands another feature (IOMMU addresses, for example), or does not reset.
     Refused,
-    /// The card's Ethernet address is not one that a card can have.
+    /// A card cannot have this Ethernet address.
     Mac([u8; 6]),
-    /// No memory for its rings.
+    /// There is no memory for the card's rings.
     NoMemory,
 }
 
@@ -98,9 +101,11 @@ impl From<VirtioPciError> for NicError {
 
 /// A virtio network card.
 ///
-/// Frames that are sent collect in the ring until [`Nic::flush`] or [`Nic::wait`] tells the card: one exit to the virtual machine
-/// monitor for all of them. 64 frames each way; when the transmit ring is full or the link is down, smoltcp gets no token and tries
-/// again later, so nothing is lost here. Nothing is allocated after [`Nic::find`], which takes 256 KiB of the kernel's memory.
+/// Sent frames collect in the ring until [`Nic::flush`] or [`Nic::wait`] tells the card: one exit to the virtual machine monitor
+/// for all of them. There is room for 64 frames each way. When the transmit ring is full or the link is down, smoltcp gets no token
+/// and tries again later, so no frame is lost here.
+///
+/// [`Nic::find`] takes 256 KiB of the kernel's memory; nothing is allocated later.
 pub struct Nic {
     transport: SomeTransport<'static>,
     receive: Ring,
@@ -108,12 +113,12 @@ pub struct Nic {
     interrupt: Interrupt,
     mac: [u8; 6],
     header_bytes: usize,
-    /// Frames that the card handed over but that hold no whole header.
+    /// Frames from the card that are too short for a header.
     malformed: u64,
-    /// Frames in a row that came without their interrupt.
+    /// Consecutive frames that came without an interrupt.
     unannounced: u32,
     is_fault_told: bool,
-    /// The card tells whether its link is up.
+    /// True if the card reports the state of its link.
     tells_link: bool,
     is_link_up: bool,
     is_link_told: bool,
@@ -123,7 +128,7 @@ impl Nic {
     /// Finds and starts the first virtio network card, on PCI before virtio-mmio.
     ///
     /// # Errors
-    /// If there is none, or if it cannot be used.
+    /// Fails if there is no card, or if it cannot be used.
     pub fn find() -> Result<Self, NicError> {
         if let Some(mut card) = pci::find() {
             let transport = card.transport()?;
@@ -146,7 +151,7 @@ impl Nic {
         if mac[0] & 1 != 0 || mac == [0; 6] {
             return Err(NicError::Mac(mac));
         }
-        // Which interrupt a queue has is said before the queue is enabled (VIRTIO 1.2, 4.1.4.3.2).
+        // A queue's interrupt must be set before the queue is enabled (VIRTIO 1.2, 4.1.4.3.2).
         let interrupt = interrupt();
         let receive = Ring::new(&mut transport, RECEIVE_QUEUE, Direction::Receive)?;
         let transmit = Ring::new(&mut transport, TRANSMIT_QUEUE, Direction::Transmit)?;
@@ -179,23 +184,23 @@ impl Nic {
         Ok(nic)
     }
 
-    /// The card's Ethernet address.
+    /// Returns the card's Ethernet address.
     pub fn mac(&self) -> [u8; 6] {
         self.mac
     }
 
-    /// What [`Nic::wait`] waits on.
+    /// Returns the interrupt that [`Nic::wait`] waits for.
     pub fn interrupt(&self) -> Interrupt {
         self.interrupt
     }
 
-    /// Frames dropped because the card handed over something that is none. The card's own drops, for want of a free buffer, are
-    /// not visible to a driver.
+    /// Returns the number of malformed frames from the card, which the driver dropped. A driver cannot see the frames that the card
+    /// itself drops for lack of a free buffer.
     pub fn dropped(&self) -> u64 {
         self.malformed
     }
 
-    /// What happened to the card since the last call, for the log.
+    /// Returns an event of the card since the last call, for the log.
     pub fn news(&mut self) -> Option<&'static str> {
         if self.is_link_told != self.is_link_up {
             self.is_link_told = self.is_link_up;
@@ -226,18 +231,19 @@ impl Nic {
         }
     }
 
-    /// Tells the card of frames to send and of buffers to fill.
+    /// Tells the card about frames to send and buffers to fill.
     pub fn flush(&mut self) {
         self.transmit.announce(&mut self.transport);
         self.receive.announce(&mut self.transport);
     }
 
-    /// Sleeps until a frame has arrived or until `deadline`, in microseconds of [`clock::micros`]; `None`: for ever. `active` says
-    /// that a connection is busy: a card without an interrupt is then polled more often. May return early.
+    /// Sleeps until a frame has arrived or until `deadline`, in microseconds of [`clock::micros`]; `None` means no deadline.
+    /// `active` says that a connection is busy: a card without an interrupt is then polled more often. May return early.
     pub fn wait(&mut self, deadline: Option<u64>, active: bool) {
         self.flush();
-        // A frame between the last look and the interrupt's being asked for would be slept over: so look once more after it. The
-        // barrier orders our wish before our look, as the device orders its frame before its look at our wish.
+        // A frame that comes after the last look and before the interrupt is enabled raises no interrupt. So the driver looks once
+        // more after enabling it. The barrier orders the driver's store before its look, as the device orders its frame before its
+        // look at that store.
         self.receive.set_interrupts(true);
         self.acknowledge();
         fence(Ordering::SeqCst);
@@ -246,7 +252,7 @@ impl Nic {
         let deadline = if self.is_link_up {
             deadline
         } else {
-            // What is due now cannot be sent: its deadline would only be a busy wait.
+            // Frames that are due now cannot be sent: their deadline would only cause a busy wait.
             Some(clock::micros() + POLL_DOWN.as_micros() as u64)
         };
         if is_full || !self.receive.has_used() {
@@ -279,15 +285,15 @@ impl Nic {
         }
     }
 
-    /// Makes the card take its interrupt back. Pins and lines stay asserted without, and a line that is asserted already raises no
-    /// new edge; a message needs no acknowledgement.
+    /// Makes the card withdraw its interrupt. Otherwise pins and lines stay asserted, and a line that is asserted already raises no
+    /// new edge. A message needs no acknowledgement.
     fn acknowledge(&mut self) {
         if matches!(self.interrupt, Interrupt::Pin | Interrupt::Line { .. }) {
             self.transport.ack_interrupt();
         }
     }
 
-    /// Buffers that the card has sent become free again. Those of a ring that the card broke never do.
+    /// Frees the buffers that the card has sent. If the card broke the ring, its buffers are never freed.
     fn reclaim(&mut self) {
         while let Ok(Some((slot, _))) = self.transmit.take_used() {
             self.transmit.put_back(slot);
@@ -343,7 +349,7 @@ impl phy::Device for Nic {
     }
 }
 
-/// A frame that has arrived. Its buffer goes back to the card also when nobody looks at it.
+/// A frame that has arrived. Its buffer goes back to the card even if the frame is not read.
 pub struct RxToken<'a> {
     ring: &'a mut Ring,
     /// `None` only while the token is dropped.
@@ -404,7 +410,7 @@ fn begin(transport: &mut SomeTransport<'static>, supported: u64) -> Result<u64, 
     let features = transport.read_device_features() & supported;
     transport.write_driver_features(features);
     transport.set_status(driver | DeviceStatus::FEATURES_OK);
-    // Devices before virtio 1 know no such bit.
+    // Devices older than virtio 1 do not know this bit.
     let knows_features_ok = features & FEATURE_VERSION_1 != 0;
     if knows_features_ok && !transport.get_status().contains(DeviceStatus::FEATURES_OK) {
         return Err(NicError::Refused);

@@ -32,7 +32,7 @@ impl Ports {
             | u32::from(function.device) << 11
             | u32::from(function.function) << 8
             | u32::from(register & 0xfc);
-        // SAFETY: the port exists on every PC and does nothing but remember the address.
+        // SAFETY: the port exists on every PC, and a write only sets the address.
         unsafe { asm!("out dx, eax", in("dx") ADDRESS, in("eax") address, options(nostack)) };
     }
 }
@@ -66,7 +66,7 @@ pub struct Card {
     function: DeviceFunction,
 }
 
-/// Whether there is a PCI bus at all.
+/// Returns whether there is a PCI bus.
 pub fn is_present() -> bool {
     const HOST_BRIDGE: DeviceFunction = DeviceFunction {
         bus: 0,
@@ -76,7 +76,7 @@ pub fn is_present() -> bool {
     Ports.read_word(HOST_BRIDGE, 0) != u32::MAX
 }
 
-/// The first virtio network card, in the order of bus, device and function.
+/// Returns the first virtio network card, in the order of bus, device and function.
 pub fn find() -> Option<Card> {
     let root = PciRoot::new(Ports);
     let (mut bus, mut last_bus) = (0, 0);
@@ -96,7 +96,8 @@ pub fn find() -> Option<Card> {
 }
 
 impl Card {
-    /// The card's registers as a virtio transport. A card without the modern ones (`disable-modern=on`) is an error.
+    /// Returns the card's registers as a virtio transport. It is an error if the card lacks the modern registers
+    /// (`disable-modern=on`).
     pub fn transport(&mut self) -> Result<PciTransport, NicError> {
         let (_, command) = self.root.get_status_command(self.function);
         self.root.set_command(
@@ -109,7 +110,7 @@ impl Card {
         )?)
     }
 
-    /// Routes the receive queue's interrupt to the waiting task. To be called between the negotiation of features and the start of
+    /// Routes the receive queue's interrupt to the waiting task. Call it after the negotiation of features and before the start of
     /// the device.
     pub fn interrupt(&mut self) -> Interrupt {
         let (_, command) = self.root.get_status_command(self.function);
@@ -121,7 +122,8 @@ impl Card {
                 vector: MESSAGE_VECTOR,
             };
         }
-        // Which line a pin is wired to is known only to ACPI's bytecode: all that QEMU uses for pins, and what the firmware says.
+        // Only ACPI's bytecode knows which line a pin is wired to. So the driver claims all lines that QEMU uses for pins, and the
+        // line that the firmware names.
         const PIN_LINES: core::ops::Range<u8> = 16..24;
         const LINES: u8 = 24;
         self.root
@@ -137,8 +139,9 @@ impl Card {
         Interrupt::Pin
     }
 
-    /// Sends the receive queue's interrupts and those of the configuration to [`MESSAGE_VECTOR`] on this core as MSI-X entry 0, and no others (VIRTIO 1.2, 4.1.4.3
-    /// and 4.1.5.1.2; PCI Local Bus Specification 3.0, 6.8.2). `None` if the card cannot.
+    /// Sends the receive queue's interrupts and those of the configuration to [`MESSAGE_VECTOR`] on this core, as MSI-X entry 0,
+    /// and no others (VIRTIO 1.2, 4.1.4.3 and 4.1.5.1.2; PCI Local Bus Specification 3.0, 6.8.2). Returns `None` if the card cannot
+    /// do this.
     fn route_message(&mut self) -> Option<()> {
         const ENABLE: u32 = 1 << 31;
         const MASK_ALL: u32 = 1 << 30;
@@ -176,10 +179,10 @@ impl Card {
         }
         Ports.write_word(self.function, msi_x.offset, (control | ENABLE) & !MASK_ALL);
 
-        // SAFETY: 16-bit fields of the common configuration, in the card's registers; the card is being set up by this task alone.
+        // SAFETY: 16-bit fields of the common configuration, in the card's registers. Only this task sets up the card.
         let refused = unsafe {
             let field = |offset: usize| common.add(offset).cast::<u16>();
-            // A change of the link is an interrupt of the configuration.
+            // A change of the link raises the configuration's interrupt.
             field(MSIX_CONFIG).write_volatile(ENTRY);
             field(QUEUE_SELECT).write_volatile(TRANSMIT_QUEUE);
             field(QUEUE_MSIX_VECTOR).write_volatile(NO_VECTOR);
@@ -198,7 +201,7 @@ impl Card {
         self.root.capabilities(self.function).find(is_it)
     }
 
-    /// The card's registers at `offset` in a memory BAR.
+    /// Returns the card's registers at `offset` in a memory BAR.
     fn region(&mut self, bar: u8, offset: u32) -> Option<NonNull<u8>> {
         const LAST_BAR: u8 = 5;
         const COMMON_BYTES: usize = 0x38;

@@ -1,7 +1,6 @@
-//! A virtqueue together with its buffers, one direction of the card.
+//! A virtqueue together with its buffers: one direction of the card.
 //!
-//! Each buffer lies in one page, so it is contiguous in physical memory. Descriptor and buffer belong together for ever: a buffer
-//! is either the device's or ours.
+//! Each buffer lies in one page, so it is contiguous in physical memory. At any time either the device or the driver owns a buffer.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
@@ -12,13 +11,14 @@ use virtio_drivers::transport::Transport;
 use super::hal::{self, HermitHal};
 use super::nic::NicError;
 
-/// Frames in each direction: at 1,514 bytes a burst of 97 kB, more than smoltcp's socket buffers send in one turn.
+/// The number of frames in each direction. At 1,514 bytes this is a burst of 97 kB, more than smoltcp's socket buffers send in one
+/// turn.
 pub const FRAMES: usize = 64;
-/// virtio-net header (12 bytes at most) and an Ethernet frame (1,514 bytes), two in a page.
+/// The size of a buffer, for a virtio-net header (12 bytes at most) and an Ethernet frame (1,514 bytes): two fit in a page.
 pub const BUFFER_BYTES: usize = 2048;
 const BUFFERS_PER_PAGE: usize = virtio_drivers::PAGE_SIZE / BUFFER_BYTES;
 
-/// Who reads the buffers.
+/// The direction of the ring's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The device writes them.
@@ -27,22 +27,22 @@ pub enum Direction {
     Transmit,
 }
 
-/// A buffer that is ours. The device does not have it, and nobody else names it.
+/// A buffer that the driver owns: the device does not have it, and no other pointer to it exists.
 pub struct Slot(NonNull<[u8; BUFFER_BYTES]>);
 
-// SAFETY: a slot is the only name of memory that is never freed.
+// SAFETY: a slot is the only pointer to its memory, which is never freed.
 unsafe impl Send for Slot {}
 
 impl Slot {
-    /// The buffer.
+    /// Returns the buffer's bytes.
     pub fn bytes(&mut self) -> &mut [u8; BUFFER_BYTES] {
-        // SAFETY: made by `Ring::new` from memory of its own, one slot a buffer; while the device has the buffer the slot lies in
-        // `Ring::lent`, out of reach.
+        // SAFETY: `Ring::new` made one slot per buffer, from memory that nothing else uses. While the device has the buffer, the
+        // slot lies in `Ring::lent`, where no caller can reach it.
         unsafe { self.0.as_mut() }
     }
 }
 
-/// The device did something that its specification forbids: the ring cannot be used any more.
+/// The device violated its specification, so the ring cannot be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
@@ -51,18 +51,18 @@ pub struct Ring {
     queue: VirtQueue<HermitHal, FRAMES>,
     index: u16,
     direction: Direction,
-    /// The buffers that the device has, by the tokens of their descriptors, with the length they were given with.
+    /// The buffers that the device has, by the tokens of their descriptors, with the lengths that the driver gave.
     lent: [Option<(Slot, usize)>; FRAMES],
-    /// The buffers that are unused.
+    /// The unused buffers.
     free: [Option<Slot>; FRAMES],
     free_count: usize,
-    /// Something was given to the device since it was last notified.
+    /// True if the device got a buffer since it was last notified.
     is_unannounced: bool,
     is_broken: bool,
 }
 
 impl Ring {
-    /// Sets up queue `index` of the device. After an error the pages taken so far stay taken: there is no second try.
+    /// Sets up queue `index` of the device. After an error the pages taken so far are not freed: there is no second try.
     pub fn new<T: Transport>(
         transport: &mut T,
         index: u16,
@@ -89,13 +89,13 @@ impl Ring {
         Ok(ring)
     }
 
-    /// Takes a buffer that is unused.
+    /// Takes an unused buffer.
     pub fn take_free(&mut self) -> Option<Slot> {
         self.free_count = self.free_count.checked_sub(1)?;
         self.free[self.free_count].take()
     }
 
-    /// Whether no buffer is unused.
+    /// Returns whether no buffer is unused.
     pub fn is_exhausted(&self) -> bool {
         self.free_count == 0
     }
@@ -106,11 +106,11 @@ impl Ring {
         self.free_count += 1;
     }
 
-    /// Gives the first `length` bytes of a buffer to the device, which is told by [`Ring::announce`]. There are as many descriptors
-    /// as buffers, so the queue always has room.
+    /// Gives the first `length` bytes of a buffer to the device; [`Ring::announce`] then tells the device. There are as many
+    /// descriptors as buffers, so the queue always has room.
     pub fn give(&mut self, mut slot: Slot, length: usize) {
         let bytes = &mut slot.bytes()[..length];
-        // SAFETY: from here on the slot lies in `lent`, where nobody touches its buffer before `take_used` has it back.
+        // SAFETY: from here on the slot lies in `lent`, where nothing touches its buffer before `take_used` takes it back.
         let token = unsafe {
             match self.direction {
                 Direction::Receive => self.queue.add(&[], &mut [bytes]),
@@ -126,10 +126,10 @@ impl Ring {
         }
     }
 
-    /// Takes back the next buffer that the device is done with, and how many bytes it wrote.
+    /// Takes back the next buffer that the device is done with. Returns it with the number of bytes that the device wrote.
     ///
     /// # Errors
-    /// [`Broken`] if the device names a buffer that it does not have, now or ever before.
+    /// Returns [`Broken`] if the device names a buffer that it does not have, now or in an earlier call.
     pub fn take_used(&mut self) -> Result<Option<(Slot, usize)>, Broken> {
         if self.is_broken {
             return Err(Broken);
@@ -143,7 +143,7 @@ impl Ring {
             return Err(Broken);
         };
         let bytes = &mut slot.bytes()[..length];
-        // SAFETY: the same buffer, direction and length as when it was given; `lent` remembers them.
+        // SAFETY: `lent` holds the buffer and the length with which it was given, and the direction is the same.
         let written = unsafe {
             match self.direction {
                 Direction::Receive => self.queue.pop_used(token, &[], &mut [bytes]),
@@ -159,29 +159,29 @@ impl Ring {
         }
     }
 
-    /// Whether the device broke the ring.
+    /// Returns whether the device broke the ring.
     pub fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// Whether the device is done with a buffer.
+    /// Returns whether the device is done with a buffer.
     pub fn has_used(&self) -> bool {
         !self.is_broken && self.queue.can_pop()
     }
 
-    /// Asks the device to interrupt when it is done with a buffer, or not to. A wish: it may interrupt all the same.
+    /// Asks the device to interrupt, or not to interrupt, when it is done with a buffer. The device may interrupt in either case.
     pub fn set_interrupts(&mut self, enabled: bool) {
         self.queue.set_dev_notify(enabled);
     }
 
-    /// Tells the device of everything given to it since the last call. One exit to the virtual machine monitor, at most.
+    /// Tells the device about all buffers given to it since the last call. Costs at most one exit to the virtual machine monitor.
     pub fn announce<T: Transport>(&mut self, transport: &mut T) {
         if !self.is_unannounced {
             return;
         }
         self.is_unannounced = false;
-        // The device reads the ring's index after it has written its flags, we do it the other way round: without a full barrier
-        // both could miss the other's store (VIRTIO 1.2, 2.7.13.4.1).
+        // The device writes its flags and then reads the ring's index; the driver does it the other way round. Without a full
+        // barrier each could miss the other's store (VIRTIO 1.2, 2.7.13.4.1).
         fence(Ordering::SeqCst);
         if self.queue.should_notify() {
             transport.notify(self.index);

@@ -1,14 +1,14 @@
-//! What the image does, by the value of `--vm`:
+//! The tasks of the image, by the value of `--vm`:
 //!
-//! | value | what |
+//! | value | task |
 //! |---|---|
 //! | `duty-N` | busy for N percent of the time, in periods of 100 ms |
-//! | `deep` | allocates at the bottom of a recursion of 200 calls, 10 times a second, and keeps it |
-//! | `names` | says the image's build id and, from its symbol table, the name of a function, then ends |
-//! | `preempt` | a task allocates and frees without a pause, one of a higher priority does so each millisecond |
+//! | `deep` | allocates at the bottom of a recursion of 200 calls, 10 times a second, and keeps the blocks |
+//! | `names` | prints the image's build id and, from its symbol table, the name of a function, then ends |
+//! | `preempt` | a task allocates and frees without a pause, another one of a higher priority does so each millisecond |
 //! | `series` | pushes 10 fields to each of 1,000 series, every second |
 //! | `switch` | a counter that is switched off after 2 s and on after 4 s, by its name, then by its tag; a point that is pushed once |
-//! | `twice` | takes a lock that it holds |
+//! | `twice` | takes a lock that it holds already |
 
 extern crate alloc;
 
@@ -102,7 +102,7 @@ fn main() -> Exit {
     }
 }
 
-/// `names: BUILD_ID FUNCTION at FILE`, as at the first byte of a function, or why there is no table.
+/// Prints `names: BUILD_ID FUNCTION at FILE` for the first byte of a function, or the reason why there is no table.
 fn names() -> Exit {
     let symbols = match Symbols::parse(kernel::image::symbols()) {
         Ok(symbols) => symbols,
@@ -119,7 +119,7 @@ fn names() -> Exit {
     if same { Exit::Success } else { Exit::Failure }
 }
 
-/// Never ends.
+/// Keeps the core busy for this share of the time. Never returns.
 fn duty(percent: u64) -> Exit {
     const PERIOD: u64 = 100_000;
     let mut start = clock::micros();
@@ -132,10 +132,10 @@ fn duty(percent: u64) -> Exit {
     }
 }
 
-/// More calls than a backtrace has frames.
+/// The depth of the recursion: more calls than a backtrace has frames.
 const CALLS: u32 = 200;
 
-/// Never ends.
+/// Allocates at the bottom of a recursion. Never returns.
 fn recursion() -> Exit {
     let mut kept = Vec::new();
     loop {
@@ -144,7 +144,7 @@ fn recursion() -> Exit {
     }
 }
 
-/// The addition after the call keeps it from becoming a loop.
+/// Calls itself, then allocates. The addition after the call keeps the compiler from making it a loop.
 #[inline(never)]
 fn deep(calls: u32) -> Box<u64> {
     if calls == 0 {
@@ -160,7 +160,7 @@ fn bottom() -> Box<u64> {
     black_box(Box::new(1))
 }
 
-/// Never ends.
+/// Runs two tasks that preempt each other in the allocator. Never returns.
 fn preempt() -> Exit {
     task::spawn(Priority::High, 64 << 10, urgent);
     busy()
@@ -187,7 +187,7 @@ fn urgent() {
     }
 }
 
-/// Never ends.
+/// Pushes to all series every second. Never returns.
 fn series() -> Exit {
     let mut start = clock::micros();
     for round in 0.. {
@@ -227,7 +227,7 @@ fn switch() -> Exit {
     Exit::Success
 }
 
-/// Ends with a panic where others would wait for ever.
+/// Takes a lock twice. It ends with a panic; a plain lock would wait forever.
 fn twice() -> Exit {
     static LOCK: IrqLock<()> = IrqLock::new(());
     let first = LOCK.lock();

@@ -1,4 +1,4 @@
-//! The application's arguments on their way through QEMU and the kernel.
+//! Checks the application's arguments on their way through QEMU and the kernel.
 
 use hermon_machine::append::{MAX_APPEND, append};
 use hermon_machine::guest::Ended;
@@ -6,7 +6,7 @@ use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::Boot;
 use tests::metrics::{Receive, Udp};
 
-/// The one line of the application that refuses its arguments.
+/// Returns the one line with which the application refuses its arguments.
 fn refused(words: &[&str]) -> String {
     let boot = Boot::new(Machine::Q35).nic(Nic::None);
     let mut guest = words
@@ -79,7 +79,7 @@ fn the_longest_command_line_reaches_the_application_on_every_machine() {
                 .into_iter()
                 .chain([seed(zeros)])
         };
-        // The frequency is given with four or five digits; leave room for five.
+        // The frequency has four or five digits; leave room for five.
         let shortest = append(Some(10_000), &arguments(0).collect::<Vec<_>>())
             .expect("fits")
             .len();

@@ -1,4 +1,4 @@
-//! The control port of a running image, with real sockets.
+//! Uses the control port of a running image with real sockets.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -8,7 +8,7 @@ use tests::boot::{Boot, Running};
 use tests::control::{Client, Port};
 use tests::metrics::{Point, Receive, Udp};
 
-/// A guest with `mixed` as its workload, whose control port is reached by `Port`.
+/// Boots a guest with the workload `mixed`, and returns it with the port that leads to its control port.
 fn boot(arguments: &str) -> (Running, Port, Udp) {
     let (udp, port) = (Udp::open(), Port::free());
     let mut guest = Boot::new(Machine::Q35)
@@ -25,11 +25,11 @@ fn own(udp: &mut Udp) -> Point {
     udp.until(|point| point.measurement == "monitoring")
 }
 
-/// Waits for the first emission after what was asked for; which sources the next ones have.
+/// Waits for the first emission after the last command, and returns the sources of the next ones.
 fn sources(udp: &mut Udp, emissions: usize) -> Vec<String> {
     let mut seen = Vec::new();
     let mut first = own(udp).timestamp;
-    // One that had begun may still be on its way.
+    // An emission that had begun may still be on its way.
     for _ in 0..2 {
         first = udp
             .until(|point| point.measurement == "monitoring" && point.timestamp > first)
@@ -80,7 +80,7 @@ fn a_source_is_switched_and_a_level_is_set_under_a_running_workload() {
     }
     assert_eq!(control.ask("Lapp:error"), "ok");
     assert_eq!(control.ask("l"), "ok: *:info,app:error,hermit:warning");
-    // The workload reports each second: two seconds of the guest's own time without a record.
+    // The workload reports each second: wait two seconds of the guest's own time without a record.
     let from = uptime(&mut control);
     while uptime(&mut control) < from + 2.5 {
         own(&mut udp);
@@ -95,7 +95,7 @@ fn a_source_is_switched_and_a_level_is_set_under_a_running_workload() {
     let shown = last(&guest);
     assert_eq!(control.ask("Lapp:debug"), "ok");
     guest.wait_for(" DEBUG app] app: ");
-    // At most one was on its way to the console when the level was set.
+    // At most one record was on its way to the console when the level was set.
     assert!(last(&guest) <= shown + 2, "{} after {shown}", last(&guest));
 }
 
@@ -121,7 +121,7 @@ fn the_kernels_own_log_is_a_source() {
     guest.wait_for("[DEBUG] ");
     assert_eq!(control.ask("Lhermit:quiet,app:debug"), "ok");
     assert_eq!(control.ask("lhermit"), "ok: hermit:quiet");
-    // What was on its way to the console comes before the next record of the application; then none for a second.
+    // Records on their way to the console come before the next record of the application. Then there must be none for a second.
     guest.wait_for(" DEBUG app] app: ");
     let shown = kernel(&guest);
     guest.wait_for(" DEBUG app] app: ");
@@ -243,7 +243,8 @@ fn clients_that_behave_badly_disturb_neither_metrics_nor_memory() {
     let is_memory = |point: &Point| point.measurement == "memory";
     let before = udp.until(is_memory);
 
-    // Eight at a time: four that never read what they ask for, two that say nothing, one that sends a byte with each emission.
+    // Eight at a time: four that send commands and never read the replies, two that send nothing, one that sends a byte with each
+    // emission.
     let mut deaf: Vec<Client> = (0..4).map(|_| port.connect()).collect();
     for client in &mut deaf {
         client.send(&b"S\n".repeat(2_000));
@@ -259,14 +260,14 @@ fn clients_that_behave_badly_disturb_neither_metrics_nor_memory() {
     let mut last = port.connect();
     assert_eq!(last.ask("l"), "ok: *:info,hermit:warning");
 
-    // More are refused, whatever they send.
+    // More clients are refused, whatever they send.
     for _ in 0..20 {
         assert_eq!(port.send_and_read_all(b"l\n"), b"");
     }
     let point = udp
         .until(|point| point.measurement == "monitoring" && point.integer("control_refused") >= 20);
     assert_eq!(point.integer("control_open"), 8);
-    // A reset, and a client that closes its half with a command unfinished.
+    // Then clients reset, and one closes its half with a command unfinished.
     for client in deaf {
         client.reset();
     }
@@ -301,7 +302,7 @@ fn ten_thousand_connections_one_after_the_other_leave_nothing_behind() {
             }
         }
     }
-    // The last of them may be about to close.
+    // The last of the connections may still be closing.
     let point = udp.until(|point| {
         point.measurement == "monitoring"
             && point.integer("control_accepted") == CONNECTIONS

@@ -1,4 +1,4 @@
-//! How an image ends: well, out of memory, by the kernel's own panic.
+//! Checks the ways in which an image ends: normally, out of memory, by a panic.
 
 use core::time::Duration;
 
@@ -65,7 +65,7 @@ fn the_exact_workload_ends_with_sums_that_agree() {
     assert_eq!(names.len(), sites.len(), "each site once");
 }
 
-/// The functions of the backtrace that follows.
+/// Waits for a backtrace and returns its functions.
 fn backtrace(guest: &mut Running) -> Vec<String> {
     let line = guest.wait_for("backtrace:");
     let addresses = symbols::addresses(&line);
@@ -80,7 +80,7 @@ fn out_of_memory_names_the_size_that_failed_and_who_asked_for_it() {
         .nic(Nic::None)
         .arguments("--workload leak")
         .start();
-    // 9 MB of heap at 400 KiB a second, and less where the host is busy.
+    // 9 MB of heap at 400 KiB a second, or less where the host is busy.
     let (_, line) = guest.wait_for_at("memory allocation of ", Duration::from_secs(240));
     let size = line
         .split("memory allocation of ")
@@ -91,7 +91,7 @@ fn out_of_memory_names_the_size_that_failed_and_who_asked_for_it() {
         .unwrap_or_else(|| panic!("{line}"));
     assert!(size > 0);
     let frames = backtrace(&mut guest);
-    // From the one who asked to the image's beginning, by way of the application.
+    // From the caller of the allocator to the beginning of the image, through the application.
     for part in ["app/src/workload/", "app/src/image.rs", "runtime_entry at "] {
         assert!(
             frames.iter().any(|frame| frame.contains(part)),

@@ -1,10 +1,10 @@
-//! The images of `examples/`, used as their reader would use them.
+//! Uses the images of `examples/` as their readers would.
 
 use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::Boot;
 use tests::control::Port;
 
-/// Boots an example, and waits until its own source has counted something.
+/// Boots an example and waits until its own source has counted something.
 fn an_example_counts(name: &str, source: &str) {
     let port = Port::free();
     let mut guest = Boot::new(Machine::Q35)
@@ -13,7 +13,7 @@ fn an_example_counts(name: &str, source: &str) {
         .start();
     guest.ready();
     let mut client = port.connect();
-    // It appears with its first use, which may be a moment after monitoring is ready.
+    // The source appears at its first use, which may be a moment after monitoring is ready.
     let known =
         (0..1_000).any(|_| client.ask(&format!("m{source}")) == format!("ok: {source}:enabled"));
     assert!(known, "no source {source}");
@@ -21,7 +21,7 @@ fn an_example_counts(name: &str, source: &str) {
     let live = status
         .split(' ')
         .find_map(|pair| pair.strip_prefix("live_bytes="));
-    let live: u64 = live.expect("what is alive").parse().expect("a number");
+    let live: u64 = live.expect("the live bytes").parse().expect("a number");
     assert!(
         live > 100_000,
         "monitoring's own memory is in the profiled heap: {status}"

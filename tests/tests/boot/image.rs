@@ -1,4 +1,4 @@
-//! The image as a file: what other loaders than QEMU see.
+//! Checks the image as a file, as loaders other than QEMU see it.
 
 use core::mem::MaybeUninit;
 use std::fs;
@@ -7,7 +7,7 @@ use hermit_entry::elf::KernelObject;
 use tests::image::{Heap, path};
 use tests::measure::report;
 
-/// Where the image is linked to; uhyve and hermit-loader load a static image at its own address.
+/// The address that the image is linked to. uhyve and hermit-loader load a static image at its own address.
 const BASE: u64 = 0x20_0000;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every machine, processor and amount of memory that is promised: the image boots and its metrics arrive.
+//! Checks that the image boots and its metrics arrive on every machine, processor and amount of memory that is promised.
 
 use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::Boot;
@@ -6,7 +6,7 @@ use tests::control::Port;
 use tests::image::Heap;
 use tests::metrics::{Receive, Udp};
 
-/// Boots, asks the control port, and receives both sources. Gives the heap's size in bytes.
+/// Boots, asks the control port, and receives both sources. Returns the heap's size in bytes.
 fn works(boot: impl FnOnce(Boot) -> Boot, machine: Machine) -> i64 {
     let mut udp = Udp::open();
     let port = Port::free();

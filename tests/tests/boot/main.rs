@@ -1,4 +1,4 @@
-//! The images, booted under QEMU and used as a person would. `scripts/build.sh` must have built both heaps' images.
+//! Boots the images under QEMU and uses them as a person would. Run `scripts/build.sh` first, for both heaps.
 #![deny(unsafe_code)]
 
 mod arguments;

@@ -1,4 +1,4 @@
-//! Metrics as they arrive: both transports on both kinds of machine, and a receiver that dies.
+//! Checks metrics as they arrive: both transports on both kinds of machine, and a receiver that dies.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ fn boot(machine: Machine, target: String) -> Running {
     guest
 }
 
-/// Points until there are so many rounds of both sources.
+/// Receives points until there are [`ROUNDS`] of both sources.
 fn rounds(receiver: &mut impl Receive) -> Vec<Point> {
     let mut points: Vec<Point> = Vec::new();
     let of = |points: &[Point], name: &str| {
@@ -37,7 +37,7 @@ fn rounds(receiver: &mut impl Receive) -> Vec<Point> {
     points
 }
 
-/// What holds for any points that arrived.
+/// Checks the rules that hold for any points.
 fn judge(points: &[Point]) {
     let mut by_source: BTreeMap<&str, Vec<&Point>> = BTreeMap::new();
     for point in points {
@@ -56,7 +56,7 @@ fn judge(points: &[Point]) {
     for (source, points) in &by_source {
         for pair in points.windows(2) {
             let apart = pair[1].timestamp - pair[0].timestamp;
-            // The grid is exact; a sample late on a busy host is late by less than an interval.
+            // The grid is exact. On a busy host a sample is late, but by less than an interval.
             let interval = INTERVAL.as_nanos() as i64;
             assert!(
                 (interval / 2..interval * 5).contains(&apart),
@@ -64,7 +64,7 @@ fn judge(points: &[Point]) {
             );
             let fields = |point: &Point| point.fields.keys().cloned().collect::<BTreeSet<_>>();
             let (earlier, later) = (fields(pair[0]), fields(pair[1]));
-            // Counters by key have a field for each key that was counted so far.
+            // Keyed counters have a field for each key that was counted so far.
             let same = if *source == "http_requests" {
                 earlier.is_subset(&later)
             } else {
@@ -98,7 +98,7 @@ fn judge(points: &[Point]) {
         .map(|point| point.integer("allocations"))
         .collect();
     assert!(allocations.is_sorted() && allocations[0] < allocations[allocations.len() - 1]);
-    // One point of each source for one time.
+    // A source has one point for one time.
     for point in memory {
         assert_eq!(
             memory
@@ -153,7 +153,7 @@ fn metrics_arrive_by_tcp_from_a_microvm() {
     by_tcp(Machine::Microvm);
 }
 
-/// The next point of the source `monitoring`.
+/// Returns the next point of the source `monitoring`.
 fn own(connection: &mut Connection) -> Point {
     connection.until(|point| point.measurement == "monitoring")
 }
@@ -193,7 +193,7 @@ fn a_receiver_that_returns_has_lines_within_three_intervals_and_the_loss_is_coun
     });
     assert_eq!(after.integer("connections_lost"), 1);
     assert!(after.integer("connect_failures") >= 1);
-    // What the dead receiver had been sent without having read it surely.
+    // The lines that the dead receiver was sent and may not have read.
     let unsure = after.integer("lines_resent")
         + after.integer("lines_in_doubt")
         + after.integer("lines_lost");
@@ -239,8 +239,8 @@ fn the_loop_allocates_nothing() {
     guest.ready();
     let allocations = |point: &Point| point.integer("allocations");
     let is_memory = |point: &Point| point.measurement == "memory";
-    // The application has logged that it works: whatever it allocates at the start is done. What was sent before that
-    // may still wait in the socket.
+    // The application has logged that it works, so its allocations at the start are done. Points that were sent before may still
+    // wait in the socket.
     guest.has_said("app: workload idle");
     for _ in 0..10 {
         udp.until(is_memory);
@@ -255,7 +255,7 @@ fn the_loop_allocates_nothing() {
     assert_eq!(allocations(&before), allocations(&after));
 }
 
-/// The share of the core that is busy, in thousandths, over the second interval of a second.
+/// Returns the share of the core that is busy, in thousandths, over the second interval of a second.
 fn busy_permille(workload: &str) -> i64 {
     let mut udp = Udp::open();
     let mut guest = Boot::new(Machine::Q35)

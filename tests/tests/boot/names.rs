@@ -1,4 +1,4 @@
-//! The table of names and lines in the image, against what the crate `addr2line` reads from its DWARF.
+//! Compares the image's table of names and lines with the DWARF, as the crate `addr2line` reads it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use tests::boot::Boot;
 use tests::image::{Heap, path};
 use tests::measure::report;
 
-/// A frame as text: `FUNCTION at FILE:LINE`.
+/// Returns the frames of an address as text: `FUNCTION at FILE:LINE`.
 fn by_table(symbols: &Symbols<'_>, address: u64, scratch: &mut Scratch) -> Vec<String> {
     let mut frames = Vec::new();
     let count = symbols.frames(address, scratch, &mut |frame| {
@@ -48,7 +48,7 @@ impl Oracle {
         self.loader.find_symbol(address).map(names::normalise)
     }
 
-    /// The file of the outermost function.
+    /// Returns the file of the outermost function.
     fn file(&self, address: u64) -> String {
         let mut found = self.loader.find_frames(address).expect("DWARF");
         let mut file = None;
@@ -77,7 +77,7 @@ impl Oracle {
             let file = file.unwrap_or_default();
             frames.push((name.unwrap_or_default(), format!("{file}:{line}")));
         }
-        // The outermost one goes by the name that the linker knows.
+        // The outermost function has the linker's name.
         let symbol = self.function(address);
         match frames.last_mut() {
             Some(outermost) => outermost.0 = symbol.unwrap_or_default(),
@@ -91,7 +91,7 @@ impl Oracle {
     }
 }
 
-/// The image's code: its address and its end.
+/// Returns the start and the end of the image's code.
 fn code(image: &[u8]) -> (u64, u64) {
     use object::{Object, ObjectSection};
     let object = object::File::parse(image).expect("an ELF file");
@@ -99,7 +99,7 @@ fn code(image: &[u8]) -> (u64, u64) {
     (text.address(), text.address() + text.size())
 }
 
-/// The return addresses of all calls, by GNU objdump.
+/// Returns the return addresses of all calls, by GNU objdump.
 fn return_addresses(image: &Path) -> BTreeSet<u64> {
     let output = Command::new("objdump")
         .args(["-d", "--no-show-raw-insn"])
@@ -149,14 +149,14 @@ fn every_call_in_the_image_has_the_frames_that_addr2line_finds() {
                 }
             }
         }
-        // A path is what a name of Rust has, inlined or not; without one are functions that other languages may call.
+        // Every Rust name has a path, inlined or not. Only functions that other languages may call have none.
         assert!(bare.len() < 30, "{bare:#?}");
         for function in ["new", "get", "collect", "from_iter", "{closure#0}"] {
             assert!(!bare.contains(function), "{function} has no path");
         }
         assert!(
             without_line > 10,
-            "{without_line} frames of a file but of no line"
+            "{without_line} frames with a file but without a line"
         );
         assert!(
             inlined > addresses.len() / 10,
@@ -186,7 +186,7 @@ fn elsewhere_in_the_image_the_function_is_the_linkers() {
     let mut scratch = Scratch::new();
     let (start, end) = code(&image);
     let (mut known, mut unknown, mut begun) = (0, 0, 0);
-    // One in five, at any place of an instruction: all of them take a minute.
+    // Every fifth address, also inside instructions: all addresses would take a minute.
     for address in (start - 64..end + 64)
         .step_by(5)
         .filter(|address| !calls.contains(address))
@@ -202,7 +202,7 @@ fn elsewhere_in_the_image_the_function_is_the_linkers() {
         let function = oracle
             .function(address)
             .filter(|_| (start..end).contains(&address));
-        // The file is that of the first byte, and only there it is told.
+        // The table tells the file only at the first byte of a function.
         let begins = address == start || oracle.function(address - 1) != function;
         let expected = function.map(|function| {
             let file = if begins {
@@ -253,7 +253,7 @@ fn a_table_of_all_rows_knows_every_stretch_like_addr2line() {
     let spans = symbols::dwarf::read(&image).expect("DWARF");
     let oracle = Oracle::new(&path);
     let mut scratch = Scratch::new();
-    // Where each stretch begins, and of one in eight the last byte and one in between.
+    // The first byte of each stretch, and for one stretch in eight also the last byte and one in between.
     let mut addresses = BTreeSet::new();
     for (at, pair) in spans.spans.windows(2).enumerate() {
         let (first, last) = (pair[0].start, pair[1].start - 1);

@@ -1,4 +1,4 @@
-//! Addresses, the kinds of NIC, ping, and no NIC at all.
+//! Checks addresses, the kinds of NIC, ping, and a machine without a NIC.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -145,7 +145,7 @@ fn frames_that_make_no_sense_do_not_stop_it() {
         .start();
     guest.ready();
     let mac = wire.resolve(GUEST);
-    // A frame to the guest with each protocol that it might look into, cut at every length, and noise.
+    // Send frames to the guest with each protocol that it might look into, cut at every length, and noise.
     let mut noise = 1u32;
     for kind in [0x0800u16, 0x0806, 0x86dd, 0x8100, 0xffff] {
         for length in (14..=90).chain([1514]) {
@@ -153,7 +153,7 @@ fn frames_that_make_no_sense_do_not_stop_it() {
             frame.extend(kind.to_be_bytes());
             frame.extend([0x45, 0x00]);
             frame.resize_with(length.max(16), || {
-                // Marsaglia's xorshift: any bytes will do, the same in every run.
+                // Marsaglia's xorshift: any bytes will do, but the same in every run.
                 noise ^= noise << 13;
                 noise ^= noise >> 17;
                 noise ^= noise << 5;
@@ -163,7 +163,7 @@ fn frames_that_make_no_sense_do_not_stop_it() {
             wire.send(&frame);
         }
     }
-    // So many frames at once overflow the buffers on the way, and what comes last is lost first.
+    // This many frames overflow the buffers on the way, and the last ones are lost first.
     let answered = (0..30).any(|sequence| {
         let patience = Duration::from_secs(1);
         wire.try_ping(mac, GUEST, sequence, b"still there", patience)

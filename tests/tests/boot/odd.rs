@@ -1,4 +1,4 @@
-//! Machines that are not as they should be: each gets one clear line, and none hangs.
+//! Checks faulty machines: each prints one clear line, and none hangs.
 
 use core::net::Ipv4Addr;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use tests::DEADLINE;
 use tests::image::{Heap, path};
 use tests::wire::greeting_and_echo;
 
-/// Boots with just these options of QEMU's, waits for the end, and gives the exit code and the console.
+/// Boots with only these options of QEMU, waits for the end, and returns the exit code and the console.
 fn boot(options: &str, append: &[u8]) -> (Option<i32>, String) {
     let qemu = std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
     let mut child = Command::new(qemu)
@@ -128,8 +128,8 @@ fn a_description_of_a_device_that_cannot_be_is_passed_over() {
 fn a_peer_that_never_reads_does_not_stop_the_application() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    // Each frame has its length in front of it (QEMU, -netdev stream). What the guest answers is never read: first the
-    // buffers on the way fill up, then its transmit ring, while frames still arrive.
+    // Each frame has its length in front of it (QEMU, -netdev stream). The peer never reads the guest's answers. First the buffers
+    // on the way fill up, then the guest's transmit ring, while frames still arrive.
     let peer = thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("QEMU connects");
         let guest = Ipv4Addr::new(10, 0, 2, 15);
@@ -154,7 +154,7 @@ fn a_peer_that_never_reads_does_not_stop_the_application() {
     );
     let append =
         b"app -freq 2596 -- --influx off --ipv4 10.0.2.15/24 --workload exact --duration 4s";
-    // The end comes only if the application gets to run: the peer does not begin to read.
+    // The end comes only if the application gets to run, because the peer never begins to read.
     let (code, text) = boot(&options, append);
     assert_eq!(code, SUCCESS, "{text}");
     assert!(text.contains("workload: exact "), "{text}");

@@ -1,4 +1,4 @@
-//! `scripts/run.sh` as a person uses it.
+//! Uses `scripts/run.sh` as a person would.
 
 use core::time::Duration;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use std::thread;
 
 use tests::gate::Turn;
 
-/// It may have to compile the tool and the image first.
+/// The limit of a wait. The script may have to compile the tool and the image first.
 const DEADLINE: Duration = Duration::from_secs(600);
 
 struct Script {

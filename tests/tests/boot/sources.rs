@@ -1,4 +1,4 @@
-//! Sources under known conditions, in an image that makes them (`tests/guest`).
+//! Checks sources under known conditions, in an image that creates them (`tests/guest`).
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use tests::boot::Boot;
 use tests::measure::report;
 use tests::metrics::{Point, Receive, Tcp, Udp};
 
-/// Thousandths of the core that are busy, over some whole seconds.
+/// Returns the share of the core that is busy, in thousandths, over some whole seconds.
 fn busy_permille(task: &str) -> i64 {
     let mut udp = Udp::open();
     let mut guest = Boot::new(Machine::Q35)
@@ -40,7 +40,7 @@ fn the_load_of_the_core_is_told_within_two_points() {
     }
 }
 
-/// Rounds of an interval's points by their timestamp, of this source.
+/// Returns the points of this source by their timestamp.
 fn by_interval(points: &[Point], source: &str) -> BTreeMap<i64, Vec<Point>> {
     let mut intervals: BTreeMap<i64, Vec<Point>> = BTreeMap::new();
     for point in points.iter().filter(|point| point.measurement == source) {
@@ -56,7 +56,7 @@ const INTERVALS: usize = 5;
 
 fn a_thousand_series(receiver: &mut impl Receive) {
     let (mut points, mut seen) = (Vec::new(), BTreeSet::new());
-    // The first interval may begin before all series are pushed, the last is not complete when it is first seen.
+    // The first interval may begin before all series are pushed, and the last is not complete when it is first seen.
     while seen.len() < INTERVALS + 2 {
         let arrived = receiver.receive();
         let many = arrived.iter().filter(|point| point.measurement == "many");
@@ -108,7 +108,7 @@ fn ten_thousand_fields_a_second_arrive_by_udp() {
         .arguments("--interval 1s")
         .argument(udp.target())
         .start();
-    // Not before: its thread gives up when nothing comes, and other guests had their turn first.
+    // Not earlier: its thread gives up when no datagram comes, and other guests may run first.
     let mut udp = udp.drained();
     guest.ready();
     a_thousand_series(&mut udp);
@@ -125,7 +125,7 @@ fn a_source_that_is_off_sends_nothing_and_a_series_that_is_not_updated_expires()
     guest.ready();
     let mut connection = tcp.accept();
     let mut points = Vec::new();
-    // `cpu` is switched off with all others by `all`, and no tag brings it back: `switched` alone is sent at the end.
+    // `all` switches off `cpu` with all others, and no tag switches it on again. So at the end only `switched` is sent.
     while points
         .last()
         .is_none_or(|point: &Point| point.measurement != "switched")
@@ -161,7 +161,7 @@ fn a_source_that_is_off_sends_nothing_and_a_series_that_is_not_updated_expires()
     assert_eq!(
         gaps(&cpu),
         [] as [i64; 0],
-        "nobody switched it before all were"
+        "cpu was switched off before all were"
     );
     assert!(*cpu.last().expect("one") < *switched.last().expect("one") - 1_500);
     // Five intervals of 200 ms.
@@ -193,7 +193,7 @@ fn a_machine_that_was_paused_finds_the_time_again() {
     );
     let mut qmp = guest.qmp();
     qmp.execute("stop");
-    // The pause is what is tested: there is nothing else to wait for.
+    // This test is about the pause, so there is nothing else to wait for.
     std::thread::sleep(PAUSE);
     qmp.execute("cont");
     guest.wait_for("the clock stepped");
@@ -208,7 +208,7 @@ fn a_machine_that_was_paused_finds_the_time_again() {
     assert_eq!(after.integer("steps"), 1);
     let step = after.integer("last_step_ms");
     assert!((3_900..7_000).contains(&step), "{step}");
-    // QEMU's own RTC and whole seconds: up to a second each; the rest is for a busy host.
+    // QEMU's RTC and whole seconds may cost up to a second each; the rest is for a busy host.
     assert!((-100..3_500).contains(&late), "{late} ms");
 }
 

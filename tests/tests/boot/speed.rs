@@ -1,5 +1,5 @@
-//! What is promised in numbers. Each guest here has the machine for itself; the figures are reported, and the bounds are
-//! wide enough that only a broken mechanism exceeds them, not a busy host.
+//! Measures the promised speeds. Each guest here runs alone. The tests report figures, and only a broken mechanism exceeds the
+//! bounds, not a busy host.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -15,10 +15,10 @@ use tests::wire::Wire;
 
 const ROUND_TRIPS: u16 = 500;
 
-/// Promised: 1 ms. Without an interrupt the guest would look at its NIC every 10 ms, so the median would be 5 ms.
+/// The promise is 1 ms. Without an interrupt the guest would look at its NIC every 10 ms, and the median would be 5 ms.
 const ROUND_TRIP_MAX: Duration = Duration::from_millis(4);
 
-/// Promised: 1 % of a core. Looking at the NIC every 10 ms was measured at 3.9 %.
+/// The promise is 1 % of a core. Looking at the NIC every 10 ms was measured at 3.9 %.
 const IDLE_MAX: f64 = 0.03;
 
 fn judge(what: &str, times: Vec<Duration>) {
@@ -101,7 +101,7 @@ fn ping_is_answered_at_once_while_the_app_spins_on_microvm() {
     pings(Machine::Microvm, "spin");
 }
 
-/// Share of a core that QEMU uses over two intervals of 10 s, monitoring on, nobody connected.
+/// Measures the share of a core that QEMU uses over two intervals of 10 s, with monitoring on and without a client.
 fn idle(machine: Machine) {
     let mut udp = Udp::open();
     let mut guest = Boot::new(machine)
@@ -149,7 +149,7 @@ fn the_first_line_and_the_first_metric_come_soon() {
             line.as_millis(),
             metric.as_millis()
         ));
-        // Measured at 0.1 to 0.2 s on a quiet machine. The interval is 10 s: nothing waits for it to pass.
+        // Measured at 0.1 to 0.2 s on a quiet machine. The interval is 10 s, so the first metric does not wait for it.
         assert!(metric < Duration::from_secs(8), "{metric:?}");
     }
 }

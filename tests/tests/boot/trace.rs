@@ -1,4 +1,4 @@
-//! The heap profiler of a running image: what a client of the memtrace port gets, against what the image says that it did.
+//! Compares the traces of a running image with the image's own exact counts.
 
 mod always;
 mod clients;
@@ -19,7 +19,7 @@ use tests::measure::report;
 use tests::symbols;
 use tests::trace::{Block, Ports, Profile};
 
-/// A guest whose ports can be reached.
+/// Boots a guest whose ports can be reached.
 fn boot_with(boot: Boot, arguments: &str) -> (Running, Ports) {
     let ports = Ports::free();
     let mut guest = boot
@@ -30,12 +30,13 @@ fn boot_with(boot: Boot, arguments: &str) -> (Running, Ports) {
     (guest, ports)
 }
 
-/// The same without a receiver of metrics.
+/// Boots a guest without a receiver of metrics.
 fn boot(arguments: &str) -> (Running, Ports) {
     boot_with(quiet(), arguments)
 }
 
-/// A guest that does what `exact` does, and has begun: its own memory is taken, so nothing is traced but its sites.
+/// Boots a guest with the workload `exact` and waits for its first steps. The guest's other memory is allocated by then, so a trace
+/// holds only the sites of `exact`.
 fn boot_exact(boot: Boot, arguments: &str) -> (Running, Ports) {
     let boot = boot.arguments("--workload exact --log app:debug");
     let (mut guest, ports) = boot_with(boot, arguments);
@@ -43,12 +44,12 @@ fn boot_exact(boot: Boot, arguments: &str) -> (Running, Ports) {
     (guest, ports)
 }
 
-/// Without a receiver of metrics.
+/// Describes a guest without a receiver of metrics.
 fn quiet() -> Boot {
     Boot::new(Machine::Q35).arguments("--influx off")
 }
 
-/// What the workload `exact` says at its end that it did.
+/// The counts that the workload `exact` prints at its end.
 struct Exact(Value);
 
 impl Exact {
@@ -59,12 +60,12 @@ impl Exact {
         Self(serde_json::from_str(json).expect("JSON"))
     }
 
-    /// A number of all sites together.
+    /// Returns a number of all sites together.
     fn sum(&self, when: &str, what: &str) -> u64 {
         self.0[when][what].as_u64().expect("a number")
     }
 
-    /// The sites: the name and a number each.
+    /// Returns the sites: the name and a number each.
     fn sites(&self, when: &str, what: &str) -> Vec<(&str, u64)> {
         let sites = self.0["sites"].as_array().expect("sites");
         let number = |site: &Value| site[when][what].as_u64().expect("a number");
@@ -75,14 +76,15 @@ impl Exact {
     }
 }
 
-/// Whether hits are within four standard errors of what a binomial distribution makes of so many words. It is not so once in 16,000 times.
+/// Returns whether the hits are within four standard errors of a binomial distribution over this many words. A correct sampler
+/// fails this once in 16,000 times.
 fn is_within_four_errors(hits: u64, words: u64, rate: f64) -> bool {
     let (hits, words) = (hits as f64, words as f64);
     let error = (words * rate * (1.0 - rate)).sqrt();
     (hits - words * rate).abs() <= 4.0 * error
 }
 
-/// Judges a trace against what the image did meanwhile: each site, if nothing was lost, and the total in any case.
+/// Compares a trace with the image's counts of the same time: the total in any case, and each site if nothing was lost.
 fn judge(profile: &Profile, exact: &Exact) {
     let rate = profile.info.rate;
     let (hits, words) = (profile.hits(), exact.sum("while_traced", "words"));
@@ -104,7 +106,7 @@ fn judge(profile: &Profile, exact: &Exact) {
     }
 }
 
-/// Whether a block's stack is whole: from the kernel's beginning of a task to the allocator, by way of the image's own beginning.
+/// Returns whether a block's stack is whole: from the kernel's start of a task, through the image's own start, to the allocator.
 fn is_whole(block: &Block) -> bool {
     let mut functions = block.functions();
     let begins = functions
@@ -157,9 +159,9 @@ fn a_trace_says_what_it_is_of_and_every_stack_is_whole_and_has_names() {
             assert!(is_whole(block), "{:#?}", block.stack);
             for position in block.positions() {
                 assert!(!position.function.is_empty(), "{position:?}");
-                // Of no line may be code that the compiler made itself, as in `core::fmt::write`; its file is known.
+                // Code that the compiler made itself may have no line, as in `core::fmt::write`, but its file is known.
                 assert!(!position.file.is_empty(), "{position:?}");
-                // Whether inlined or not; the application's beginning goes by the name that the kernel calls.
+                // Inlined functions have a path too. The application's start has the name that the kernel calls.
                 let has_path = position.function.contains("::");
                 assert!(
                     has_path || position.function == "runtime_entry",
@@ -183,7 +185,7 @@ fn what_is_estimated_of_each_site_is_within_four_standard_errors_of_what_it_did(
     for (rate, seconds) in [(1e-3, 8), (1e-2, 4), (0.3, 3)] {
         let arguments = format!("--sample-memory 4M --sampling-rate {rate} --duration {seconds}s");
         let (mut guest, ports) = boot_exact(quiet(), &arguments);
-        // To the end of the guest: it gives what is left of the trace before it ends.
+        // Read to the end of the guest, which sends the rest of the trace before it ends.
         let profile = Profile::read(&ports.trace().rest());
         let exact = Exact::of(&mut guest);
         assert_eq!(profile.lost().count(), 0);
@@ -220,12 +222,12 @@ fn everything_appears_once(heap: Heap) {
         assert!(blocks.iter().all(|block| block.hits == block.words));
         let words: u64 = blocks.iter().map(|block| block.words).sum();
         assert_eq!(words, traced("words")[n].1, "{site}");
-        // A site frees its blocks in the order of their making, and all that were made before the trace are gone.
+        // A site frees its blocks in the order of allocation, so all blocks from before the trace are freed.
         let alive = blocks.iter().filter(|block| !block.is_freed).count() as u64;
         assert_eq!(alive, allocated[n].1 - freed[n].1, "{site}");
         seen += blocks.len();
     }
-    assert_eq!(seen, profile.blocks.len(), "blocks of nobody's");
+    assert_eq!(seen, profile.blocks.len(), "blocks that belong to no site");
     assert!(seen > 10_000, "{seen} blocks");
     report(&format!(
         "trace at rate 1 with {heap:?}: {seen} blocks, each allocation and free once"
@@ -286,11 +288,11 @@ fn events_reach_a_client_without_loss() {
     guest.has_said("app: workload churn");
     let mut control = ports.control.connect();
     let mut best = None;
-    // From rare to everything: the last rate at which nothing is lost.
+    // Rates from rare to every word. The result is the last rate at which nothing is lost.
     for rate in ["1e-4", "1e-3", "2e-3", "4e-3", "8e-3", "2e-2", "0.1", "1"] {
         assert_eq!(control.ask(&format!("T{rate}")), "ok");
         let mut client = ports.trace();
-        // The longer, the more there is: for a second at least.
+        // Read for a second at least; there is more the longer it takes.
         let began = Instant::now();
         let mut wanted = 0;
         while began.elapsed() < Duration::from_secs(1) {

@@ -1,4 +1,4 @@
-//! `deploy/telegraf.conf` as Telegraf reads it.
+//! Checks `deploy/telegraf.conf` with Telegraf itself.
 
 use core::net::Ipv4Addr;
 use std::io::Write;
@@ -32,7 +32,7 @@ fn telegraf_accepts_the_file_and_each_output_that_is_commented_out() {
     );
 }
 
-/// InfluxDB 2 itself is not in Debian. VictoriaMetrics takes what is written in its way, `/api/v2/write`.
+/// InfluxDB 2 itself is not in Debian. VictoriaMetrics accepts the same request, `/api/v2/write`.
 #[test]
 fn the_output_for_influxdb_2_delivers() {
     let Some([telegraf, victoria]) = need(["telegraf", "victoria-metrics"]) else {

@@ -1,10 +1,10 @@
-//! The committed dashboards, read as Grafana reads them.
+//! Reads the committed dashboards as Grafana does.
 
 use serde_json::Value;
 
 use crate::programs::text;
 
-/// Which database a dashboard asks.
+/// The query language of a dashboard's database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     InfluxQl,
@@ -21,7 +21,7 @@ impl Language {
         }
     }
 
-    /// The data source's type and identity.
+    /// Returns the data source's type and identity.
     pub fn datasource(self) -> (&'static str, String) {
         let kind = match self {
             Self::InfluxQl => "influxdb",
@@ -30,12 +30,12 @@ impl Language {
         (kind, format!("hermit-{}", self.name()))
     }
 
-    /// The dashboard's file.
+    /// Returns the name of the dashboard's file.
     pub fn file(self) -> String {
         format!("hermit-{}.json", self.name())
     }
 
-    /// The data source's file.
+    /// Returns the text of the data source's file.
     pub fn provisioning(self) -> String {
         text(&format!(
             "deploy/grafana/provisioning/datasources/hermit-{}.yaml",
@@ -44,24 +44,24 @@ impl Language {
     }
 
     /// # Panics
-    /// If it is not JSON.
+    /// Panics if it is not JSON.
     pub fn dashboard(self) -> Value {
         let text = text(&format!("deploy/grafana/dashboards/{}", self.file()));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", self.file()))
     }
 }
 
-/// A question of a dashboard.
+/// A query of a dashboard.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// The panel's or annotation's name, and the letter.
     pub of: String,
     pub text: String,
-    /// One value, not a range.
+    /// True if it asks for one value, not for a range.
     pub instant: bool,
 }
 
-/// The panels, without the headings of rows.
+/// Returns the panels, without the headings of rows.
 pub fn panels(dashboard: &Value) -> Vec<Value> {
     let panels = dashboard["panels"].as_array().expect("panels");
     panels
@@ -80,7 +80,7 @@ fn query(of: &str, target: &Value) -> Query {
     }
 }
 
-/// Every query of every panel.
+/// Returns every query of every panel.
 pub fn queries(dashboard: &Value) -> Vec<Query> {
     let mut out = Vec::new();
     for panel in panels(dashboard) {
@@ -92,7 +92,7 @@ pub fn queries(dashboard: &Value) -> Vec<Query> {
     out
 }
 
-/// The queries of the annotations.
+/// Returns the queries of the annotations.
 pub fn annotations(dashboard: &Value) -> Vec<Query> {
     let list = dashboard["annotations"]["list"]
         .as_array()

@@ -1,4 +1,4 @@
-//! InfluxDB 1 and VictoriaMetrics: started, and asked over HTTP.
+//! Starts InfluxDB 1 and VictoriaMetrics and queries them over HTTP.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use ureq::Agent;
 
 use crate::server::{Folder, Server, free_port, until};
 
-/// What a query answers: values of one kind, told apart from others by labels.
+/// A series in the answer to a query: values of one kind, which labels distinguish from others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     pub labels: BTreeMap<String, String>,
@@ -32,10 +32,10 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// A query with its variables filled in.
+    /// Returns a query with its variables filled in.
     ///
     /// # Panics
-    /// If there is a variable that no dashboard should use.
+    /// Panics if the query has a variable that no dashboard should use.
     pub fn fill(&self, query: &str) -> String {
         let (from, to, step) = (self.from, self.to, self.step);
         let filled = query
@@ -44,7 +44,7 @@ impl Asked<'_> {
                 &format!("time >= {from}000ms and time <= {to}000ms"),
             )
             .replace("$__interval", &format!("{step}s"))
-            // Grafana: four times the data source's interval, or the step and one interval.
+            // As in Grafana: the larger of four times the data source's interval, and the step plus one interval.
             .replace("$__rate_interval", &format!("{}s", 4 * step))
             .replace("$vm", self.vm);
         let left = filled
@@ -90,7 +90,7 @@ fn strings(object: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// InfluxDB 1, with a database `hermit` as soon as Telegraf has made one.
+/// InfluxDB 1, with a database `hermit` as soon as Telegraf has created it.
 #[derive(Debug)]
 pub struct InfluxDb {
     url: String,
@@ -102,12 +102,12 @@ impl InfluxDb {
     /// Starts it and waits until it answers.
     ///
     /// # Panics
-    /// If it does not.
+    /// Panics if it does not answer before the deadline.
     pub fn start(program: &Path) -> Self {
         let (folder, port, inner) = (Folder::new("influxdb"), free_port(), free_port());
         let path = |name: &str| folder.path().join(name);
         let mut command = Command::new(program);
-        // Without a file of settings, and not the one that may be in /etc.
+        // Run without a configuration file, so not with the one that may be in /etc.
         command
             .args(["run", "-config", "/dev/null"])
             .env("INFLUXDB_REPORTING_DISABLED", "true")
@@ -131,10 +131,11 @@ impl InfluxDb {
         &self.url
     }
 
-    /// Each series of the answer, a row with any value as its values. Times are nanoseconds since 1970.
+    /// Returns the name, the series and the columns of each series in the answer; its values are the rows with any value. Times are
+    /// nanoseconds since 1970.
     ///
     /// # Panics
-    /// If it is refused.
+    /// Panics if the query is refused.
     pub fn tables(&self, query: &str) -> Vec<(String, Series, Vec<String>)> {
         let answer = json(
             &format!("{}/query", self.url),
@@ -171,7 +172,7 @@ impl InfluxDb {
             .collect()
     }
 
-    /// As [`InfluxDb::tables`], without names and columns.
+    /// Returns the result of [`InfluxDb::tables`] without names and columns.
     pub fn ask(&self, query: &str) -> Vec<Series> {
         self.tables(query)
             .into_iter()
@@ -192,7 +193,7 @@ impl VictoriaMetrics {
     /// Starts it and waits until it answers.
     ///
     /// # Panics
-    /// If it does not.
+    /// Panics if it does not answer before the deadline.
     pub fn start(program: &Path) -> Self {
         let (folder, port) = (Folder::new("victoriametrics"), free_port());
         let mut command = Command::new(program);
@@ -213,17 +214,17 @@ impl VictoriaMetrics {
         &self.url
     }
 
-    /// The answer to a MetricsQL expression for one time or for a range.
+    /// Returns the answer to a MetricsQL expression for one time or for a range.
     ///
     /// # Panics
-    /// If it is refused.
+    /// Panics if the query is refused.
     pub fn ask(&self, expression: &str, asked: &Asked<'_>, instant: bool) -> Vec<Series> {
         let (from, to, step) = (
             asked.from.to_string(),
             asked.to.to_string(),
             format!("{}s", asked.step),
         );
-        // What came a moment ago is not hidden, as it is by default for answers that are kept.
+        // `nocache` shows the newest samples, which VictoriaMetrics by default hides for answers that it caches.
         let range = [
             ("query", expression),
             ("start", &from),
@@ -251,10 +252,10 @@ impl VictoriaMetrics {
             .collect()
     }
 
-    /// The values of a label of a metric.
+    /// Returns the values of a label of a metric.
     ///
     /// # Panics
-    /// If it is refused.
+    /// Panics if the query is refused.
     pub fn label_values(&self, metric: &str, label: &str) -> Vec<String> {
         let answer = json(
             &format!("{}/api/v1/label/{label}/values", self.url),
@@ -266,10 +267,10 @@ impl VictoriaMetrics {
             .collect()
     }
 
-    /// Every sample of the images that this pattern matches: name and labels of the series, time in milliseconds, value.
+    /// Returns every sample of the series that this selector matches: name and labels of the series, time in milliseconds, value.
     ///
     /// # Panics
-    /// If it is refused.
+    /// Panics if the query is refused.
     pub fn samples(&self, selector: &str) -> Vec<(BTreeMap<String, String>, i64, f64)> {
         let url = format!("{}/api/v1/export", self.url);
         let body = get(&url, &[("match[]", selector)]).unwrap_or_else(|error| panic!("{error}"));
@@ -291,7 +292,7 @@ impl VictoriaMetrics {
     }
 }
 
-/// How long ago the time range of the tests' questions begins: longer than any test takes.
+/// The length of the time range in the tests' queries, up to now: longer than any test takes.
 pub const RANGE: Duration = Duration::from_secs(1800);
 
 #[cfg(test)]

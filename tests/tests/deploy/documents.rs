@@ -1,4 +1,4 @@
-//! What can be said of `deploy/grafana` without any program, and that it is what its generator makes.
+//! Checks `deploy/grafana` without any program, and that it equals its generator's output.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -43,7 +43,7 @@ fn every_panel_has_a_unit_a_description_and_the_data_source_that_is_provisioned(
             .clone()
             .map(|panel| panel["id"].as_u64().expect("a number"))
             .collect();
-        assert_eq!(ids.len(), all.len(), "every panel has a number of its own");
+        assert_eq!(ids.len(), all.len(), "each panel has a different number");
         assert_eq!(dashboard["templating"]["list"][0]["name"], "vm");
         assert!(!annotations(&dashboard).is_empty());
     }
@@ -66,7 +66,7 @@ fn panels_do_not_overlap() {
     }
 }
 
-/// The fields of each source in docs/METRICS.md.
+/// Returns the fields of each source in docs/METRICS.md.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let mut out: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut source = String::new();
@@ -81,7 +81,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
     out
 }
 
-/// Source and field of a query, from its text.
+/// Returns source and field of a query, from its text.
 fn asks_for(language: Language, query: &str) -> (String, String) {
     let after = |part: &str| {
         query
@@ -113,7 +113,7 @@ fn every_field_that_a_panel_asks_for_is_documented_and_every_source_is_shown() {
         let mut shown = BTreeSet::new();
         for query in queries(&language.dashboard()) {
             let (source, field) = asks_for(language, &query.text);
-            // Telegraf's own, which Telegraf documents.
+            // Telegraf's own sources, which Telegraf documents.
             if source.starts_with("internal") {
                 continue;
             }
@@ -134,7 +134,7 @@ fn the_committed_dashboards_are_what_the_generator_makes() {
         return;
     };
     let folder = Folder::new("dashboards");
-    // Compiled elsewhere than where a person compiles it; the compiler checks it against the types of Grafana's SDK.
+    // Compiled into another folder than a person's. The compiler checks the generator against the types of Grafana's SDK.
     let out = folder.path().join("out");
     let run = |command: &mut Command| {
         let output = command.current_dir(&generator).output().expect("node");

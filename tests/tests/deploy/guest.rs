@@ -1,7 +1,7 @@
-//! Images beside each other, each with a name and a way to send.
+//! Runs several images at once, each with a name and a transport.
 //!
-//! The gate of the boot tests lets as many guests run as there are cores; here more are wanted at once, so a test takes
-//! the whole gate and counts its guests itself.
+//! The gate of the boot tests lets as many guests run as there are cores. Here more run at once, so a test takes the whole gate and
+//! counts its guests itself.
 
 use core::fmt;
 use std::sync::mpsc::{Receiver, channel};
@@ -27,7 +27,7 @@ impl fmt::Display for Transport {
     }
 }
 
-/// A running image. Dropped, it is killed; in a failing test it prints what it said.
+/// A running image. It is killed on drop; in a failing test it prints its console.
 #[derive(Debug)]
 pub struct Image {
     pub name: String,
@@ -37,10 +37,10 @@ pub struct Image {
 }
 
 impl Image {
-    /// Boots one that sends to Telegraf on this port of the host.
+    /// Boots an image that sends to Telegraf on this port of the host.
     ///
     /// # Panics
-    /// If there is no image, or QEMU cannot be started.
+    /// Panics if there is no image, or QEMU cannot be started.
     pub fn boot(name: &str, transport: Transport, port: u16, arguments: &str) -> Self {
         let target = format!("--influx={transport}://{HOST_SEEN_BY_GUEST}:{port}");
         let mut words: Vec<String> = vec![target, format!("--vm={name}")];
@@ -71,10 +71,10 @@ impl Image {
         }
     }
 
-    /// Waits for a line on the console that contains `part`, among those not yet waited for.
+    /// Waits for a line on the console that contains `part`, among the lines not waited for yet.
     ///
     /// # Panics
-    /// If it ends or the deadline passes before.
+    /// Panics if the image ends or the deadline passes before.
     pub fn wait_for(&mut self, part: &str) {
         while self.hear(part) {
             if self.said.last().is_some_and(|line| line.contains(part)) {
@@ -84,10 +84,10 @@ impl Image {
         panic!("{} ended before {part:?}", self.name);
     }
 
-    /// Waits for the end that `--duration` brings.
+    /// Waits for the end by `--duration`.
     ///
     /// # Panics
-    /// If it is no success, or the deadline passes before.
+    /// Panics if the end is not a success, or the deadline passes before.
     pub fn end(&mut self) {
         while self.hear("the end") {}
         assert_eq!(
@@ -96,7 +96,7 @@ impl Image {
         );
     }
 
-    /// Ends it as a power failure would.
+    /// Ends the image as a power failure would.
     pub fn kill(&mut self) {
         self.guest.kill();
     }
@@ -114,7 +114,7 @@ impl Image {
 impl Drop for Image {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("what {} said: {:#?}", self.name, self.said);
+            eprintln!("the console of {}: {:#?}", self.name, self.said);
         }
     }
 }

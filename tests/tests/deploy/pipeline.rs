@@ -1,4 +1,4 @@
-//! Lines from images to both databases, and none is missing.
+//! Checks that all lines from images arrive in both databases.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::server::{free_port, until};
 use crate::stored::{Account, complete, own, own_until, the_same};
 use crate::telegraf::{Telegraf, shipped, with_output};
 
-/// Telegraf and both databases, which it writes to.
+/// Telegraf and the two databases that it writes to.
 pub struct Pipeline {
     pub influx: InfluxDb,
     pub victoria: VictoriaMetrics,
@@ -23,7 +23,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// `None` if a program cannot be had: the test is skipped.
+    /// Starts them. Returns `None` if a program is missing; then the test is skipped.
     pub fn start() -> Option<Self> {
         let [program, influx, victoria] = need(["telegraf", "influxd", "victoria-metrics"])?;
         let turn = Turn::alone();
@@ -40,7 +40,7 @@ impl Pipeline {
         })
     }
 
-    /// Telegraf once more, at the same place.
+    /// Starts Telegraf again on the same port.
     fn restart(&mut self) {
         self.telegraf = start(&self.program, self.port, &self.influx, &self.victoria);
     }
@@ -75,7 +75,7 @@ fn every_line_arrives(transport: Transport) {
     assert!(account.told() >= 5 * 9, "{account:?}");
     let numbers = the_same(&pipeline.influx, &pipeline.victoria, "one");
     let points = own(&pipeline.influx, "one");
-    // Not the first interval, in which some sources have nothing to tell yet.
+    // Skip the first interval, in which some sources have no points yet.
     let (first, last) = (&points[1], &points[points.len() - 1]);
     let intervals = points.len() as i64 - 2;
     let mean = |field: &str| (last.integer(field) - first.integer(field)) / intervals;
@@ -85,7 +85,7 @@ fn every_line_arrives(transport: Transport) {
         account.stored,
         account.told(),
     ));
-    // What docs/SCALING.md reckons with.
+    // docs/SCALING.md calculates with these figures.
     assert!((9..=16).contains(&lines) && (1_000..3_000).contains(&bytes));
 }
 
@@ -157,7 +157,7 @@ fn a_restart_of_telegraf_loses_no_line_by_tcp_that_is_not_counted() {
     });
     assert_eq!(back.integer("connections_lost"), 1);
     assert!(back.integer("connect_failures") >= 1);
-    // Until the lines that had waited are away.
+    // Wait until the waiting lines are sent.
     own_until(&pipeline.influx, "steady", |own| {
         own.time > back.time && own.integer("lines_waiting") == 0
     });

@@ -1,19 +1,19 @@
-//! The programs that `scripts/setup-deploy.sh` leaves in `target/deploy`, or why one is not there.
+//! Finds the programs that `scripts/setup-deploy.sh` leaves in `target/deploy`, or the reason why one is missing.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The folder of the repository.
+/// Returns the folder of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A file of the repository as text.
+/// Reads a file of the repository as text.
 ///
 /// # Panics
-/// If it cannot be read.
+/// Panics if it cannot be read.
 pub fn text(path: &str) -> String {
     let path = root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -30,7 +30,7 @@ fn find(name: &str) -> Result<PathBuf, String> {
     Err(format!("{name} is missing: {}", why.trim_end()))
 }
 
-/// Where nothing may be missing: continuous integration that could build Telegraf.
+/// Returns whether all programs must be present: in continuous integration that could build Telegraf.
 fn must_be_there() -> bool {
     let go = || {
         let mut go = Command::new("go");
@@ -42,10 +42,10 @@ fn must_be_there() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true") && go()
 }
 
-/// These programs; `None`, and a line that says so, if one cannot be had: the test is skipped.
+/// Returns these programs. If one is missing, prints a line that says so and returns `None`; then the test is skipped.
 ///
 /// # Panics
-/// If one cannot be had where all must be.
+/// Panics if one is missing where all must be present.
 pub fn need<const N: usize>(names: [&str; N]) -> Option<[PathBuf; N]> {
     let found: Result<Vec<_>, _> = names.into_iter().map(find).collect();
     match found {
@@ -53,7 +53,7 @@ pub fn need<const N: usize>(names: [&str; N]) -> Option<[PathBuf; N]> {
         Err(why) => {
             assert!(!must_be_there(), "{why}");
             let test = std::thread::current();
-            // The handle itself is not captured by the test runner. That it fails does not matter.
+            // The test runner does not capture the handle itself. A failed write does not matter.
             drop(writeln!(
                 std::io::stderr(),
                 "SKIPPED {}: {why}",

@@ -1,4 +1,4 @@
-//! Every question of the dashboards is asked, and must be answered for every image.
+//! Runs every query of the dashboards, which must be answered for every image.
 
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use crate::pipeline::Pipeline;
 use crate::server::until;
 use crate::stored::own_until;
 
-/// With images that tell every second.
+/// The step of the queries, in seconds, for images that send every second.
 const STEP: u64 = 2;
 
 fn seconds_now() -> u64 {
@@ -37,7 +37,7 @@ fn ask(pipeline: &Pipeline, language: Language, query: &Query, vm: &str) -> Vec<
     }
 }
 
-/// The images that have points in an answer.
+/// Returns the images that have points in an answer.
 fn images(series: &[Series]) -> BTreeSet<String> {
     let with_points = series.iter().filter(|series| !series.values.is_empty());
     with_points
@@ -45,7 +45,7 @@ fn images(series: &[Series]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Asks until all of these images are in the answer; the number of its points.
+/// Asks until all of these images are in the answer, and returns the number of its points.
 fn answered(
     pipeline: &Pipeline,
     language: Language,
@@ -53,7 +53,7 @@ fn answered(
     vm: &str,
     expected: &[&str],
 ) -> usize {
-    // Telegraf's own series are of no image.
+    // Telegraf's own series do not belong to an image.
     let own = !query.text.contains("$vm");
     until(
         &format!("{language:?} {}: {}", query.of, query.text),
@@ -80,7 +80,7 @@ fn every_query_of_every_panel_and_variable_and_annotation_is_answered() {
     let Some(pipeline) = Pipeline::start() else {
         return;
     };
-    // Booted twice, so that there is a mark for the second time; that is in another second than the first.
+    // Booted twice, so that there is a mark for the second boot, which is in another second than the first.
     let mut first = Image::boot("alpha", Transport::Udp, pipeline.port, "--interval 500ms");
     own_until(&pipeline.influx, "alpha", |own| {
         own.integer("uptime_us") > 1_500_000
@@ -95,7 +95,7 @@ fn every_query_of_every_panel_and_variable_and_annotation_is_answered() {
         let dashboard = language.dashboard();
         for query in queries(&dashboard) {
             asked += answered(&pipeline, language, &query, ".+", &both).min(1);
-            // The variable chooses.
+            // The variable selects the image.
             answered(&pipeline, language, &query, "beta", &["beta"]);
         }
         report(&format!(
@@ -139,7 +139,7 @@ fn variables(pipeline: &Pipeline) {
     );
 }
 
-/// Three boots: alpha's two and beta's.
+/// Checks the marks of three boots: two of alpha and one of beta.
 fn marks(pipeline: &Pipeline) {
     let expected = [("alpha", 2), ("beta", 1)];
     let influxql = until("the marks of InfluxDB", || {
@@ -169,7 +169,7 @@ fn marks(pipeline: &Pipeline) {
     let query = &annotations(&Language::MetricsQl.dashboard())[0];
     let series = ask(pipeline, Language::MetricsQl, query, ".+");
     for (vm, boots) in expected {
-        // Grafana puts a mark at each value, the same one once.
+        // Grafana draws a mark at each value; equal ones count once.
         let values = series
             .iter()
             .filter(|series| series.labels["vm"] == vm)

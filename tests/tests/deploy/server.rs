@@ -1,4 +1,4 @@
-//! A server for the time of a test: its own folder, free ports of loopback, ended by its process id.
+//! Runs a server during a test: with its own folder, on free ports of loopback, ended by its process id.
 
 use core::net::Ipv4Addr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -14,13 +14,13 @@ use std::time::Instant;
 use hermon_machine::offspring;
 use tests::DEADLINE;
 
-/// Between two looks at something that only answers questions: an HTTP API tells nobody that something came.
+/// The pause between two polls of a server that only answers queries: an HTTP API does not report new data.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Looks until there is something, and gives it.
+/// Calls `look` until it finds something, and returns that.
 ///
 /// # Panics
-/// If there is nothing at the deadline; with the last reason.
+/// Panics if it has found nothing at the deadline, with the last reason.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {
@@ -32,13 +32,13 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
     }
 }
 
-/// A port that is free now.
+/// Returns a port that is free now.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("bound").port()
 }
 
-/// A folder of a test's own, gone with it.
+/// A test's folder, which is removed on drop.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
 
@@ -58,12 +58,12 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left over is in the system's folder for such things.
+        // A leftover is harmless: it is in the system's folder for temporary files.
         drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
-/// A running server. Dropped, it is killed; in a failing test it prints the end of what it said.
+/// A running server. It is killed on drop; in a failing test it prints the end of its output.
 #[derive(Debug)]
 pub struct Server {
     name: String,
@@ -74,7 +74,7 @@ pub struct Server {
 
 impl Server {
     /// # Panics
-    /// If it cannot be started.
+    /// Panics if it cannot be started.
     pub fn start(mut command: Command) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         command
@@ -93,10 +93,10 @@ impl Server {
         }
     }
 
-    /// Waits for a line that contains `part`, among those not yet waited for.
+    /// Waits for a line that contains `part`, among the lines not waited for yet.
     ///
     /// # Panics
-    /// If it ends or the deadline passes before.
+    /// Panics if the server ends or the deadline passes before.
     pub fn wait_for(&mut self, part: &str) {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -112,10 +112,10 @@ impl Server {
         }
     }
 
-    /// Asks it to end, as a service manager does, and waits until it has.
+    /// Asks the server to end, as a service manager does, and waits for the end.
     ///
     /// # Panics
-    /// If it does not end before the deadline.
+    /// Panics if it does not end before the deadline.
     pub fn stop(&mut self) {
         let status = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
@@ -133,14 +133,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only if it has ended already.
+        // Both fail only if the server has ended already.
         drop(self.child.kill());
         drop(self.child.wait());
         if !thread::panicking() {
             return;
         }
         self.said.extend(self.lines.try_iter());
-        eprintln!("the last that {} said:", self.name);
+        eprintln!("the last output of {}:", self.name);
         for line in &self.said[self.said.len().saturating_sub(30)..] {
             eprintln!("  {line}");
         }
@@ -149,7 +149,7 @@ impl Drop for Server {
 
 fn listen(from: impl Read + Send + 'static, to: Sender<String>) {
     thread::spawn(move || {
-        // To the end also if nobody listens any more: a full pipe would stop the server.
+        // Read to the end even if no one listens any more: a full pipe would stop the server.
         for line in BufReader::new(from).lines().map_while(Result::ok) {
             drop(to.send(line));
         }

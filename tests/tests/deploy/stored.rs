@@ -1,4 +1,4 @@
-//! What has arrived in the databases, counted and compared.
+//! Counts and compares the data that has arrived in the databases.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::server::until;
 /// A sample: the metric's name and labels, and milliseconds since 1970.
 type Key = (String, BTreeMap<String, String>, i64);
 
-/// A point of the source `monitoring` as InfluxDB has it.
+/// A point of the source `monitoring` from InfluxDB.
 #[derive(Debug, Clone)]
 pub struct Own {
     /// Nanoseconds since 1970.
@@ -20,7 +20,7 @@ pub struct Own {
 
 impl Own {
     /// # Panics
-    /// If there is no such number.
+    /// Panics if there is no integer field of this name.
     pub fn integer(&self, field: &str) -> i64 {
         self.fields[field]
             .as_i64()
@@ -28,7 +28,7 @@ impl Own {
     }
 }
 
-/// The points of the source `monitoring` of an image, oldest first.
+/// Returns the points of the source `monitoring` of an image, oldest first.
 pub fn own(influx: &InfluxDb, vm: &str) -> Vec<Own> {
     let tables = influx.tables(&format!(
         "SELECT * FROM \"monitoring\" WHERE \"vm\" = '{vm}'"
@@ -53,7 +53,7 @@ pub fn own(influx: &InfluxDb, vm: &str) -> Vec<Own> {
 /// Waits for a point of the source `monitoring` of an image.
 ///
 /// # Panics
-/// If none comes before the deadline.
+/// Panics if none comes before the deadline.
 pub fn own_until(influx: &InfluxDb, vm: &str, wanted: impl Fn(&Own) -> bool) -> Own {
     until(&format!("a point of {vm}"), || {
         let points = own(influx, vm);
@@ -65,12 +65,12 @@ pub fn own_until(influx: &InfluxDb, vm: &str, wanted: impl Fn(&Own) -> bool) -> 
     })
 }
 
-/// How many lines of an image before this time InfluxDB holds: a line is a point of a series.
+/// Returns the number of an image's lines in InfluxDB before this time. A line is a point of a series.
 pub fn lines_before(influx: &InfluxDb, vm: &str, time: i64) -> i64 {
     let query =
         format!("SELECT count(*) FROM /.*/ WHERE \"vm\" = '{vm}' AND time < {time} GROUP BY *");
     let series = influx.ask(&query);
-    // Not every line of a series need have each field: the most frequent one counts.
+    // A line of a series may lack a field, so the most frequent field counts.
     let most = series.iter().map(|series| {
         let counts = series
             .values
@@ -81,7 +81,7 @@ pub fn lines_before(influx: &InfluxDb, vm: &str, time: i64) -> i64 {
     most.sum()
 }
 
-/// What an image says about its lines, and what InfluxDB holds of them.
+/// An image's own counts of its lines, and the number of them in InfluxDB.
 #[derive(Debug, Clone)]
 pub struct Account {
     pub last: Own,
@@ -89,23 +89,23 @@ pub struct Account {
 }
 
 impl Account {
-    /// Of an image that has ended.
+    /// Returns the account of an image that has ended.
     pub fn of(influx: &InfluxDb, vm: &str) -> Option<Self> {
         let last = own(influx, vm).pop()?;
         let stored = lines_before(influx, vm, last.time);
         Some(Self { last, stored })
     }
 
-    /// Lines of earlier intervals that the image had given away or still had.
+    /// Returns the lines of earlier intervals that the image had sent or still held.
     pub fn told(&self) -> i64 {
         self.last.integer("lines_sent") + self.last.integer("lines_waiting")
     }
 }
 
-/// Waits until InfluxDB holds every line that an image that has ended says it sent; none may be lost.
+/// Waits until InfluxDB holds every line that an image says it sent. The image has ended, and none may be lost.
 ///
 /// # Panics
-/// If one is missing at the deadline, or more are there than were sent.
+/// Panics if one is missing at the deadline, or if there are more than were sent.
 pub fn complete(influx: &InfluxDb, vm: &str) -> Account {
     let account = until(&format!("all lines of {vm}"), || {
         let account = Account::of(influx, vm).ok_or("none")?;
@@ -121,13 +121,13 @@ pub fn complete(influx: &InfluxDb, vm: &str) -> Account {
     account
 }
 
-/// Every number of an image in InfluxDB, under the name that VictoriaMetrics gives it.
+/// Returns every number of an image in InfluxDB, under the name that VictoriaMetrics gives it.
 fn numbers(influx: &InfluxDb, vm: &str) -> BTreeMap<Key, f64> {
     let mut out = BTreeMap::new();
     for (source, series, columns) in influx.tables(&format!(
         "SELECT * FROM /.*/ WHERE \"vm\" = '{vm}' GROUP BY *"
     )) {
-        // Of the tags of all series together, an empty one is not this series'.
+        // InfluxDB lists the tags of all series together; an empty one does not belong to this series.
         let mut labels = series.labels;
         labels.retain(|_, value| !value.is_empty());
         for row in &series.values {
@@ -143,22 +143,22 @@ fn numbers(influx: &InfluxDb, vm: &str) -> BTreeMap<Key, f64> {
     out
 }
 
-/// VictoriaMetrics keeps about 15 digits of a number (its documentation, "FAQ": precision).
+/// Returns whether two numbers are equal. VictoriaMetrics keeps about 15 digits of a number (its documentation, "FAQ": precision).
 fn alike(exact: f64, kept: f64) -> bool {
     (exact - kept).abs() <= exact.abs() * 1e-12
 }
 
-/// Waits until VictoriaMetrics holds exactly the numbers that InfluxDB holds of an image that has ended; how many.
+/// Waits until VictoriaMetrics holds exactly the numbers that InfluxDB holds of an image that has ended. Returns their count.
 ///
 /// # Panics
-/// If they differ at the deadline.
+/// Panics if they differ at the deadline.
 pub fn the_same(influx: &InfluxDb, victoria: &VictoriaMetrics, vm: &str) -> usize {
     until(&format!("the same numbers of {vm}"), || {
         let expected = numbers(influx, vm);
         let mut found = BTreeMap::new();
         for (mut labels, time, value) in victoria.samples(&format!("{{vm=\"{vm}\"}}")) {
             let name = labels.remove("__name__").unwrap_or_default();
-            // The database's name, which VictoriaMetrics makes a label of.
+            // The database's name, which VictoriaMetrics turns into a label.
             labels.remove("db");
             found.insert((name, labels, time), value);
         }

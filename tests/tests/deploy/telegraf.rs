@@ -1,4 +1,4 @@
-//! Telegraf with the file that is shipped.
+//! Runs Telegraf with the shipped configuration.
 
 use std::fs;
 use std::path::Path;
@@ -7,15 +7,15 @@ use std::process::{Command, Output};
 use crate::programs::text;
 use crate::server::{Folder, Server};
 
-/// `deploy/telegraf.conf`.
+/// Returns `deploy/telegraf.conf`.
 pub fn shipped() -> String {
     text("deploy/telegraf.conf")
 }
 
-/// The file with the output under this heading taken out of its comment, as a person would.
+/// Returns the file with the output under this heading uncommented, as a person would do it.
 ///
 /// # Panics
-/// If there is no such heading, or nothing below it to be taken out.
+/// Panics if there is no such heading, or no output below it to uncomment.
 pub fn with_output(config: &str, heading: &str) -> String {
     let mut out = String::new();
     let (mut within, mut taken) = (false, 0);
@@ -43,7 +43,7 @@ pub fn with_output(config: &str, heading: &str) -> String {
     out
 }
 
-/// The file without the output that it has on.
+/// Returns the file without its active output.
 pub fn without_output(config: &str) -> String {
     let (before, rest) = config
         .split_once("\n[[outputs.influxdb]]\n")
@@ -52,10 +52,10 @@ pub fn without_output(config: &str) -> String {
     format!("{before}\n\n{after}")
 }
 
-/// What Telegraf itself says of a configuration.
+/// Returns Telegraf's own check of a configuration.
 ///
 /// # Panics
-/// If it cannot be run.
+/// Panics if Telegraf cannot be run.
 pub fn check(program: &Path, config: &str) -> Output {
     let folder = Folder::new("check");
     let path = folder.path().join("telegraf.conf");
@@ -76,25 +76,25 @@ pub struct Telegraf {
 }
 
 impl Telegraf {
-    /// Starts it on this port of loopback, and waits until it listens.
+    /// Starts Telegraf on this port of loopback and waits until it listens.
     ///
     /// # Panics
-    /// If it does not.
+    /// Panics if it does not listen before the deadline.
     pub fn start(program: &Path, config: &str, port: u16, addresses: &[(&str, &str)]) -> Self {
         let folder = Folder::new("telegraf");
         let path = folder.path().join("telegraf.conf");
         fs::write(&path, config).expect("a file");
         let mut command = Command::new(program);
         command
-            // What will be the default from Telegraf 1.38 on.
+            // This will be the default from Telegraf 1.38 on.
             .args(["--strict-env-handling", "--config"])
             .arg(path)
             .env("LISTEN", format!("127.0.0.1:{port}"))
-            // Often, so that a test need not wait.
+            // Flush often, so that a test need not wait.
             .env("FLUSH_INTERVAL", "200ms")
             .envs(addresses.iter().copied());
         let mut server = Server::start(command);
-        // One for each transport, in either order.
+        // One line for each transport, in either order.
         for _ in 0..2 {
             server.wait_for("[inputs.socket_listener] Listening on ");
         }

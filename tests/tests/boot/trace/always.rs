@@ -1,4 +1,4 @@
-//! The profile that is always on: what is alive, told at any time, at the beginning of a trace and at the end of the image.
+//! Checks the profile that is always on: the live blocks at any time, at the beginning of a trace and at the end of the image.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -20,7 +20,7 @@ fn the_function_that_leaks_is_named_first_and_a_trace_begins_with_what_is_alive(
         "error: the heap profile is always on, at the rate 1e-3"
     );
     assert_eq!(control.ask("Tstop"), "error: nobody gets a trace");
-    // Until more has leaked than the service keeps anywhere else.
+    // Wait until more has leaked than the service keeps at any other site.
     let deadline = Instant::now() + DEADLINE;
     let top = loop {
         let top = control.ask("H");
@@ -32,7 +32,7 @@ fn the_function_that_leaks_is_named_first_and_a_trace_begins_with_what_is_alive(
         }
         assert!(Instant::now() < deadline, "{top}");
     };
-    // As it was at this moment, or a little later.
+    // The count at this moment or a little later.
     let blocks = top.split("; ").nth(1).and_then(|first| {
         let (_, rest) = first.split_once(" in ")?;
         rest.split(' ').next()?.parse::<usize>().ok()
@@ -49,7 +49,7 @@ fn the_function_that_leaks_is_named_first_and_a_trace_begins_with_what_is_alive(
     assert!(profile.of("remember_session").all(|it| !it.is_freed));
     assert!(profile.blocks.iter().all(is_whole));
     assert_eq!(profile.info.rate, 1e-3);
-    // It goes on, and the next client gets it again.
+    // The profile goes on, and the next client gets it again.
     assert!(control.ask("H").contains("remember_session"));
     let mut client = ports.trace();
     client.read_to(30_000);
@@ -60,7 +60,7 @@ fn the_function_that_leaks_is_named_first_and_a_trace_begins_with_what_is_alive(
 
 #[test]
 fn what_could_not_be_recorded_is_not_passed_over_in_silence() {
-    // At rate 1 more blocks are alive than there are slots, before long.
+    // At rate 1 the live blocks soon exceed the slots.
     let (_guest, ports) = boot("--workload leak --heap-profile on --sampling-rate 1");
     let mut control = ports.control.connect();
     let deadline = Instant::now() + DEADLINE;
@@ -81,7 +81,7 @@ fn what_could_not_be_recorded_is_not_passed_over_in_silence() {
     );
 }
 
-/// A machine that is soon out of memory.
+/// Boots a machine that soon runs out of memory.
 fn small(arguments: &str) -> Running {
     let boot = Boot::new(Machine::Q35).memory(20).arguments("--influx off");
     let (mut guest, _) = boot_with(boot.arguments("--workload leak"), arguments);
@@ -89,7 +89,7 @@ fn small(arguments: &str) -> Running {
     guest
 }
 
-/// The line, and the image's own names of its backtrace.
+/// Waits for the backtrace, and for the names that the image itself prints for it.
 fn names(guest: &mut Running) {
     guest.wait_for("backtrace: 0x");
     for part in [

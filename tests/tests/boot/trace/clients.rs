@@ -1,4 +1,4 @@
-//! Clients that go away, come again, come twice, or stop reading.
+//! Checks clients that leave, return, connect twice, or stop reading.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use tests::trace::{Client, Ports, Profile};
 
 use super::{Exact, boot, boot_exact, boot_with, judge};
 
-/// The value of a key in a line of `key=value` pairs.
+/// Returns the value of a key in a line of `key=value` pairs.
 fn value<'l>(line: &'l str, key: &str) -> &'l str {
     line.split(' ')
         .find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
@@ -66,7 +66,7 @@ fn however_a_client_ends_its_trace_nothing_is_left_of_it() {
     }
     let held = |status: &str| number(status, "monitoring_bytes");
     assert_eq!(held(&control.ask("s")), held(&before));
-    // What `exact` keeps alive changes by up to 512 KiB; four traces of it would be more, if they were kept.
+    // The live bytes of `exact` change by up to 512 KiB. Four of its traces would be more, if they were kept.
     let (before, after) = (number(&before, "live_bytes"), live(&mut control));
     assert!(after < before + (512 << 10), "{before}, then {after}");
 }
@@ -113,7 +113,7 @@ fn a_second_client_is_closed_and_the_console_says_why() {
         assert_eq!(number(&control.ask("T"), "refused"), refused);
     }
     guest.wait_for("a second client of the memtrace port was closed, another one gets a trace");
-    // The first one's goes on.
+    // The first client's trace goes on.
     first.read_to(100_000);
     assert!(first.finish().blocks.len() > 100);
     until_state(&mut control, "idle");
@@ -124,7 +124,7 @@ fn a_second_client_is_closed_and_the_console_says_why() {
 
 #[test]
 fn a_client_that_stops_reading_stops_nobody_else_and_what_is_lost_is_told() {
-    /// Seconds without reading. A minute is promised; ten are enough to fill every buffer on the way many times over.
+    /// Seconds without reading. A minute is promised, but ten seconds fill every buffer on the way many times.
     const STOPPED: usize = 10;
     let mut udp = Udp::open();
     let boot = Boot::new(Machine::Q35).argument(udp.target());
@@ -139,7 +139,7 @@ fn a_client_that_stops_reading_stops_nobody_else_and_what_is_lost_is_told() {
     };
     let live_before = live(&mut udp);
 
-    // Until so many intervals have been told and something is lost, which is told too.
+    // Wait until this many intervals have been reported and a loss has been reported too.
     let mut points = vec![before.clone()];
     let mut lines = 0;
     while points.len() <= STOPPED || points[points.len() - 1].integer("samples_lost") == 0 {
@@ -165,7 +165,7 @@ fn a_client_that_stops_reading_stops_nobody_else_and_what_is_lost_is_told() {
     );
     assert!(lines >= STOPPED);
 
-    // It reads again, and gets the rest: a trace that is whole, and whose total is right.
+    // The client reads again and gets the rest: a trace that is whole and has the right total.
     let profile = Profile::read(&client.rest());
     let exact = Exact::of(&mut guest);
     let lost: u64 = profile.lost().map(|block| block.words).sum();
@@ -218,7 +218,7 @@ fn commands_show_and_set_the_rate_and_end_a_trace() {
     client.read_to(20_000);
     let line = until_state(&mut control, "tracing");
     assert_eq!(value(&line, "rate"), "2.5e-1");
-    // For the next one.
+    // This rate is for the next trace.
     assert_eq!(control.ask("T0.5"), "ok");
     assert_eq!(control.ask("Tstop"), "ok");
     let profile = Profile::read(&client.rest());

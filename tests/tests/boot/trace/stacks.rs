@@ -1,4 +1,4 @@
-//! Stacks that are not ordinary: deeper than is recorded, and of tasks that preempt each other in the allocator.
+//! Checks unusual stacks: deeper ones than a record holds, and those of tasks that preempt each other in the allocator.
 
 use std::time::Instant;
 
@@ -9,11 +9,11 @@ use tests::trace::Block;
 
 use super::boot_with;
 
-/// Frames that a stack has at most.
+/// The most frames of a stack.
 const FRAMES_MAX: usize = 128;
 const MARK: &str = "[outer frames dropped]";
 
-/// A stack that is cut: the mark, then the innermost frames.
+/// Returns whether a stack is cut: it has the mark, then the innermost frames.
 fn is_cut(block: &Block) -> bool {
     let inner = block.stack.len() - 1;
     let mut functions = block.functions();
