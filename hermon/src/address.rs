@@ -10,11 +10,11 @@ use std::net::{TcpStream, ToSocketAddrs};
 use thiserror::Error;
 
 /// How long a connection may take: images are in the next network, not behind the world.
-pub const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 
 /// A host and perhaps a port: `10.0.2.15`, `localhost:4242`, `[::1]:4242`, `::1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     host: String,
     port: Option<u16>,
 }
@@ -22,11 +22,11 @@ pub struct Address {
 /// Not a host with a port.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is neither HOST nor HOST:PORT")]
-pub struct AddressError(String);
+pub(crate) struct AddressError(String);
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
-pub enum ConnectError {
+pub(crate) enum ConnectError {
     /// No such host.
     #[error("{address} has no address: {source}")]
     Host {
@@ -49,7 +49,7 @@ pub enum ConnectError {
 
 impl Address {
     /// The same host and another port.
-    pub fn with_port(&self, port: u16) -> Self {
+    pub(crate) fn with_port(&self, port: u16) -> Self {
         Self {
             host: self.host.clone(),
             port: Some(port),
@@ -60,7 +60,7 @@ impl Address {
     ///
     /// # Errors
     /// [`ConnectError`], after [`CONNECT`] for each address at worst.
-    pub fn connect(&self, port: u16) -> Result<TcpStream, ConnectError> {
+    pub(crate) fn connect(&self, port: u16) -> Result<TcpStream, ConnectError> {
         self.connect_within(port, CONNECT)
     }
 
@@ -68,7 +68,11 @@ impl Address {
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub fn connect_within(&self, port: u16, most: Duration) -> Result<TcpStream, ConnectError> {
+    pub(crate) fn connect_within(
+        &self,
+        port: u16,
+        most: Duration,
+    ) -> Result<TcpStream, ConnectError> {
         let port = self.port.unwrap_or(port);
         let address = self.with_port(port).to_string();
         let found = (self.host.as_str(), port).to_socket_addrs();
@@ -147,13 +151,13 @@ impl fmt::Display for Address {
 /// A text is no address to serve at.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("\"{0}\" is no address: 8080 (on this machine only) and 10.0.0.1:8080 are")]
-pub struct NotServed(String);
+pub(crate) struct NotServed(String);
 
 /// Reads an address to serve at: `10.0.0.1:8080`, or a port of loopback, `8080`.
 ///
 /// # Errors
 /// [`NotServed`].
-pub fn served(text: &str) -> Result<SocketAddr, NotServed> {
+pub(crate) fn served(text: &str) -> Result<SocketAddr, NotServed> {
     let port = |port: u16| (Ipv4Addr::LOCALHOST, port).into();
     text.parse()
         .or_else(|_| text.parse().map(port))
@@ -162,7 +166,7 @@ pub fn served(text: &str) -> Result<SocketAddr, NotServed> {
 
 /// A thing of every machine, and other ones of some.
 #[derive(Debug, Clone)]
-pub struct Each<T> {
+pub(crate) struct Each<T> {
     /// Of every machine that is not in the list.
     any: Option<T>,
     /// By the tag `vm`. The last one counts.
@@ -170,12 +174,12 @@ pub struct Each<T> {
 }
 
 /// Where a port of images is, for control or for traces: `ADDRESS:PORT` of every machine, `VM=ADDRESS:PORT` of one, separated by commas.
-pub type Addresses = Each<SocketAddr>;
+pub(crate) type Addresses = Each<SocketAddr>;
 
 /// A part of a list of addresses is none.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("\"{0}\" is no address of a port: 127.0.0.1:2323 and web-1=10.0.0.7:2323 are")]
-pub struct NoAddress(String);
+pub(crate) struct NoAddress(String);
 
 impl<T> Default for Each<T> {
     fn default() -> Self {
@@ -185,7 +189,7 @@ impl<T> Default for Each<T> {
 
 impl<T> Each<T> {
     /// The same for all machines, if anything.
-    pub const fn of_all(any: Option<T>) -> Self {
+    pub(crate) const fn of_all(any: Option<T>) -> Self {
         Self {
             any,
             by_vm: Vec::new(),
@@ -193,28 +197,28 @@ impl<T> Each<T> {
     }
 
     /// Of the machine with this tag `vm`.
-    pub fn of(&self, vm: &str) -> Option<&T> {
+    pub(crate) fn of(&self, vm: &str) -> Option<&T> {
         let own = self.by_vm.iter().rfind(|(name, _)| name == vm);
         own.map(|(_, own)| own).or(self.any.as_ref())
     }
 
     /// Whether no machine has any.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.any.is_none() && self.by_vm.is_empty()
     }
 
     /// Whether machines have one that are not named.
-    pub fn is_for_all(&self) -> bool {
+    pub(crate) fn is_for_all(&self) -> bool {
         self.any.is_some()
     }
 
     /// The machines that are named.
-    pub fn named(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
         self.by_vm.iter().map(|(vm, _)| vm.as_str())
     }
 
     /// Makes another thing of each.
-    pub fn map<U>(&self, make: impl Fn(&T) -> U) -> Each<U> {
+    pub(crate) fn map<U>(&self, make: impl Fn(&T) -> U) -> Each<U> {
         let own = self.by_vm.iter();
         Each {
             any: self.any.as_ref().map(&make),

@@ -32,7 +32,6 @@ use thiserror::Error;
 
 use crate::address::{Address, ConnectError};
 use crate::ending::{SAME, catch};
-use crate::exit::Failure;
 use crate::progress::{Counts, Line, Progress};
 
 /// How long the first packet may take. The image sends it at once.
@@ -46,7 +45,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Why nothing was captured.
 #[derive(Debug, Error)]
-pub enum CaptureError {
+pub(crate) enum CaptureError {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -92,7 +91,7 @@ pub enum CaptureError {
 
 /// Why a capture is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Over {
+pub(crate) enum Over {
     /// The image ended the trace.
     Closed,
     /// It was long enough.
@@ -132,7 +131,7 @@ impl fmt::Display for Over {
 
 /// What was captured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// Whole packets.
     pub packets: u64,
     /// Their bytes.
@@ -145,14 +144,14 @@ pub struct Taken {
 
 /// A connection to an image's memtrace port.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     address: Address,
 }
 
 /// How often the user has asked for the end.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicU8>);
+pub(crate) struct Stop(Arc<AtomicU8>);
 
 impl Stop {
     fn asked(&self) -> bool {
@@ -164,7 +163,7 @@ impl Stop {
 ///
 /// # Errors
 /// [`CaptureError::Connect`].
-pub fn connect(address: &Address) -> Result<Connection, CaptureError> {
+pub(crate) fn connect(address: &Address) -> Result<Connection, CaptureError> {
     let stream = address.connect(MEMTRACE_PORT)?;
     Ok(Connection {
         stream,
@@ -177,7 +176,7 @@ impl Connection {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn stop_on_signals(&self) -> Result<Stop, Failure> {
+    pub(crate) fn stop_on_signals(&self) -> io::Result<Stop> {
         let stop = Stop::default();
         let mut signals = catch()?;
         let stream = self.stream.try_clone()?;
@@ -210,7 +209,7 @@ enum State {
 }
 
 /// A capture.
-pub struct Capture<'p> {
+pub(crate) struct Capture<'p> {
     stream: Stream<TcpStream>,
     address: Address,
     file: File,
@@ -227,7 +226,7 @@ pub struct Capture<'p> {
 
 impl<'p> Capture<'p> {
     /// Into this file, which is empty and has this name.
-    pub fn new(
+    pub(crate) fn new(
         connection: Connection,
         file: File,
         path: &'p Path,
@@ -250,13 +249,13 @@ impl<'p> Capture<'p> {
     }
 
     /// Tells somebody else how far it is, and not the terminal.
-    pub fn told_to(self, progress: impl Progress + 'p) -> Self {
+    pub(crate) fn told_to(self, progress: impl Progress + 'p) -> Self {
         let progress = Box::new(progress);
         Self { progress, ..self }
     }
 
     /// Ends it before the packet that would make it larger than so many bytes.
-    pub fn at_most(self, limit: u64) -> Self {
+    pub(crate) fn at_most(self, limit: u64) -> Self {
         Self { limit, ..self }
     }
 
@@ -264,7 +263,7 @@ impl<'p> Capture<'p> {
     ///
     /// # Errors
     /// [`CaptureError`].
-    pub fn run(mut self) -> Result<Taken, CaptureError> {
+    pub(crate) fn run(mut self) -> Result<Taken, CaptureError> {
         let until = Instant::now() + FIRST;
         let mut state = State::Beginning { until };
         let over = loop {
@@ -420,3 +419,6 @@ fn count(counts: &mut Counts, event: &Event<'_>) {
         Kind::Location(_) | Kind::Promote(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

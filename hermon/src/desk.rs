@@ -92,7 +92,8 @@ pub(crate) fn ears() -> Result<(SyncSender<Event>, Receiver<Event>, Ending), Fai
         let to = to.clone();
         // When the channel is full, nobody needs to be woken.
         move || drop(to.try_send(Event::Interrupted))
-    })?;
+    });
+    let ending = ending.map_err(Failure::system("cannot catch signals"))?;
     Ok((to, from, ending))
 }
 

@@ -25,7 +25,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::terminal;
 
 /// How long the caller may take to show what has come and to end. More than it needs, and nobody minds waiting for it.
@@ -96,11 +96,10 @@ impl Ending {
     ///
     /// # Errors
     /// The system's, if signals cannot be caught.
-    pub(crate) fn on_signals(wake: impl FnOnce() + Send + 'static) -> Result<Self, Failure> {
+    pub(crate) fn on_signals(wake: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let mut signals = catch()?;
         let ending = Self::default();
-        let signals_thread = thread::Builder::new().name("signals".to_owned());
-        let spawned = signals_thread.spawn({
+        thread::Builder::new().name("signals".to_owned()).spawn({
             let ending = ending.clone();
             move || {
                 if let Some(signal) = signals.forever().next() {
@@ -118,8 +117,7 @@ impl Ending {
                     process::exit(Exit::Interrupted.code().into());
                 }
             }
-        });
-        spawned.map_err(Failure::system("cannot catch signals"))?;
+        })?;
         Ok(ending)
     }
 
@@ -163,8 +161,8 @@ impl Ending {
 }
 
 /// From now on these signals are caught.
-pub(crate) fn catch() -> Result<Signals, Failure> {
-    Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Failure::system("cannot catch signals"))
+pub(crate) fn catch() -> io::Result<Signals> {
+    Signals::new([SIGINT, SIGTERM, SIGHUP])
 }
 
 /// Returns if the process must be ended by force. As a rule it ends meanwhile (2).

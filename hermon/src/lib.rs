@@ -13,8 +13,8 @@
 //! | `database`, `recorder` | points in a file that survives restarts, and the thread that writes it |
 //! | `live` | what has come so far, shared by all who show it |
 //! | [`terminal`], `ending` | the terminal is taken over and given back; a signal ends the tool and its guest, whatever else goes on |
-//! | [`address`], `control` | where images are; the client of their control port |
-//! | [`progress`], [`capture`], `taker` | a trace is taken from an image: how far it is, into a file, for the page |
+//! | `address`, `control` | where images are; the client of their control port |
+//! | `progress`, `capture`, `taker` | a trace is taken from an image: how far it is, into a file, for the page |
 //! | `view`, `web` | the terminal view; the page: live charts, switches, log levels, the heap profile |
 //! | `desk` | where all that a session hears comes together |
 //! | `watch`, `run` | the subcommands that receive and boot |
@@ -27,8 +27,8 @@
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 
-pub mod address;
-pub mod capture;
+mod address;
+mod capture;
 mod cli;
 mod control;
 mod convert;
@@ -43,7 +43,7 @@ mod live;
 mod manual;
 mod meaning;
 mod point;
-pub mod progress;
+mod progress;
 mod receive;
 mod recorder;
 mod report;

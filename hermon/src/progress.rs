@@ -12,7 +12,7 @@ const EVERY: Duration = Duration::from_millis(250);
 
 /// What has come so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Bytes of whole packets.
     pub bytes: u64,
     /// Alloc and collect events.
@@ -24,7 +24,7 @@ pub struct Counts {
 }
 
 /// Whoever is told how far a capture is.
-pub trait Progress: Send {
+pub(crate) trait Progress: Send {
     /// What a hit stands for, in bytes; told once, before there are counts.
     fn scale(&mut self, _one: f64) {}
     /// What has come so far: after each packet, and four times a second if there is none.
@@ -35,7 +35,7 @@ pub trait Progress: Send {
 
 /// The line.
 #[derive(Debug)]
-pub struct Line {
+pub(crate) struct Line {
     began: Instant,
     shown: Option<Instant>,
     is_terminal: bool,
@@ -45,7 +45,7 @@ pub struct Line {
 
 impl Line {
     /// A line, if standard error is a terminal.
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             began: now,
             shown: None,

@@ -51,7 +51,7 @@ pub fn enter() -> io::Result<()> {
 }
 
 /// Gives the terminal back (2). Nothing happens if it is not ours.
-pub fn leave() {
+pub(crate) fn leave() {
     if OURS.swap(false, Ordering::SeqCst) {
         // The settings first: they do not wait for a terminal that takes no output. If it is gone, so is the need.
         drop(disable_raw_mode());
@@ -60,7 +60,7 @@ pub fn leave() {
 }
 
 /// Gives only the settings back: for when the terminal takes no output and a write would wait for ever.
-pub fn leave_without_a_word() {
+pub(crate) fn leave_without_a_word() {
     if OURS.swap(false, Ordering::SeqCst) {
         drop(disable_raw_mode());
     }
@@ -71,7 +71,7 @@ pub fn leave_without_a_word() {
 ///
 /// # Errors
 /// The terminal's, when it is taken over again.
-pub fn suspend(awake: impl Fn() -> bool) -> io::Result<()> {
+pub(crate) fn suspend(awake: impl Fn() -> bool) -> io::Result<()> {
     leave();
     drop(stdout().flush());
     // SIGTSTP itself is caught here, so it would stop nothing. SIGTTOU is not, stops the group in the same way, and like

@@ -92,7 +92,8 @@ pub(crate) fn trace(options: &Options) -> Result<Exit, Failure> {
     let connection = capture::connect(&options.address)?;
     // Only now: a file that was there is kept if there is no image.
     let file = File::create(path).map_err(cannot_write(path))?;
-    let stop = connection.stop_on_signals()?;
+    let stop = connection.stop_on_signals();
+    let stop = stop.map_err(Failure::system("cannot catch signals"))?;
     let taken = Capture::new(connection, file, path, options.duration, stop).run()?;
     eprintln!("hermon: {}", summary(&taken, options.output.as_deref()));
     let exit = report::print_report(path, &options.show)?;

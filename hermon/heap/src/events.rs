@@ -49,7 +49,7 @@ pub struct Span {
 }
 
 /// A trace of which the first packet has been read.
-pub struct Trace<R> {
+pub(crate) struct Trace<R> {
     stream: Stream<R>,
     decoder: Decoder,
 }
@@ -59,7 +59,7 @@ impl<R: Read> Trace<R> {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(from: R) -> Result<Self, OpenError> {
+    pub(crate) fn open(from: R) -> Result<Self, OpenError> {
         let mut stream = Stream::new(from);
         match stream.advance()? {
             Front::Packet => {}
@@ -72,7 +72,7 @@ impl<R: Read> Trace<R> {
     }
 
     /// What the first packet says.
-    pub fn info(&self) -> &Info {
+    pub(crate) fn info(&self) -> &Info {
         self.decoder.info()
     }
 
@@ -80,7 +80,7 @@ impl<R: Read> Trace<R> {
     ///
     /// # Errors
     /// The system's, if the trace cannot be read on.
-    pub fn each(mut self, take: &mut dyn FnMut(&Event<'_>)) -> io::Result<Span> {
+    pub(crate) fn each(mut self, take: &mut dyn FnMut(&Event<'_>)) -> io::Result<Span> {
         let mut packets = 1;
         let mut bytes = self.stream.taken();
         let mut micros = 0;

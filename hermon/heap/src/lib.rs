@@ -7,7 +7,7 @@
 //! | what one trace has more of than another | [`report::Comparison`] |
 //! | pprof, folded stacks, flame graph, dhat, speedscope, heaptrack, a repaired trace | [`convert::write`] |
 //! | a tree of frames for a page, of a trace or of another tool's document | [`flame::FlameGraph`] |
-//! | packet by packet, event by event | [`stream::Stream`], [`events::Trace`] |
+//! | packet by packet, event by event | [`stream::Stream`], [`events::events`] |
 //!
 //! ```no_run
 //! use hermon_heap::{named::Named, profile::Settings, report::Report};

@@ -1,17 +1,12 @@
 //! Heap traces that the page of `hermon watch --trace` takes, from servers on loopback that do what images and networks do.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
-use std::time::Instant;
 
-use hermon::capture::{self, Capture, Over, Stop};
-use hermon::progress::{Counts, Progress};
 use serde_json::Value;
-use tempfile::NamedTempFile;
 
 use super::common::browser::Browser;
 use super::common::http::{self, OURS, get, post, status};
@@ -262,51 +257,6 @@ fn no_trace_begins_by_get_for_another_sites_page_or_with_a_wish_that_is_none() {
         (taken(&status), &status["heap"]["trace"]["fault"]),
         (0, &Value::Null)
     );
-}
-
-/// Counts how often it was told, and what last.
-#[derive(Default)]
-struct Told(u64, Counts);
-
-impl Progress for &mut Told {
-    fn show(&mut self, _: Instant, counts: &Counts) {
-        assert!(counts.bytes >= self.1.bytes);
-        self.0 += 1;
-        self.1 = *counts;
-    }
-}
-
-#[test]
-fn a_trace_ends_before_the_packet_that_makes_it_too_large() {
-    let all = packets(RATE, &happenings());
-    let sizes: Vec<u64> = all.iter().map(|packet| packet.len() as u64).collect();
-    let four: u64 = sizes[..4].iter().sum();
-    // One byte less than the fourth packet needs, and just enough for it.
-    for (limit, kept) in [(four - 1, 3), (four, 4)] {
-        let address = serve(|client| {
-            // The client closes in the middle.
-            drop((&client).write_all(&packets(RATE, &happenings()).concat()));
-        });
-        let connection = capture::connect(&address.into()).unwrap();
-        let file = NamedTempFile::new().unwrap();
-        let mut told = Told::default();
-        let taken = Capture::new(
-            connection,
-            file.reopen().unwrap(),
-            file.path(),
-            Some(Duration::from_secs(60)),
-            Stop::default(),
-        )
-        .told_to(&mut told)
-        .at_most(limit)
-        .run()
-        .unwrap();
-        assert_eq!((taken.over, taken.packets), (Over::Full, kept as u64));
-        assert_eq!(taken.left_out as u64, sizes[kept]);
-        let file = std::fs::read(file.path()).unwrap();
-        assert_eq!(file, all[..kept].concat());
-        assert_eq!((told.1.bytes, told.0 > 0), (file.len() as u64, true));
-    }
 }
 
 #[test]

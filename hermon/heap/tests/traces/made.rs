@@ -5,13 +5,13 @@ use core::num::NonZeroU64;
 use memtrace_writer::{Alloc, Encoder, Info, Location, ObjectId, Resolve, Source, UnixMicros};
 
 /// When all of them begin: 2023-11-14 22:13:20 UTC.
-pub const START: u64 = 1_700_000_000_000_000;
+pub(crate) const START: u64 = 1_700_000_000_000_000;
 
 /// A function, its file, a line.
 type Place = (&'static str, &'static str, u32);
 
 /// What codes stand for: outermost first, a line each. Code 0x1000 has an inlined function, 0x5000 no name at all.
-pub const PLACES: [(u64, &[Place]); 10] = [
+pub(crate) const PLACES: [(u64, &[Place]); 10] = [
     (
         0x1000,
         &[
@@ -75,16 +75,16 @@ impl Resolve for Places {
 }
 
 /// A caller of the allocator with the hook inlined.
-pub const INLINED: u64 = 0x7100;
+pub(crate) const INLINED: u64 = 0x7100;
 
 /// The allocator's hook.
-pub const HOOK: u64 = 0x7000;
+pub(crate) const HOOK: u64 = 0x7000;
 
 /// The encoder's own code for what was lost.
-pub const LOST: u64 = memtrace_writer::code::LOST_RING_FULL;
+pub(crate) const LOST: u64 = memtrace_writer::code::LOST_RING_FULL;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub(crate) enum What {
     /// Words, hits, codes with the outermost first.
     Alloc(u64, u64, Vec<u64>),
     /// The number of an alloc event, from 0.
@@ -92,24 +92,24 @@ pub enum What {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Happening {
+pub(crate) struct Happening {
     /// Microseconds since the start.
-    pub at: u64,
-    pub what: What,
+    pub(crate) at: u64,
+    pub(crate) what: What,
 }
 
-pub fn alloc(at: u64, words: u64, hits: u64, codes: &[u64]) -> Happening {
+pub(crate) fn alloc(at: u64, words: u64, hits: u64, codes: &[u64]) -> Happening {
     let what = What::Alloc(words, hits, codes.to_vec());
     Happening { at, what }
 }
 
-pub fn free(at: u64, number: usize) -> Happening {
+pub(crate) fn free(at: u64, number: usize) -> Happening {
     let what = What::Free(number);
     Happening { at, what }
 }
 
 /// A trace, whole packet by whole packet: the first one says what it is.
-pub fn packets(rate: f64, happenings: &[Happening]) -> Vec<Vec<u8>> {
+pub(crate) fn packets(rate: f64, happenings: &[Happening]) -> Vec<Vec<u8>> {
     named_packets(
         rate,
         "app.elf build id 00112233445566778899aabbccddeeff00112233",
@@ -119,7 +119,7 @@ pub fn packets(rate: f64, happenings: &[Happening]) -> Vec<Vec<u8>> {
 }
 
 /// The same for an image of this name; a packet at most so many events.
-pub fn named_packets(
+pub(crate) fn named_packets(
     rate: f64,
     executable: &str,
     happenings: &[Happening],
@@ -168,12 +168,12 @@ pub fn named_packets(
 }
 
 /// The whole trace.
-pub fn trace(rate: f64, happenings: &[Happening]) -> Vec<u8> {
+pub(crate) fn trace(rate: f64, happenings: &[Happening]) -> Vec<u8> {
     packets(rate, happenings).concat()
 }
 
 /// A small service: a cache that grows, temporary buffers, recursion, a stack without a name, and 12 hits lost.
-pub fn service() -> Vec<Happening> {
+pub(crate) fn service() -> Vec<Happening> {
     let mut happenings = Vec::new();
     let mut number = 0;
     for turn in 0..10 {
