@@ -1,8 +1,12 @@
-//! The image's control port, as far as the page needs it: which sources are on, which log levels are set, and changing
-//! either.
+//! The client of the image's control port: one, for the page, for `hermon ctl` and for the rate of a trace.
 //!
-//! A connection per question: the image has eight places and closes idle ones. Commands and replies are those of the
-//! image's control port; this is the only file that knows them.
+//! | module | what it is |
+//! |---|---|
+//! | `client` | a connection: a command there, a line of reply back |
+//! | `complete` | what can be typed, from the image's own replies |
+//! | here | which sources are on, which log levels are set, and changing either |
+//!
+//! Commands and replies are those of the image's control port (docs/CONTROL.md); only this folder knows them.
 //!
 //! ```text
 //!  auth SECRET          ok                              only with a token, first
@@ -12,82 +16,40 @@
 //!  Ldns:debug           ok | error: …                               the default: L*:debug
 //! ```
 
+pub(crate) mod client;
+pub(crate) mod complete;
+
 use core::net::SocketAddr;
-use core::str::FromStr;
 use core::time::Duration;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use thiserror::Error;
 
-/// How long the image may take to accept, and to answer each command: it answers within a millisecond.
+use client::{Client, ClientError, ERROR};
+
+/// How long an image may take to accept, and to answer, when a page waits: it answers within a millisecond.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The longest reply that is read, in bytes: 128 sources of 128 bytes, four times over.
-const MAX_REPLY: usize = 64 * 1024;
+/// How much of a reply that is none is shown, in characters.
+const SHOWN: usize = 80;
 
-/// The levels that there are, quietest first.
-pub const LEVELS: &[&str] = &["quiet", "app", "error", "warning", "info", "debug"];
+/// The levels that an image shows, quietest first.
+pub(crate) const LEVELS: [&str; 7] = ["quiet", "app", "error", "warning", "info", "debug", "trace"];
 
-/// Where a port of images is, for control or for traces: `ADDRESS:PORT` of every machine, `VM=ADDRESS:PORT` of one, separated by commas.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Addresses {
-    /// Of every machine that has none of its own.
-    pub any: Option<SocketAddr>,
-    /// By the tag `vm`.
-    pub by_vm: Vec<(String, SocketAddr)>,
-}
-
-/// A part of a list of addresses is none.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("\"{0}\" is no address of a port: 127.0.0.1:2323 and web-1=10.0.0.7:2323 are")]
-pub struct NoAddress(String);
-
-impl Addresses {
-    /// Of the machine with this tag `vm`.
-    pub fn of(&self, vm: &str) -> Option<SocketAddr> {
-        let own = self.by_vm.iter().rfind(|(name, _)| name == vm);
-        own.map(|&(_, address)| address).or(self.any)
-    }
-
-    /// Whether there is none at all.
-    pub fn is_empty(&self) -> bool {
-        self.any.is_none() && self.by_vm.is_empty()
-    }
-}
-
-impl FromStr for Addresses {
-    type Err = NoAddress;
-
-    fn from_str(text: &str) -> Result<Self, NoAddress> {
-        let mut addresses = Self::default();
-        for part in text.split(',') {
-            let (vm, address) = match part.rsplit_once('=') {
-                Some((vm, address)) => (Some(vm), address),
-                None => (None, part),
-            };
-            let address = address.parse().map_err(|_| NoAddress(part.to_owned()))?;
-            match vm {
-                Some(vm) => addresses.by_vm.push((vm.to_owned(), address)),
-                None => addresses.any = Some(address),
-            }
-        }
-        Ok(addresses)
-    }
-}
+/// Other names that an image takes for levels: for `quiet` and `warning`.
+pub(crate) const OTHER_LEVELS: [&str; 2] = ["off", "warn"];
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
-pub enum ControlError {
+pub(crate) enum ControlError {
     /// The port cannot be reached, or the connection broke.
     #[error("the control port {address} does not answer: {source}")]
     Port {
         /// Where.
         address: SocketAddr,
-        /// The system's word.
-        source: io::Error,
+        /// Why.
+        source: ClientError,
     },
     /// The image refused; its words.
     #[error("{0}")]
@@ -105,7 +67,7 @@ pub enum ControlError {
 
 /// A source and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Switch {
+pub(crate) struct Switch {
     /// The source; `*` is the default, `tag:NAME` a tag.
     pub name: String,
     /// Whether it is on.
@@ -114,25 +76,27 @@ pub struct Switch {
 
 /// A source of log lines and its level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Level {
+pub(crate) struct Level {
     /// The source; `*` is the default.
     pub name: String,
-    /// One of [`LEVELS`].
+    /// As the image says it: one of [`LEVELS`], unless the image is newer than this tool.
     pub level: String,
 }
 
 /// What is on and what is logged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct States {
+pub(crate) struct States {
     /// Sources of metrics.
     pub metrics: Vec<Switch>,
     /// Sources of log lines.
     pub logs: Vec<Level>,
+    /// The levels that can be set.
+    pub levels: [&'static str; 7],
 }
 
 /// A change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order<'a> {
+pub(crate) enum Order<'a> {
     /// Switch a source of metrics.
     Metric {
         /// Which; `*` is all.
@@ -144,7 +108,7 @@ pub enum Order<'a> {
     Log {
         /// Of which source; `*` is the default.
         name: &'a str,
-        /// One of [`LEVELS`].
+        /// One of [`LEVELS`] or [`OTHER_LEVELS`].
         level: &'a str,
     },
 }
@@ -155,7 +119,7 @@ impl Order<'_> {
         let (letter, name, value) = match *self {
             Self::Metric { name, on } => ('M', name, if on { "on" } else { "off" }),
             Self::Log { name, level } => {
-                if !LEVELS.contains(&level) {
+                if !LEVELS.contains(&level) && !OTHER_LEVELS.contains(&level) {
                     return Err(ControlError::Level(level.to_owned()));
                 }
                 ('L', name, level)
@@ -169,9 +133,10 @@ impl Order<'_> {
     }
 }
 
-/// The control port of one image.
+/// The control port of one image, asked on behalf of pages. A connection per question: the image has eight places and closes
+/// idle ones.
 #[derive(Debug)]
-pub struct Control {
+pub(crate) struct Control {
     address: SocketAddr,
     token: Option<String>,
     /// One question at a time, so that however many pages are open take one place in the image.
@@ -180,7 +145,7 @@ pub struct Control {
 
 impl Control {
     /// Of the image whose control port is here. Connects to nothing yet.
-    pub fn new(address: SocketAddr, token: Option<String>) -> Self {
+    pub(crate) fn new(address: SocketAddr, token: Option<String>) -> Self {
         Self {
             address,
             token,
@@ -192,105 +157,67 @@ impl Control {
     ///
     /// # Errors
     /// [`ControlError`]. Takes at most some seconds.
-    pub fn states(&self) -> Result<States, ControlError> {
-        let replies = self.ask(&["m*", "l*"])?;
-        let [metrics, logs] = replies.as_slice() else {
-            return Err(ControlError::Reply(replies.join(" ")));
-        };
-        let metrics = items(metrics)
-            .map(|(name, state)| match state {
-                "enabled" => Some((name, true)),
-                "disabled" => Some((name, false)),
-                _ => None,
-            })
-            .map(|found| {
-                found.map(|(name, on)| Switch {
-                    name: name.to_owned(),
-                    on,
-                })
-            })
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| ControlError::Reply(metrics.clone()))?;
-        let logs = items(logs)
-            .map(|(name, level)| Level {
-                name: name.to_owned(),
-                level: level.to_owned(),
-            })
-            .collect();
-        Ok(States { metrics, logs })
+    pub(crate) fn states(&self) -> Result<States, ControlError> {
+        let [metrics, logs] = self.ask(["m*", "l*"])?;
+        let switches = items(&metrics).map(|(name, state)| {
+            let on = match state {
+                "enabled" => true,
+                "disabled" => false,
+                _ => return Err(ControlError::Reply(metrics.clone())),
+            };
+            let name = name.to_owned();
+            Ok(Switch { name, on })
+        });
+        let logs = items(&logs).map(|(name, level)| Level {
+            name: name.to_owned(),
+            level: level.to_owned(),
+        });
+        Ok(States {
+            metrics: switches.collect::<Result<_, _>>()?,
+            logs: logs.collect(),
+            levels: LEVELS,
+        })
     }
 
     /// Changes something.
     ///
     /// # Errors
     /// [`ControlError`]; [`ControlError::Refused`] means that nothing has changed.
-    pub fn order(&self, order: &Order<'_>) -> Result<(), ControlError> {
+    pub(crate) fn order(&self, order: &Order<'_>) -> Result<(), ControlError> {
         let command = order.command()?;
-        self.ask(&[&command]).map(drop)
+        self.ask([&command]).map(drop)
     }
 
     /// The texts after `ok: `, one for each command.
-    fn ask(&self, commands: &[&str]) -> Result<Vec<String>, ControlError> {
+    fn ask<const N: usize>(&self, commands: [&str; N]) -> Result<[String; N], ControlError> {
         // Nothing under the lock can be left half done.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = |source| ControlError::Port {
-            address: self.address,
-            source,
+        let failed = |source| match source {
+            ClientError::Token { reply, .. } => refused(&reply),
+            source => ControlError::Port {
+                address: self.address,
+                source,
+            },
         };
-        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE).map_err(failed)?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-        stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
-        let auth = self.token.as_ref().map(|token| format!("auth {token}"));
-        let all: Vec<&str> = auth
-            .as_deref()
-            .into_iter()
-            .chain(commands.iter().copied())
-            .collect();
-        let mut text = all.join("\n");
-        text.push('\n');
-        stream.write_all(text.as_bytes()).map_err(failed)?;
-        let mut replies = Vec::new();
-        for line in read_lines(&mut stream, all.len()).map_err(failed)? {
-            replies.push(judge(line)?);
+        let address = self.address.into();
+        let mut client =
+            Client::connect(&address, self.token.as_deref(), PATIENCE).map_err(failed)?;
+        let mut texts = core::array::from_fn(|_| String::new());
+        for (command, text) in commands.iter().zip(&mut texts) {
+            let reply = client.ask(command).map_err(failed)?.unwrap_or_default();
+            *text = client::text(&reply)
+                .ok_or_else(|| refused(&reply))?
+                .to_owned();
         }
-        if replies.len() < all.len() {
-            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
-        }
-        Ok(replies.split_off(all.len() - commands.len()))
+        Ok(texts)
     }
 }
 
-/// Reads so many lines, or fewer if the connection ends before.
-fn read_lines(from: &mut impl Read, count: usize) -> io::Result<Vec<String>> {
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 4096];
-    while bytes.iter().filter(|&&byte| byte == b'\n').count() < count {
-        match from.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => bytes.extend_from_slice(&buffer[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        if bytes.len() > MAX_REPLY {
-            return Err(io::Error::other("its reply does not end"));
-        }
-    }
-    Ok(bytes
-        .split_inclusive(|&byte| byte == b'\n')
-        .filter_map(|line| line.strip_suffix(b"\n"))
-        .map(|line| String::from_utf8_lossy(line).into_owned())
-        .collect())
-}
-
-fn judge(line: String) -> Result<String, ControlError> {
-    if line == "ok" {
-        Ok(String::new())
-    } else if let Some(text) = line.strip_prefix("ok: ") {
-        Ok(text.to_owned())
-    } else if let Some(error) = line.strip_prefix("error: ") {
-        Err(ControlError::Refused(error.to_owned()))
-    } else {
-        Err(ControlError::Reply(line.chars().take(80).collect()))
+/// Of a reply that is not `ok`.
+fn refused(reply: &str) -> ControlError {
+    match reply.strip_prefix(ERROR) {
+        Some(words) => ControlError::Refused(words.trim_start().to_owned()),
+        None => ControlError::Reply(reply.chars().take(SHOWN).collect()),
     }
 }
 
@@ -302,7 +229,7 @@ fn items(text: &str) -> impl Iterator<Item = (&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader};
+    use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
     use std::thread::{self, JoinHandle};
 
@@ -326,31 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn control_ports_are_for_all_or_for_one() {
-        let addresses: Addresses = "127.0.0.1:1,a=b=10.0.0.7:2".parse().unwrap();
-        assert_eq!(addresses.any, Some("127.0.0.1:1".parse().unwrap()));
-        assert_eq!(
-            addresses.by_vm,
-            [("a=b".to_owned(), "10.0.0.7:2".parse().unwrap())]
-        );
-        assert_eq!(addresses.of("a=b"), "10.0.0.7:2".parse().ok());
-        assert_eq!(addresses.of("a"), "127.0.0.1:1".parse().ok());
-        assert!(!addresses.is_empty() && Addresses::default().is_empty());
-        let error = "127.0.0.1:1,x=y"
-            .parse::<Addresses>()
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("\"x=y\" is no address of a port: "),
-            "{error}"
-        );
-    }
-
-    #[test]
     fn states_are_read_with_names_that_have_colons() {
         let (control, asked) = image(&[
             "ok: *:enabled,tag:http:enabled,memory:disabled,a:b:enabled",
-            "ok: *:info,app::cache:debug",
+            "ok: *:info,app::cache:debug,dns:trace,new:verbose",
         ]);
         let states = control.states().unwrap();
         let metrics: Vec<(&str, bool)> = states
@@ -367,11 +273,25 @@ mod tests {
                 ("a:b", true)
             ]
         );
-        let debug = Level {
-            name: "app::cache".to_owned(),
-            level: "debug".to_owned(),
-        };
-        assert_eq!(states.logs[1], debug);
+        let logs: Vec<(&str, &str)> = states
+            .logs
+            .iter()
+            .map(|log| (log.name.as_str(), log.level.as_str()))
+            .collect();
+        assert_eq!(
+            logs,
+            [
+                ("*", "info"),
+                ("app::cache", "debug"),
+                ("dns", "trace"),
+                ("new", "verbose")
+            ]
+        );
+        assert!(
+            ["app", "trace"]
+                .iter()
+                .all(|level| states.levels.contains(level))
+        );
         assert_eq!(asked.join().unwrap(), ["m*", "l*"]);
     }
 
@@ -412,6 +332,20 @@ mod tests {
                     level: "quiet",
                 },
                 "Ldns:quiet",
+            ),
+            (
+                Order::Log {
+                    name: "dns",
+                    level: "trace",
+                },
+                "Ldns:trace",
+            ),
+            (
+                Order::Log {
+                    name: "dns",
+                    level: "off",
+                },
+                "Ldns:off",
             ),
         ] {
             let (control, asked) = image(&["ok"]);

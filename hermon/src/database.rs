@@ -39,11 +39,32 @@ const FILE_PER_PAYLOAD: u64 = 3;
 const CACHE: usize = 8 << 20;
 
 /// The smallest size that can be asked for: redb's own empty file has about 1.5 MiB.
-pub const MIN_SIZE: u64 = 8 << 20;
+pub(crate) const MIN_SIZE: u64 = 8 << 20;
+
+/// A text is no size of a database.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("\"{0}\" is not a size: 64M and 2G are, 8M at least")]
+pub(crate) struct NotASize(String);
+
+/// Reads a size, `64M` or `2G`: bytes, in powers of 1,024.
+///
+/// # Errors
+/// [`NotASize`], also below [`MIN_SIZE`].
+pub(crate) fn size(text: &str) -> Result<u64, NotASize> {
+    let units = [("M", 1 << 20), ("G", 1 << 30)];
+    units
+        .iter()
+        .find_map(|&(unit, factor)| Some((text.strip_suffix(unit)?, factor)))
+        // `parse` alone would take a sign.
+        .filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|(number, factor)| number.parse::<u64>().ok()?.checked_mul(factor))
+        .filter(|&bytes| bytes >= MIN_SIZE)
+        .ok_or_else(|| NotASize(text.to_owned()))
+}
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
+pub(crate) struct Keep {
     /// What is older by this host's clock is removed.
     pub age: Duration,
     /// Bytes of the file, at least [`MIN_SIZE`].
@@ -52,7 +73,7 @@ pub struct Keep {
 
 /// Why the file cannot be used. One line that says what to do.
 #[derive(Debug, Error)]
-pub enum DatabaseError {
+pub(crate) enum DatabaseError {
     /// It is not what this tool wrote.
     #[error(
         "{file} is damaged or no database of hermon's ({why}): move it away, and a new one is begun"
@@ -86,7 +107,7 @@ pub enum DatabaseError {
 
 /// An open file.
 #[derive(Debug)]
-pub struct Database {
+pub(crate) struct Database {
     redb: redb::Database,
     path: PathBuf,
     keep: Keep,
@@ -95,7 +116,7 @@ pub struct Database {
 
 /// A line to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub(crate) struct Record {
     /// When it arrived, by this host's clock.
     pub arrived: UnixMicros,
     /// The line, without its end.
@@ -109,7 +130,7 @@ impl Database {
     /// [`DatabaseError`].
     ///
     /// Cost: reads the whole file.
-    pub fn open(path: &Path, keep: Keep) -> Result<Self, DatabaseError> {
+    pub(crate) fn open(path: &Path, keep: Keep) -> Result<Self, DatabaseError> {
         let failed = |error| of(path, error);
         let redb = Builder::new()
             .set_cache_size(CACHE)
@@ -134,7 +155,11 @@ impl Database {
     ///
     /// # Errors
     /// [`DatabaseError`]: the disk is full, say.
-    pub fn append(&mut self, records: &[Record], now: UnixMicros) -> Result<(), DatabaseError> {
+    pub(crate) fn append(
+        &mut self,
+        records: &[Record],
+        now: UnixMicros,
+    ) -> Result<(), DatabaseError> {
         self.write(records, now)
             .map_err(|error| of(&self.path, error))
     }
@@ -177,7 +202,7 @@ impl Database {
     ///
     /// # Errors
     /// [`DatabaseError`].
-    pub fn replay(
+    pub(crate) fn replay(
         &self,
         most: usize,
         mut each: impl FnMut(UnixMicros, &[u8]),
@@ -273,6 +298,15 @@ mod tests {
 
     fn open(path: &Path) -> Result<Database, String> {
         Database::open(path, KEEP).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_no_size_is_named() {
+        for text in ["", "M", "7M", "64", "64K", "+64M", "99999999999G"] {
+            let error = size(text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("\"{text}\" is not a size")));
+        }
+        assert_eq!((size("8M"), size("2G")), (Ok(8 << 20), Ok(2 << 30)));
     }
 
     #[test]

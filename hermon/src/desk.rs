@@ -7,29 +7,32 @@
 
 use core::fmt;
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::io::{self, IsTerminal, Stdout};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use thiserror::Error;
+use clap::Args;
+use hermon_amounts as amounts;
+use hermon_heap::flame::FlameFile;
+use hermon_machine::guest;
 
-use crate::cli::DeskOptions;
-use crate::clock::unix_now;
-use crate::control::Addresses;
-use crate::database::{Database, DatabaseError, Keep};
-use crate::dropped;
+use crate::address::{self, Addresses, Each};
+use crate::control::Control;
+use crate::database::{self, Database, Keep};
 use crate::ending::Ending;
+use crate::exit::Failure;
 use crate::live::Live;
-use crate::profile::{ProfileError, ProfileFile, ProfileSource};
-use crate::receive::Arrival;
-use crate::show::{Origin, Show};
+use crate::point::UnixMicros;
+use crate::receive::{Arrival, Losses, MAX_WAITING};
+use crate::said::Origin;
+use crate::show::Show;
 use crate::taker::Taker;
-use crate::tally::Tally;
+use crate::tally::{Tally, Told};
 use crate::view::draw::Around;
 use crate::view::{self, View};
-use crate::web::{self, Controls, Heap, WebError};
+use crate::web::{self, Heap};
 
 /// Lines of the console that are printed when the view is left: enough to see why a guest ended.
 const LAST_WORDS: usize = 40;
@@ -37,21 +40,60 @@ const LAST_WORDS: usize = 40;
 /// How long the file may take to be closed: what is queued for it is written before the end.
 const CLOSE: Duration = Duration::from_secs(10);
 
-/// Why there is nothing to show things with.
-#[derive(Debug, Error)]
-pub enum DeskError {
-    /// The file for the points.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The page.
-    #[error(transparent)]
-    Web(#[from] WebError),
-    /// The profile for the page.
-    #[error(transparent)]
-    Profile(#[from] ProfileError),
-    /// The terminal cannot be taken over.
-    #[error("cannot draw on this terminal: {0}: use --plain")]
-    View(io::Error),
+/// How a session is shown and kept: the same for all subcommands that receive.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeskOptions {
+    /// Lines without colours instead of the view, also on a terminal
+    #[arg(long)]
+    pub plain: bool,
+    /// Keep the points in this file, and begin with those that it has
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+    /// Remove from the file what is older
+    #[arg(long, value_name = "AGE", default_value = "7d", value_parser = amounts::some_duration)]
+    pub db_age: Duration,
+    /// Remove the oldest from the file when it would be larger
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = database::size)]
+    pub db_size: u64,
+    /// Serve a page with live charts, switches and the heap profile here; port 0 is any free one
+    #[arg(
+        long,
+        value_name = "[ADDRESS:]PORT",
+        num_args = 0..=1,
+        default_missing_value = "127.0.0.1:8080",
+        value_parser = address::served
+    )]
+    pub web: Option<SocketAddr>,
+    /// Show this heap profile on the page: folded stacks, or a document of speedscope
+    #[arg(long, value_name = "FILE", requires = "web")]
+    pub profile: Option<PathBuf>,
+}
+
+/// What a session hears.
+pub(crate) enum Event {
+    /// Something came to the port for metrics.
+    Arrival(Arrival),
+    /// The guest or QEMU said something.
+    Said(guest::Said),
+    /// Something asked for the end.
+    Interrupted,
+}
+
+impl From<Arrival> for Event {
+    fn from(arrival: Arrival) -> Self {
+        Self::Arrival(arrival)
+    }
+}
+
+/// From now on signals end the session: what they wake is the one that hears.
+pub(crate) fn ears() -> Result<(SyncSender<Event>, Receiver<Event>, Ending), Failure> {
+    let (to, from) = sync_channel(MAX_WAITING);
+    let ending = Ending::on_signals({
+        let to = to.clone();
+        // When the channel is full, nobody needs to be woken.
+        move || drop(to.try_send(Event::Interrupted))
+    })?;
+    Ok((to, from, ending))
 }
 
 enum Face {
@@ -60,39 +102,33 @@ enum Face {
 }
 
 /// What the session's loop talks to.
-pub struct Desk {
+pub(crate) struct Desk {
     face: Face,
+    plain: bool,
     /// Whenever anything else than lines is wanted.
     live: Option<Arc<Live>>,
     page: Option<SocketAddr>,
-    /// What the lines have shown; with the view, `live` counts.
+    /// What has come, if `live` does not count it.
     tally: Tally,
-    lost: Option<(SocketAddr, Arc<AtomicU64>)>,
+    losses: Option<Losses>,
 }
 
 impl Desk {
     /// Opens what the options ask for. `title` says what is watched, `traces` where the page can take heap traces.
-    ///
-    /// # Errors
-    /// [`DeskError`].
-    pub fn open(
+    pub(crate) fn open(
         options: &DeskOptions,
         title: &str,
-        controls: Controls,
+        controls: Each<Control>,
         traces: Addresses,
         ending: &Ending,
-    ) -> Result<Self, DeskError> {
+    ) -> Result<Self, Failure> {
         let drawn = !options.plain && view::is_possible();
-        let database = match &options.db {
-            Some(path) => Some(Database::open(
-                path,
-                Keep {
-                    age: options.db_age,
-                    size: options.db_size,
-                },
-            )?),
-            None => None,
+        let keep = Keep {
+            age: options.db_age,
+            size: options.db_size,
         };
+        let database = options.db.as_ref().map(|path| Database::open(path, keep));
+        let database = database.transpose()?;
         if database.is_some() {
             ending.allow(CLOSE);
         }
@@ -103,8 +139,9 @@ impl Desk {
         };
         let page = match (options.web, &live) {
             (Some(address), Some(live)) => {
+                let file = options.profile.clone().map(FlameFile::open);
                 let heap = Heap {
-                    file: file(options.profile.as_ref())?,
+                    file: file.transpose()?,
                     taker: (!traces.is_empty()).then(|| Taker::new(traces)),
                 };
                 Some(web::serve(address, Arc::clone(live), controls, heap)?)
@@ -119,24 +156,26 @@ impl Desk {
                     ..Around::default()
                 };
                 let view = View::start(Arc::clone(live), ending.clone(), around);
-                Face::View(view.map_err(DeskError::View)?)
+                Face::View(view.map_err(|error| {
+                    Failure::machine(format_args!(
+                        "cannot draw on this terminal: {error}: use --plain"
+                    ))
+                })?)
             }
-            _ => Face::Lines(Show::new(io::stdout(), colour(options.plain))),
+            _ => Face::Lines(lines(options.plain)),
         };
         Ok(Self {
             face,
+            plain: options.plain,
             live,
             page,
             tally: Tally::default(),
-            lost: None,
+            losses: None,
         })
     }
 
     /// Says where the page is, if there is one, and who can open it.
-    ///
-    /// # Errors
-    /// The output's.
-    pub fn say_page(&mut self) -> io::Result<()> {
+    pub(crate) fn say_page(&mut self) -> Result<(), Failure> {
         let Some(page) = self.page else {
             return Ok(());
         };
@@ -148,21 +187,18 @@ impl Desk {
         Ok(())
     }
 
-    /// Whose losses are told: those of the port with this address, and with this count of lines.
-    pub fn watches(&mut self, address: SocketAddr, lost: Arc<AtomicU64>) {
+    /// Whose losses are told: a port's.
+    pub(crate) fn watches(&mut self, losses: Losses) {
         if let Some(live) = &self.live {
-            live.watches(address, Arc::clone(&lost));
+            live.watches(losses.clone());
         }
-        self.lost = Some((address, lost));
+        self.losses = Some(losses);
     }
 
     /// Shows a line that is no metric.
-    ///
-    /// # Errors
-    /// The output's.
-    pub fn line(&mut self, origin: Origin, text: impl fmt::Display) -> io::Result<()> {
+    pub(crate) fn line(&mut self, origin: Origin, text: impl fmt::Display) -> Result<(), Failure> {
         match (&mut self.face, &self.live) {
-            (Face::Lines(show), _) => show.line(origin, text),
+            (Face::Lines(show), _) => show.line(origin, text).map_err(Failure::Output),
             (Face::View(_), Some(live)) => {
                 live.say(origin, text.to_string());
                 Ok(())
@@ -172,86 +208,69 @@ impl Desk {
     }
 
     /// Shows and counts what arrived.
-    ///
-    /// # Errors
-    /// The output's.
-    pub fn arrival(&mut self, arrival: &Arrival) -> io::Result<()> {
-        if let Some(live) = &self.live {
-            live.arrival(arrival, unix_now());
-        }
-        match &mut self.face {
-            Face::Lines(show) => show.arrival(arrival, &mut self.tally),
+    pub(crate) fn arrival(&mut self, arrival: &Arrival) -> Result<(), Failure> {
+        let told = Told::of(&arrival.what);
+        let shown = match &mut self.face {
+            Face::Lines(show) => show.arrival(arrival, &told),
             Face::View(_) => Ok(()),
+        };
+        match &self.live {
+            Some(live) => live.arrival(arrival, told, UnixMicros::now()),
+            None => self.tally.count(&told),
         }
+        shown.map_err(Failure::Output)
     }
 
     /// Points so far.
-    pub fn points(&self) -> u64 {
-        match (&self.face, &self.live) {
-            (Face::View(_), Some(live)) => live.look(|inside| inside.tally.points),
-            _ => self.tally.points,
+    pub(crate) fn points(&self) -> u64 {
+        match &self.live {
+            Some(live) => live.look(|inside| inside.tally.points),
+            None => self.tally.points,
         }
     }
 
-    /// Leaves the view, with the console's last lines and the losses on the terminal as it was before; lines go on.
-    ///
-    /// # Errors
-    /// The output's, or what ended the view before.
-    pub fn leave(&mut self, plain: bool) -> io::Result<()> {
-        let mut show = Show::new(io::stdout(), colour(plain));
-        let Face::View(view) = core::mem::replace(
-            &mut self.face,
-            Face::Lines(Show::new(io::stdout(), colour(plain))),
-        ) else {
+    /// Leaves the view, with the console's last lines on the terminal as it was before; lines go on.
+    pub(crate) fn leave(&mut self) -> Result<(), Failure> {
+        let face = core::mem::replace(&mut self.face, Face::Lines(lines(self.plain)));
+        let (Face::View(view), Some(live)) = (face, &self.live) else {
             return Ok(());
         };
         let closed = view.close();
-        if let Some(live) = &self.live {
-            let said: Vec<_> = live.look(|inside| {
-                let skip = inside.said.len().saturating_sub(LAST_WORDS);
-                inside.said.iter().skip(skip).cloned().collect()
-            });
-            for said in said {
-                show.line_at(&said.time, said.origin, said.text)?;
-            }
-            self.tally = live.tally();
-        }
-        closed
+        let said: Vec<_> = live.look(|inside| {
+            let skip = inside.said.len().saturating_sub(LAST_WORDS);
+            inside.said.iter().skip(skip).cloned().collect()
+        });
+        let mut show = lines(self.plain);
+        let mut said = said.iter();
+        said.try_for_each(|said| show.line_at(&said.time, said.origin, &said.text))
+            .and(closed)
+            .map_err(Failure::Output)
     }
 
     /// Closes the file, and shows what arrived and what was lost.
-    ///
-    /// # Errors
-    /// The output's.
-    pub fn sum_up(&mut self) -> io::Result<()> {
-        if let Some((address, lost)) = &self.lost {
-            self.tally.lost = lost.load(Ordering::Relaxed);
-            self.tally.dropped = dropped::datagrams(*address).unwrap_or(0);
-        }
-        if let Some(live) = &self.live {
-            live.close();
-        }
-        let mut text = self.tally.to_string();
-        for (count, what) in self.live.iter().flat_map(|live| live.unkept()) {
-            text.push_str(&format!(", {count} {what}"));
-        }
-        if let Some(fault) = self.live.as_ref().and_then(|live| live.fault()) {
-            text.push_str(&format!(": {fault}"));
+    pub(crate) fn sum_up(&mut self) -> Result<(), Failure> {
+        let mut text;
+        match &self.live {
+            None => text = self.tally.clone().with(self.losses.as_ref()).to_string(),
+            Some(live) => {
+                live.close();
+                text = live.tally().to_string();
+                for (count, what) in live.unkept() {
+                    text.push_str(&format!(", {count} {what}"));
+                }
+                if let Some(fault) = live.fault() {
+                    text.push_str(&format!(": {fault}"));
+                }
+            }
         }
         self.line(Origin::Hermon, text)
     }
 }
 
-fn file(path: Option<&PathBuf>) -> Result<Option<Box<dyn ProfileSource>>, ProfileError> {
-    let file = path
-        .map(|path| ProfileFile::open(path.clone()))
-        .transpose()?;
-    Ok(file.map(|file| Box::new(file) as Box<dyn ProfileSource>))
-}
-
-/// Whether to colour: on a terminal, unless `--plain` or the variable `NO_COLOR` says otherwise (no-color.org).
-fn colour(plain: bool) -> bool {
-    !plain
+/// Lines on standard output, coloured on a terminal, unless `--plain` or the variable `NO_COLOR` says otherwise (no-color.org).
+fn lines(plain: bool) -> Show<Stdout> {
+    let colour = !plain
         && io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    Show::new(io::stdout(), colour)
 }

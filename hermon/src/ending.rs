@@ -19,14 +19,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use hermon_machine::guest::Killer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::Exit;
-use crate::guest::Killer;
-use crate::view::terminal;
+use crate::exit::{Exit, Failure};
+use crate::terminal;
 
 /// How long the caller may take to show what has come and to end. More than it needs, and nobody minds waiting for it.
 const ORDERLY: Duration = Duration::from_secs(1);
@@ -36,14 +36,14 @@ const BLOCKED: Duration = Duration::from_millis(100);
 
 /// Signals within this time are one wish to end: `timeout` (coreutils) signals its child and then the child's group, and
 /// a person presses a key twice more slowly.
-const SAME: Duration = Duration::from_millis(50);
+pub(crate) const SAME: Duration = Duration::from_millis(50);
 
 /// How often to look while ending.
 const TICK: Duration = Duration::from_millis(10);
 
 /// What asked for the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// SIGINT, by a terminal's key as a rule.
     CtrlC,
     /// SIGTERM.
@@ -80,7 +80,7 @@ impl fmt::Display for Cause {
 
 /// Whether the end has been asked for, and who must be ended then.
 #[derive(Debug, Clone, Default)]
-pub struct Ending(Arc<State>);
+pub(crate) struct Ending(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -96,10 +96,11 @@ impl Ending {
     ///
     /// # Errors
     /// The system's, if signals cannot be caught.
-    pub fn on_signals(wake: impl FnOnce() + Send + 'static) -> io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    pub(crate) fn on_signals(wake: impl FnOnce() + Send + 'static) -> Result<Self, Failure> {
+        let mut signals = catch()?;
         let ending = Self::default();
-        thread::Builder::new().name("signals".to_owned()).spawn({
+        let signals_thread = thread::Builder::new().name("signals".to_owned());
+        let spawned = signals_thread.spawn({
             let ending = ending.clone();
             move || {
                 if let Some(signal) = signals.forever().next() {
@@ -117,22 +118,23 @@ impl Ending {
                     process::exit(Exit::Interrupted.code().into());
                 }
             }
-        })?;
+        });
+        spawned.map_err(Failure::system("cannot catch signals"))?;
         Ok(ending)
     }
 
     /// The caller may take so long to end in order: it has something to put away. Only the first word counts.
-    pub fn allow(&self, long: Duration) {
+    pub(crate) fn allow(&self, long: Duration) {
         self.0.allowed.get_or_init(|| long);
     }
 
     /// What asked for the end, if anything has.
-    pub fn cause(&self) -> Option<Cause> {
+    pub(crate) fn cause(&self) -> Option<Cause> {
         self.0.cause.get().copied()
     }
 
     /// This guest is killed when the end is asked for: at once if it has been. It replaces the one before.
-    pub fn takes(&self, guest: Killer) {
+    pub(crate) fn takes(&self, guest: Killer) {
         *self.0.guest.lock().unwrap_or_else(PoisonError::into_inner) = Some(guest);
         // The order matters, here and in `begin`: one of the two sees the other's.
         if self.cause().is_some() {
@@ -141,7 +143,7 @@ impl Ending {
     }
 
     /// Asks for the end as a signal would, for another cause; from any thread, without waiting.
-    pub fn ask(&self, cause: Cause) {
+    pub(crate) fn ask(&self, cause: Cause) {
         self.0.cause.get_or_init(|| cause);
         // The thread above does all the rest. A process can always signal itself.
         kill_process(getpid(), Signal::INT).unwrap_or_default();
@@ -158,6 +160,11 @@ impl Ending {
             guest.kill();
         }
     }
+}
+
+/// From now on these signals are caught.
+pub(crate) fn catch() -> Result<Signals, Failure> {
+    Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Failure::system("cannot catch signals"))
 }
 
 /// Returns if the process must be ended by force. As a rule it ends meanwhile (2).

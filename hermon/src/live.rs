@@ -1,43 +1,29 @@
 //! What has come so far, shared by the thread that receives, the view and the page.
 
-use core::net::SocketAddr;
-use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::database::{Database, DatabaseError, Record};
-use crate::dropped;
 use crate::point::{Point, UnixMicros};
-use crate::receive::{Arrival, What};
+use crate::receive::{Arrival, Losses};
 use crate::recorder::{Progress, Recorder};
-use crate::show::{Origin, time_of_day};
+use crate::said::{Origin, Said, time_of_day};
 use crate::store::{Limits, Store};
 use crate::tally::{Tally, Told};
 
 /// Lines of consoles and of this tool that can be scrolled back to. Of at most [`MAX_SAID_LINE`] bytes each, that is
 /// at most 4 MB; usual lines are a tenth of that.
-pub const MAX_SAID: usize = 2_000;
+pub(crate) const MAX_SAID: usize = 2_000;
 
 /// The longest such line in bytes; the rest of it is left out, with an ellipsis.
-pub const MAX_SAID_LINE: usize = 2_000;
+pub(crate) const MAX_SAID_LINE: usize = 2_000;
 
 /// Points that are taken back from the file at the start: eighty minutes of ten usual images.
 const MAX_REPLAY: usize = 50_000;
 
-/// A line that somebody said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    /// The time of day, as it is shown.
-    pub time: String,
-    /// Who.
-    pub origin: Origin,
-    /// What.
-    pub text: String,
-}
-
 /// What is under the lock.
 #[derive(Debug)]
-pub struct Inside {
+pub(crate) struct Inside {
     /// Recent points.
     pub store: Store,
     /// What has arrived and what was lost on the way.
@@ -48,18 +34,11 @@ pub struct Inside {
     pub said_ever: u64,
 }
 
-/// Where to look for losses that nobody reports.
-#[derive(Debug)]
-struct Watched {
-    lost: Arc<AtomicU64>,
-    address: SocketAddr,
-}
-
 /// Everything that a view needs.
 #[derive(Debug)]
-pub struct Live {
+pub(crate) struct Live {
     inside: Mutex<Inside>,
-    watched: OnceLock<Watched>,
+    losses: OnceLock<Losses>,
     recorder: Mutex<Option<Recorder>>,
     recorded: Option<Arc<Progress>>,
 }
@@ -69,11 +48,11 @@ impl Live {
     ///
     /// # Errors
     /// The file's.
-    pub fn new(database: Option<Database>) -> Result<Self, DatabaseError> {
+    pub(crate) fn new(database: Option<Database>) -> Result<Self, DatabaseError> {
         let mut store = Store::new(Limits::USUAL);
         if let Some(database) = &database {
             database.replay(MAX_REPLAY, |arrived, line| {
-                if let Some(point) = Point::parse(line) {
+                if let Ok(Some(point)) = Point::parse(line) {
                     store.take(point, arrived);
                 }
             })?;
@@ -86,69 +65,64 @@ impl Live {
                 said: VecDeque::new(),
                 said_ever: 0,
             }),
-            watched: OnceLock::new(),
+            losses: OnceLock::new(),
             recorded: recorder.as_ref().map(Recorder::progress),
             recorder: Mutex::new(recorder),
         })
     }
 
-    /// Whose losses count: those of the port with this address, and with this count of lines.
-    pub fn watches(&self, address: SocketAddr, lost: Arc<AtomicU64>) {
+    /// Whose losses count: a port's, from its opening on.
+    pub(crate) fn watches(&self, losses: Losses) {
         // Set once, by whoever opened the port.
-        drop(self.watched.set(Watched { lost, address }));
+        drop(self.losses.set(losses));
     }
 
     /// Takes what arrived, at `now`.
-    pub fn arrival(&self, arrival: &Arrival, now: UnixMicros) {
-        if let What::Line(line) = &arrival.what
-            && let Some(point) = Point::parse(line)
-        {
-            let mut inside = self.lock();
-            inside.tally.points += 1;
-            inside.store.take(point, now);
-            drop(inside);
-            if let Some(recorder) = &*self.recorder() {
-                recorder.record(Record {
-                    arrived: now,
-                    line: line.clone(),
-                });
-            }
-            return;
-        }
+    pub(crate) fn arrival(&self, arrival: &Arrival, told: Told, now: UnixMicros) {
         let mut inside = self.lock();
-        if let Told::Fault(fault) = inside.tally.count(&arrival.what) {
-            let text = format!("{} {fault}", arrival.peer);
-            inside.say(arrival.transport.into(), text);
+        inside.tally.count(&told);
+        match told {
+            Told::Nothing => {}
+            Told::Fault(_, fault) => {
+                let text = format!("{} {fault}", arrival.peer);
+                inside.say(arrival.transport.into(), text);
+            }
+            Told::Point(point) => {
+                inside.store.take(point, now);
+                drop(inside);
+                if let Some(recorder) = &*self.recorder() {
+                    recorder.record(Record {
+                        arrived: now,
+                        line: arrival.what.bytes().to_vec(),
+                    });
+                }
+            }
         }
     }
 
     /// Takes a line of a console, of QEMU or of this tool.
-    pub fn say(&self, origin: Origin, text: String) {
+    pub(crate) fn say(&self, origin: Origin, text: String) {
         self.lock().say(origin, text);
     }
 
     /// Looks at what is there. Short, please: the receiver waits meanwhile.
-    pub fn look<T>(&self, with: impl FnOnce(&Inside) -> T) -> T {
+    pub(crate) fn look<T>(&self, with: impl FnOnce(&Inside) -> T) -> T {
         with(&self.lock())
     }
 
     /// What has arrived and what was lost, including what only the system knows of.
-    pub fn tally(&self) -> Tally {
-        let mut tally = self.lock().tally.clone();
-        if let Some(watched) = self.watched.get() {
-            tally.lost = watched.lost.load(Ordering::Relaxed);
-            tally.dropped = dropped::datagrams(watched.address).unwrap_or(0);
-        }
-        tally
+    pub(crate) fn tally(&self) -> Tally {
+        let tally = self.lock().tally.clone();
+        tally.with(self.losses.get())
     }
 
     /// Everything that was received and is not where it should be: how much, of what.
-    pub fn losses(&self) -> Vec<(u64, &'static str)> {
+    pub(crate) fn losses(&self) -> Vec<(u64, &'static str)> {
         self.tally().losses().chain(self.unkept()).collect()
     }
 
     /// What has arrived whole and found no place in memory or in the file.
-    pub fn unkept(&self) -> impl Iterator<Item = (u64, &'static str)> {
+    pub(crate) fn unkept(&self) -> impl Iterator<Item = (u64, &'static str)> {
         let refused = self.look(|inside| inside.store.refused());
         let unstored = self
             .recorded
@@ -164,12 +138,12 @@ impl Live {
     }
 
     /// Why the file does not take more, if so.
-    pub fn fault(&self) -> Option<String> {
+    pub(crate) fn fault(&self) -> Option<String> {
         self.recorded.as_ref()?.fault()
     }
 
     /// Writes what the file has not taken yet and closes it. What arrives later is not kept.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let recorder = self.recorder().take();
         drop(recorder);
     }
@@ -211,32 +185,32 @@ impl Inside {
 mod tests {
     use super::*;
     use crate::database::{Keep, MIN_SIZE};
-    use crate::receive::Transport;
+    use crate::receive::{Transport, What};
     use core::time::Duration;
     use tempfile::TempDir;
 
-    fn arrival(what: What) -> Arrival {
-        Arrival {
-            transport: Transport::Tcp,
-            peer: "127.0.0.1:7".parse().unwrap(),
-            what,
-        }
+    /// Something arrives at this time.
+    fn arrive(live: &Live, what: What, now: i64) {
+        let told = Told::of(&what);
+        let peer = "127.0.0.1:7".parse().unwrap();
+        let arrival = Arrival::by(Transport::Tcp, peer, what);
+        live.arrival(&arrival, told, UnixMicros(now));
     }
 
-    fn line(text: &str) -> Arrival {
-        arrival(What::Line(text.into()))
+    fn line(text: &str) -> What {
+        What::Line(text.into())
     }
 
     #[test]
     fn points_are_counted_and_faults_are_said() {
         let live = Live::new(None).unwrap();
-        for arrival in [
+        for what in [
             line("m v=1"),
             line("# no point"),
             line("m v="),
-            arrival(What::Cut(b"m".to_vec())),
+            What::Cut(b"m".to_vec()),
         ] {
-            live.arrival(&arrival, UnixMicros(1));
+            arrive(&live, what, 1);
         }
         assert_eq!(
             live.tally().to_string(),
@@ -275,7 +249,7 @@ mod tests {
         };
         let first = Live::new(Some(Database::open(&path, keep).unwrap())).unwrap();
         for n in 0..10 {
-            first.arrival(&line(&format!("m,vm=a v={n}")), UnixMicros(n));
+            arrive(&first, line(&format!("m,vm=a v={n}")), n);
         }
         drop(first);
         let second = Live::new(Some(Database::open(&path, keep).unwrap())).unwrap();

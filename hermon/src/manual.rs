@@ -4,84 +4,63 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use thiserror::Error;
 
-use crate::cli::{Cli, Exit};
+use crate::exit::{Exit, Failure};
 
 /// Options of `hermon completions`.
 #[derive(Debug, Args)]
-pub struct CompletionsOptions {
+pub(crate) struct CompletionsOptions {
     /// For this shell
     #[arg(value_enum)]
-    pub shell: Shell,
+    shell: Shell,
 }
 
 /// Options of `hermon man`.
 #[derive(Debug, Args)]
-pub struct ManOptions {
+pub(crate) struct ManOptions {
     /// The folder; made if it is not there
     #[arg(value_name = "FOLDER")]
-    pub folder: PathBuf,
+    folder: PathBuf,
 }
 
-/// Why something was not written.
-#[derive(Debug, Error)]
-#[error("cannot write {0}: {1}", path.display(), source)]
-pub struct WriteError {
-    path: PathBuf,
-    source: io::Error,
-}
-
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> WriteError {
-    move |source| WriteError {
-        path: path.to_owned(),
-        source,
-    }
-}
-
-/// Prints what a shell needs.
-///
-/// # Errors
-/// [`WriteError`].
-pub fn completions(options: &CompletionsOptions) -> Result<Exit, WriteError> {
+/// Prints what a shell needs to complete this command line.
+pub(crate) fn completions(
+    options: &CompletionsOptions,
+    mut command: Command,
+) -> Result<Exit, Failure> {
     let mut text = Vec::new();
-    clap_complete::generate(options.shell, &mut Cli::command(), "hermon", &mut text);
-    let written = io::stdout().write_all(&text);
-    written.map_err(failed(Path::new("standard output")))?;
+    clap_complete::generate(options.shell, &mut command, "hermon", &mut text);
+    io::stdout().write_all(&text).map_err(Failure::Output)?;
     Ok(Exit::Success)
 }
 
 /// Writes `hermon.1` and a page for each subcommand, `hermon-run.1` and so on.
-///
-/// # Errors
-/// [`WriteError`].
-pub fn man(options: &ManOptions) -> Result<Exit, WriteError> {
+pub(crate) fn man(options: &ManOptions, mut command: Command) -> Result<Exit, Failure> {
     let folder = &options.folder;
     fs::create_dir_all(folder).map_err(failed(folder))?;
-    let mut command = Cli::command();
     command.build();
     page(folder, "hermon", &command)?;
-    for subcommand in command
-        .get_subcommands()
-        .filter(|sub| sub.get_name() != "help")
-    {
-        page(
-            folder,
-            &format!("hermon-{}", subcommand.get_name()),
-            subcommand,
-        )?;
+    for subcommand in command.get_subcommands() {
+        match subcommand.get_name() {
+            "help" => {}
+            name => page(folder, &format!("hermon-{name}"), subcommand)?,
+        }
     }
     Ok(Exit::Success)
 }
 
-fn page(folder: &Path, name: &str, command: &Command) -> Result<(), WriteError> {
+fn page(folder: &Path, name: &str, command: &Command) -> Result<(), Failure> {
     let path = folder.join(format!("{name}.1"));
     let mut text = Vec::new();
     let page = Man::new(command.clone()).title(name);
     page.render(&mut text)
         .and_then(|()| fs::write(&path, text))
         .map_err(failed(&path))
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    Failure::system(format!("cannot write {}", path.display()))
 }

@@ -1,17 +1,15 @@
 //! What a field means: its unit, whether it counts, whether it tells a loss.
 //!
-//! Line protocol carries names and numbers only. What the image's own sources mean is read from the project's
-//! `docs/METRICS.md`, which is written from their declarations; for others, their names' words tell.
+//! Line protocol carries names and numbers only. What the image's own sources mean stands in `meaning.tsv`, which is written from
+//! their declarations, together with `docs/METRICS.md`; for others, their names' words tell.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
-
-/// The document that is written from the declarations.
-const METRICS: &str = include_str!("../../docs/METRICS.md");
+/// A line for each field of the image's own sources: source, field, unit, meaning, with tabs between them. Written by
+/// `ACCEPT=1 cargo test -p monitoring --test sources`.
+const TABLE: &str = include_str!("meaning.tsv");
 
 /// A unit that numbers are shown in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub(crate) enum Unit {
     /// Bytes, shown in powers of 1,024.
     Bytes,
     /// A duration, in this many nanoseconds each.
@@ -28,7 +26,7 @@ pub enum Unit {
 
 impl Unit {
     /// The name that the page knows it by.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Bytes => "bytes",
             Self::Time(1) => "ns",
@@ -43,70 +41,72 @@ impl Unit {
     }
 }
 
-/// The words for a field of the image's own, as documented.
+/// What a field means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Documented {
-    /// The unit's name: `bytes`, `lines`, `µs`, …; may be empty.
-    pub unit: &'static str,
-    /// What it means, one sentence without a full stop.
+pub(crate) struct Meaning {
+    /// The unit of its values.
+    pub unit: Unit,
+    /// One sentence without a full stop, if it is a field of the image's own; else empty.
     pub text: &'static str,
+    /// It tells a state and does not count.
+    pub is_state: bool,
+    /// It counts losses: then anything above zero is shown in red.
+    pub is_loss: bool,
 }
 
-static DOCUMENTED: LazyLock<HashMap<(&'static str, &'static str), Documented>> =
-    LazyLock::new(|| read(METRICS).collect());
-
-/// What the documentation says about a field.
-///
-/// ```
-/// use hermon::meaning::documented;
-/// assert_eq!(documented("memory", "live_bytes").unwrap().text, "bytes allocated now");
-/// assert_eq!(documented("memory", "no such field"), None);
-/// ```
-pub fn documented(source: &str, field: &str) -> Option<Documented> {
-    DOCUMENTED.get(&(source, field)).copied()
-}
-
-/// The tables of the document: a heading names the source, a row in four columns is a field.
-fn read(
-    document: &'static str,
-) -> impl Iterator<Item = ((&'static str, &'static str), Documented)> {
-    let mut source = "";
-    document.lines().filter_map(move |line| {
-        if let Some(name) = line.strip_prefix("## `") {
-            source = name.trim_end_matches('`');
-            return None;
+impl Meaning {
+    /// Of a field. Cost: reads the table once.
+    pub(crate) fn of(source: &str, field: &str) -> Self {
+        let (unit, text) = match documented(source, field) {
+            Some([unit, text]) => (by_name(unit), text),
+            None => (by_word(field.rsplit('_').next().unwrap_or_default()), ""),
+        };
+        Self {
+            unit,
+            text,
+            is_state: unit == Unit::Date || field.split('_').any(|word| STATES.contains(&word)),
+            is_loss: field.contains("left_out")
+                || field.split('_').any(|word| LOSSES.contains(&word)),
         }
-        let mut cells = line
-            .strip_prefix("| `")?
-            .trim_end_matches(" |")
-            .splitn(4, '|');
-        let field = cells.next()?.trim().trim_end_matches('`');
-        let (_, unit, text) = (cells.next()?, cells.next()?.trim(), cells.next()?.trim());
-        Some(((source, field), Documented { unit, text }))
+    }
+}
+
+/// The unit and the meaning of a field, as they were declared.
+fn documented(source: &str, field: &str) -> Option<[&'static str; 2]> {
+    TABLE.lines().find_map(|line| {
+        let mut cells = line.split('\t');
+        let is_it = cells.next() == Some(source) && cells.next() == Some(field);
+        is_it.then(|| {
+            [
+                cells.next().unwrap_or_default(),
+                cells.next().unwrap_or_default(),
+            ]
+        })
     })
 }
 
-/// The unit of a field: as documented, else by the end of its name.
-pub fn unit(source: &str, field: &str) -> Unit {
-    let documented = documented(source, field).map(|documented| documented.unit);
-    match documented {
-        Some("bytes") => Unit::Bytes,
-        Some("µs") => Unit::Time(1_000),
-        Some("ms") => Unit::Time(1_000_000),
-        Some("seconds") => Unit::Time(1_000_000_000),
-        Some("thousandths") => Unit::Permille,
-        Some("seconds since 1970") => Unit::Date,
-        Some(_) => Unit::Plain,
-        None => match field.rsplit('_').next().unwrap_or_default() {
-            "bytes" => Unit::Bytes,
-            "ns" => Unit::Time(1),
-            "us" => Unit::Time(1_000),
-            "ms" => Unit::Time(1_000_000),
-            "s" | "seconds" => Unit::Time(1_000_000_000),
-            "permille" => Unit::Permille,
-            "percent" => Unit::Percent,
-            _ => Unit::Plain,
-        },
+/// A unit by the name that declarations call it by.
+fn by_name(unit: &str) -> Unit {
+    match unit {
+        "bytes" => Unit::Bytes,
+        "µs" => Unit::Time(1_000),
+        "ms" => Unit::Time(1_000_000),
+        "seconds" => Unit::Time(1_000_000_000),
+        "thousandths" => Unit::Permille,
+        "seconds since 1970" => Unit::Date,
+        _ => Unit::Plain,
+    }
+}
+
+/// A unit by the last word of a field's name.
+fn by_word(word: &str) -> Unit {
+    match word {
+        "ns" => Unit::Time(1),
+        "us" => Unit::Time(1_000),
+        "s" => Unit::Time(1_000_000_000),
+        "permille" => Unit::Permille,
+        "percent" => Unit::Percent,
+        word => by_name(word),
     }
 }
 
@@ -116,44 +116,33 @@ const STATES: &[&str] = &[
     "p999", "peak", "percent", "permille", "seconds", "size", "time", "uptime", "waiting", "water",
 ];
 
-/// Whether a field's name says that it tells a state and does not count.
-pub fn tells_a_state(field: &str) -> bool {
-    field.split('_').any(|word| STATES.contains(&word))
-}
-
 /// Words of names of fields that count what went wrong or missing.
 const LOSSES: &[&str] = &[
     "clamped", "doubt", "dropped", "failed", "failures", "lost", "missed", "refused",
 ];
-
-/// Whether a field counts losses: then anything above zero is shown in red.
-///
-/// ```
-/// use hermon::meaning::tells_a_loss;
-/// assert!(tells_a_loss("lines_lost_queue_full") && tells_a_loss("intervals_missed"));
-/// assert!(!tells_a_loss("lines_sent"));
-/// ```
-pub fn tells_a_loss(field: &str) -> bool {
-    field.contains("left_out") || field.split('_').any(|word| LOSSES.contains(&word))
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_row_of_the_document_is_read() {
-        let rows = METRICS
-            .lines()
-            .filter(|line| line.starts_with("| `"))
-            .count();
-        assert!(rows > 50);
-        assert_eq!(DOCUMENTED.len(), rows);
-        assert!(DOCUMENTED.values().all(|row| !row.text.is_empty()));
+    fn every_line_of_the_table_has_four_cells_and_is_found() {
+        assert!(TABLE.lines().count() > 50);
+        for line in TABLE.lines() {
+            let cells: Vec<&str> = line.split('\t').collect();
+            let [source, field, unit, text] = cells[..] else {
+                panic!("{line:?}");
+            };
+            assert!(![source, field, text].contains(&""), "{line:?}");
+            assert_eq!(documented(source, field), Some([unit, text]));
+        }
+        assert_eq!(documented("memory", "no such field"), None);
+        let live = Meaning::of("memory", "live_bytes");
+        assert_eq!(live.text, "bytes allocated now");
     }
 
     #[test]
-    fn units_are_the_documents_then_the_names() {
+    fn units_are_the_tables_then_the_names() {
         for (source, field, expected) in [
             ("memory", "live_bytes", Unit::Bytes),
             ("memory", "live_blocks", Unit::Plain),
@@ -164,14 +153,20 @@ mod tests {
             ("clock", "rtc_lead_ms", Unit::Time(1_000_000)),
             ("mine", "sent_bytes", Unit::Bytes),
             ("mine", "wait_ns", Unit::Time(1)),
+            ("mine", "wait_s", Unit::Time(1_000_000_000)),
             ("mine", "things", Unit::Plain),
         ] {
-            assert_eq!(unit(source, field), expected, "{source} {field}");
+            assert_eq!(
+                Meaning::of(source, field).unit,
+                expected,
+                "{source} {field}"
+            );
         }
     }
 
     #[test]
     fn states_are_told_from_counts_by_their_words() {
+        let is_state = |field| Meaning::of("mine", field).is_state;
         for state in [
             "live_bytes",
             "peak_live_bytes",
@@ -184,7 +179,7 @@ mod tests {
             "heap_size_bytes",
             "busy_permille",
         ] {
-            assert!(tells_a_state(state), "{state}");
+            assert!(is_state(state), "{state}");
         }
         for count in [
             "allocations",
@@ -193,14 +188,17 @@ mod tests {
             "lines_sent",
             "steps",
         ] {
-            assert!(!tells_a_state(count), "{count}");
+            assert!(!is_state(count), "{count}");
         }
     }
 
     #[test]
     fn the_documented_losses_are_losses() {
+        let is_loss = |field| Meaning::of("mine", field).is_loss;
         for loss in [
             "lines_lost",
+            "lines_lost_queue_full",
+            "intervals_missed",
             "lines_in_doubt",
             "values_left_out",
             "values_clamped",
@@ -209,16 +207,17 @@ mod tests {
             "dropped_packets",
             "series_refused",
         ] {
-            assert!(tells_a_loss(loss), "{loss}");
+            assert!(is_loss(loss), "{loss}");
         }
         for other in [
+            "lines_sent",
             "lines_resent",
             "turns",
             "live_bytes",
             "control_idle_closed",
             "time_left",
         ] {
-            assert!(!tells_a_loss(other), "{other}");
+            assert!(!is_loss(other), "{other}");
         }
     }
 }

@@ -1,16 +1,27 @@
 //! One point of line protocol, as the rest of the tool sees it.
 
 use core::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use influxdb_line_protocol::{FieldValue, parse_lines};
+use influxdb_line_protocol::{FieldValue, ParsedLine, parse_lines};
 
 /// Microseconds since 1970, UTC. Fits the years that matter, and a JavaScript number holds it exactly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UnixMicros(pub i64);
+pub(crate) struct UnixMicros(pub i64);
+
+impl UnixMicros {
+    /// Now, by this host's clock: the one place where the tool looks at the wall clock for the time of a point.
+    pub(crate) fn now() -> Self {
+        Self(match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |us| -us),
+        })
+    }
+}
 
 /// The value of a field, as exact as it arrived.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     /// `1i`
     Int(i64),
     /// `1u`
@@ -25,7 +36,7 @@ pub enum Value {
 
 impl Value {
     /// As a number for a chart, if it is one. Whole numbers above 2^53 lose their last digits.
-    pub fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         match *self {
             Self::Int(value) => Some(value as f64),
             Self::Uint(value) => Some(value as f64),
@@ -36,7 +47,7 @@ impl Value {
     }
 
     /// Whether it is a whole number: only those count things.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         matches!(self, Self::Int(_) | Self::Uint(_))
     }
 }
@@ -54,11 +65,11 @@ impl fmt::Display for Value {
 }
 
 /// The longest text that is kept of a field, in bytes. Versions and build identities are shorter.
-pub const MAX_TEXT: usize = 256;
+pub(crate) const MAX_TEXT: usize = 256;
 
 /// A point: the machine, the source, its other tags, and the fields' values.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Point {
+pub(crate) struct Point {
     /// The tag `vm`; empty if the line has none.
     pub vm: String,
     /// The measurement.
@@ -72,57 +83,57 @@ pub struct Point {
 }
 
 impl Point {
-    /// Reads one line, without its end; `None` if it is not one point (see [`crate::judge::judge`], which says why).
+    /// Reads one line, without its end, with the parser of InfluxDB 3; `None` if it is blank or a comment.
     ///
     /// Cost: linear in the line. Texts longer than [`MAX_TEXT`] are shortened, with an ellipsis.
     ///
-    /// ```
-    /// use hermon::point::{Point, UnixMicros, Value};
-    /// let point = Point::parse(b"tcp,vm=a,port=80 open=3i 1700000000000000000").unwrap();
-    /// assert_eq!((point.vm.as_str(), point.source.as_str(), point.tags.as_str()), ("a", "tcp", "port=80"));
-    /// assert_eq!(point.time, Some(UnixMicros(1_700_000_000_000_000)));
-    /// assert_eq!(point.fields, [("open".to_owned(), Value::Int(3))]);
-    /// ```
-    pub fn parse(line: &[u8]) -> Option<Self> {
-        let mut lines = parse_lines(core::str::from_utf8(line).ok()?);
-        let parsed = lines.next()?.ok()?;
-        if lines.next().is_some() {
-            return None;
+    /// # Errors
+    /// Why no parser would take it, in one line.
+    pub(crate) fn parse(line: &[u8]) -> Result<Option<Self>, String> {
+        let text = core::str::from_utf8(line)
+            .map_err(|error| format!("not UTF-8 after {} bytes", error.valid_up_to()))?;
+        let mut points = Vec::new();
+        for point in parse_lines(text) {
+            points.push(point.map_err(|error| one_line(&error.to_string()))?);
         }
+        match points.as_slice() {
+            [] => Ok(None),
+            [point] => Ok(Some(Self::of(point))),
+            // A line break inside the text: the caller did not split.
+            points => Err(format!("{} points in one line", points.len())),
+        }
+    }
+
+    fn of(parsed: &ParsedLine<'_>) -> Self {
         let mut vm = String::new();
         let mut others = Vec::new();
         for (key, value) in parsed.series.tag_set.iter().flatten() {
             if key.as_str() == "vm" {
                 value.as_str().clone_into(&mut vm);
             } else {
-                others.push((key.as_str(), value.as_str()));
+                others.push(format!("{}={}", key.as_str(), value.as_str()));
             }
         }
         others.sort_unstable();
-        let mut tags = String::new();
-        for (key, value) in others {
-            if !tags.is_empty() {
-                tags.push(',');
-            }
-            tags.push_str(key);
-            tags.push('=');
-            tags.push_str(value);
-        }
-        let fields = parsed
-            .field_set
-            .iter()
-            .map(|(key, value)| (key.as_str().to_owned(), own(value)))
-            .collect();
-        Some(Self {
+        let fields = parsed.field_set.iter();
+        Self {
             vm,
             source: parsed.series.measurement.as_str().to_owned(),
-            tags,
+            tags: others.join(","),
             time: parsed
                 .timestamp
                 .map(|nanos| UnixMicros(nanos.div_euclid(1_000))),
-            fields,
-        })
+            fields: fields
+                .map(|(key, value)| (key.as_str().to_owned(), own(value)))
+                .collect(),
+        }
     }
+}
+
+/// The parser quotes the whole rest of the input, line breaks included.
+fn one_line(message: &str) -> String {
+    let line = message.replace(char::is_control, " ");
+    line.chars().take(160).collect()
 }
 
 fn own(value: &FieldValue<'_>) -> Value {
@@ -149,23 +160,78 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Verdict, judge};
     use proptest::prelude::*;
+
+    fn point(line: &str) -> Point {
+        Point::parse(line.as_bytes()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_line_is_a_machine_a_source_tags_a_time_and_fields() {
+        let point = point("tcp,vm=a,port=80 open=3i 1700000000000000000");
+        assert_eq!(
+            (
+                point.vm.as_str(),
+                point.source.as_str(),
+                point.tags.as_str()
+            ),
+            ("a", "tcp", "port=80")
+        );
+        assert_eq!(point.time, Some(UnixMicros(1_700_000_000_000_000)));
+        assert_eq!(point.fields, [("open".to_owned(), Value::Int(3))]);
+    }
+
+    #[test]
+    fn points_with_every_escape_and_type_are_points() {
+        for line in [
+            "m v=1",
+            "m,a=b v=1i,w=2u,x=t,y=\"a \\\"b\\\", c\" 1700000000000000000",
+            "my\\ source\\,x,tag\\ key=a\\=b,vm=caf\u{e9} live\\ bytes=1e300",
+        ] {
+            point(line);
+        }
+    }
+
+    #[test]
+    fn blank_lines_and_comments_are_nothing() {
+        for line in ["", " ", "#", "# m v=1"] {
+            assert_eq!(Point::parse(line.as_bytes()), Ok(None), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_servers_reject_is_unparsable_and_says_why_in_one_line() {
+        for line in [
+            &b"m"[..],
+            b"m,vm=a",
+            b"m v",
+            b"m v=",
+            b"m v=nan(1",
+            b"m v=9223372036854775808i",
+            b"m v=1i notatime",
+            b",a=b v=1",
+            b"m v=\"open",
+            b"m v=\"caf\xe9\"",
+            b"m v=1\nm v=2",
+        ] {
+            let Err(why) = Point::parse(line) else {
+                panic!("{:?} was taken", String::from_utf8_lossy(line));
+            };
+            assert!(!why.is_empty() && !why.contains('\n') && why.chars().count() <= 160);
+        }
+    }
 
     #[test]
     fn tags_are_one_text_whatever_their_order() {
-        let one = Point::parse(b"m,b=2,vm=x,a=1 v=1").unwrap();
-        let other = Point::parse(b"m,a=1,b=2,vm=x v=1").unwrap();
+        let one = point("m,b=2,vm=x,a=1 v=1");
         assert_eq!((one.tags.as_str(), one.vm.as_str()), ("a=1,b=2", "x"));
-        assert_eq!(one, other);
+        assert_eq!(one, point("m,a=1,b=2,vm=x v=1"));
     }
 
     #[test]
     fn every_type_is_kept_exactly() {
-        let point = Point::parse(
-            b"m a=-9223372036854775808i,b=18446744073709551615u,c=1.5,d=f,e=\"x \\\"y\\\"\"",
-        )
-        .unwrap();
+        let point =
+            point("m a=-9223372036854775808i,b=18446744073709551615u,c=1.5,d=f,e=\"x \\\"y\\\"\"");
         let values: Vec<Value> = point.fields.into_iter().map(|field| field.1).collect();
         assert_eq!(
             values,
@@ -182,7 +248,7 @@ mod tests {
     #[test]
     fn a_long_text_is_shortened_between_characters() {
         let long = "é".repeat(MAX_TEXT);
-        let point = Point::parse(format!("m v=\"{long}\"").as_bytes()).unwrap();
+        let point = point(&format!("m v=\"{long}\""));
         let Value::Text(text) = &point.fields[0].1 else {
             panic!("{point:?}");
         };
@@ -191,18 +257,19 @@ mod tests {
 
     #[test]
     fn times_before_1970_round_down() {
-        assert_eq!(
-            Point::parse(b"m v=1 -1").unwrap().time,
-            Some(UnixMicros(-1))
-        );
+        assert_eq!(point("m v=1 -1").time, Some(UnixMicros(-1)));
     }
 
     proptest! {
         #[test]
-        fn what_the_judge_calls_a_point_is_one(
+        fn a_point_is_what_the_parser_takes_whole_and_once(
             line in prop::collection::vec(prop::sample::select(&b"m,=\" \\vi1tu\xc3\xa9\n#"[..]), 0..24),
         ) {
-            prop_assert_eq!(Point::parse(&line).is_some(), judge(&line) == Verdict::Point);
+            let taken = core::str::from_utf8(&line).is_ok_and(|text| {
+                let all: Vec<_> = parse_lines(text).collect();
+                all.len() == 1 && all[0].is_ok()
+            });
+            prop_assert_eq!(Point::parse(&line).is_ok_and(|point| point.is_some()), taken);
         }
     }
 }

@@ -14,17 +14,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread;
 
+use hermon_machine::split::{Piece, Splitter};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use thiserror::Error;
 
-use crate::split::{Piece, Splitter};
+use crate::dropped;
 
 /// Connections at a time. A network of unikernels has one each; the threads' memory is the bound's reason.
-pub const MAX_CONNECTIONS: usize = 64;
+pub(crate) const MAX_CONNECTIONS: usize = 64;
 
 /// Lines that wait to be shown: some bursts of an image with 1,000 series, while the view looks at its 10,000 fields. Usual
-/// lines take 1 MiB; if all were as long as [`crate::split::MAX_LINE`], 256 MiB.
-pub const MAX_WAITING: usize = 4_096;
+/// lines take 1 MiB; if all were as long as [`hermon_machine::split::MAX_LINE`], 256 MiB.
+pub(crate) const MAX_WAITING: usize = 4_096;
 
 /// What the system is asked to keep of datagrams until they are read, in bytes. It gives less where its limit
 /// (`net.core.rmem_max`) is lower.
@@ -38,7 +39,7 @@ const REST: Duration = Duration::from_millis(100);
 
 /// The transport a line came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// One datagram.
     Udp,
     /// A connection.
@@ -56,7 +57,7 @@ impl fmt::Display for Transport {
 
 /// Something that came from a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// By which way.
     pub transport: Transport,
     /// From whom.
@@ -65,12 +66,23 @@ pub struct Arrival {
     pub what: What,
 }
 
+impl Arrival {
+    /// By this way, from this peer.
+    pub(crate) const fn by(transport: Transport, peer: SocketAddr, what: What) -> Self {
+        Self {
+            transport,
+            peer,
+            what,
+        }
+    }
+}
+
 /// What came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub(crate) enum What {
     /// A whole line, without its end.
     Line(Vec<u8>),
-    /// A line of so many bytes was left out because it is longer than [`crate::split::MAX_LINE`].
+    /// A line of so many bytes was left out because it is longer than [`hermon_machine::split::MAX_LINE`].
     TooLong(u64),
     /// The connection ended within this line.
     Cut(Vec<u8>),
@@ -78,10 +90,39 @@ pub enum What {
     Refused,
 }
 
+impl What {
+    /// The bytes that came.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Line(bytes) | Self::Cut(bytes) => bytes,
+            Self::TooLong(_) | Self::Refused => &[],
+        }
+    }
+}
+
+/// What a port has lost of what was sent to it by UDP.
+#[derive(Debug, Clone)]
+pub(crate) struct Losses {
+    address: SocketAddr,
+    lost: Arc<AtomicU64>,
+}
+
+impl Losses {
+    /// Lines that arrived while the caller was behind.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Datagrams that the system dropped before they were read; 0 where it does not tell.
+    pub(crate) fn dropped(&self) -> u64 {
+        dropped::datagrams(self.address).unwrap_or(0)
+    }
+}
+
 /// Why nothing can be received.
 #[derive(Debug, Error)]
 #[error("cannot listen on {transport} port {address}: {source}")]
-pub struct BindError {
+pub(crate) struct BindError {
     /// For UDP or TCP.
     pub transport: Transport,
     /// The address asked for.
@@ -92,7 +133,7 @@ pub struct BindError {
 
 /// A port that is open for both transports and not yet read from.
 #[derive(Debug)]
-pub struct Port {
+pub(crate) struct Port {
     udp: UdpSocket,
     tcp: TcpListener,
     address: SocketAddr,
@@ -103,19 +144,18 @@ impl Port {
     ///
     /// # Errors
     /// [`BindError`] for the first transport that cannot be had.
-    pub fn open(address: SocketAddr) -> Result<Self, BindError> {
+    pub(crate) fn open(address: SocketAddr) -> Result<Self, BindError> {
+        let failed = |transport, address| {
+            move |source| BindError {
+                transport,
+                address,
+                source,
+            }
+        };
         let mut tries = 1..=TRIES;
         loop {
-            let tcp = TcpListener::bind(address).map_err(|source| BindError {
-                transport: Transport::Tcp,
-                address,
-                source,
-            })?;
-            let bound = tcp.local_addr().map_err(|source| BindError {
-                transport: Transport::Tcp,
-                address,
-                source,
-            })?;
+            let tcp = TcpListener::bind(address).map_err(failed(Transport::Tcp, address))?;
+            let bound = tcp.local_addr().map_err(failed(Transport::Tcp, address))?;
             tries.next();
             match UdpSocket::bind(bound) {
                 Ok(udp) => {
@@ -128,32 +168,29 @@ impl Port {
                     });
                 }
                 Err(_) if address.port() == 0 && !tries.is_empty() => {}
-                Err(source) => {
-                    return Err(BindError {
-                        transport: Transport::Udp,
-                        address: bound,
-                        source,
-                    });
-                }
+                Err(source) => return Err(failed(Transport::Udp, bound)(source)),
             }
         }
     }
 
     /// The address, with the port that it really has.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Begins to receive, until `to` is closed or the process ends. Gives the count of lines lost over UDP.
-    pub fn start<E: From<Arrival> + Send + 'static>(self, to: SyncSender<E>) -> Arc<AtomicU64> {
-        let lost = Arc::new(AtomicU64::new(0));
+    /// Begins to receive, until `to` is closed or the process ends.
+    pub(crate) fn start<E: From<Arrival> + Send + 'static>(self, to: SyncSender<E>) -> Losses {
+        let losses = Losses {
+            address: self.address,
+            lost: Arc::default(),
+        };
         let (udp, tcp) = (self.udp, self.tcp);
         thread::spawn({
-            let (to, lost) = (to.clone(), Arc::clone(&lost));
+            let (to, lost) = (to.clone(), Arc::clone(&losses.lost));
             move || read_datagrams(&udp, &to, &lost)
         });
         thread::spawn(move || accept(&tcp, &to));
-        lost
+        losses
     }
 }
 
@@ -174,14 +211,7 @@ fn read_datagrams<E: From<Arrival>>(udp: &UdpSocket, to: &SyncSender<E>, lost: &
             .filter(|line| !line.is_empty())
         {
             let what = What::Line(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
-            match to.try_send(
-                Arrival {
-                    transport: Transport::Udp,
-                    peer,
-                    what,
-                }
-                .into(),
-            ) {
+            match to.try_send(Arrival::by(Transport::Udp, peer, what).into()) {
                 Ok(()) => {}
                 Err(TrySendError::Full(_)) => {
                     lost.fetch_add(1, Ordering::Relaxed);
@@ -205,11 +235,7 @@ fn accept<E: From<Arrival> + Send + 'static>(tcp: &TcpListener, to: &SyncSender<
         // Only this thread adds, so the limit holds.
         if open.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
             drop(stream);
-            let refused = Arrival {
-                transport: Transport::Tcp,
-                peer,
-                what: What::Refused,
-            };
+            let refused = Arrival::by(Transport::Tcp, peer, What::Refused);
             if to.send(refused.into()).is_err() {
                 return;
             }
@@ -231,15 +257,8 @@ fn read_connection<E: From<Arrival>>(
     to: &SyncSender<E>,
 ) -> Result<(), Closed> {
     let give = |what| {
-        to.send(
-            Arrival {
-                transport: Transport::Tcp,
-                peer,
-                what,
-            }
-            .into(),
-        )
-        .map_err(|_| Closed)
+        let arrival = Arrival::by(Transport::Tcp, peer, what);
+        to.send(arrival.into()).map_err(|_| Closed)
     };
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; 16 * 1024];
@@ -317,7 +336,7 @@ mod tests {
         let lost = port.start(to);
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         udp.send_to(b"a v=1\nb v=2\nc v=3\n", address).unwrap();
-        while lost.load(Ordering::Relaxed) < 2 {
+        while lost.lost() < 2 {
             thread::yield_now();
         }
         let mut tcp = TcpStream::connect(address).unwrap();
@@ -327,7 +346,7 @@ mod tests {
             lines(&from, 3),
             [line("a v=1"), line("d v=4"), line("e v=5")]
         );
-        assert_eq!(lost.load(Ordering::Relaxed), 2);
+        assert_eq!(lost.lost(), 2);
     }
 
     #[test]

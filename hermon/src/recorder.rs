@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use crate::clock::unix_now;
 use crate::database::{Database, Record};
+use crate::point::UnixMicros;
 
 /// Lines that wait for the disk: three seconds at 10,000 a second.
 const MAX_QUEUED: usize = 32_768;
@@ -29,19 +29,19 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// How that goes. Counts since the start.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     unstored: AtomicU64,
     fault: Mutex<Option<String>>,
 }
 
 impl Progress {
     /// Lines that were received and are not in the file.
-    pub fn unstored(&self) -> u64 {
+    pub(crate) fn unstored(&self) -> u64 {
         self.unstored.load(Ordering::Relaxed)
     }
 
     /// Why the last one that failed did.
-    pub fn fault(&self) -> Option<String> {
+    pub(crate) fn fault(&self) -> Option<String> {
         self.lock().clone()
     }
 
@@ -53,7 +53,7 @@ impl Progress {
 
 /// Takes lines. Dropped, it writes what is queued and closes the file.
 #[derive(Debug)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     to: Option<SyncSender<Record>>,
     thread: Option<JoinHandle<()>>,
     progress: Arc<Progress>,
@@ -61,7 +61,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// Begins to record into a file.
-    pub fn start(database: Database) -> Self {
+    pub(crate) fn start(database: Database) -> Self {
         let (to, from) = sync_channel(MAX_QUEUED);
         let progress = Arc::new(Progress::default());
         let thread = thread::spawn({
@@ -76,7 +76,7 @@ impl Recorder {
     }
 
     /// Queues a line. Never waits: what does not fit is counted as not stored.
-    pub fn record(&self, record: Record) {
+    pub(crate) fn record(&self, record: Record) {
         let queued = record.line.len() <= MAX_LINE
             && self
                 .to
@@ -88,7 +88,7 @@ impl Recorder {
     }
 
     /// How it goes.
-    pub fn progress(&self) -> Arc<Progress> {
+    pub(crate) fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
     }
 }
@@ -122,7 +122,7 @@ fn write_all(mut database: Database, from: &Receiver<Record>, progress: &Progres
                 }
             }
         }
-        if let Err(error) = database.append(&batch, unix_now()) {
+        if let Err(error) = database.append(&batch, UnixMicros::now()) {
             progress
                 .unstored
                 .fetch_add(batch.len() as u64, Ordering::Relaxed);

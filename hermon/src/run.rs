@@ -2,28 +2,100 @@
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Instant;
 
-use clap::ValueEnum;
-use thiserror::Error;
+use clap::{Args, ValueEnum};
+use hermon_machine::application;
+use hermon_machine::guest::{self, Ended, Guest, Said, StartError};
+use hermon_machine::ports::{self, Named};
+use hermon_machine::probe::{self, NoKvm};
+use hermon_machine::qemu::{Accel, Forward, Machine, Memory, Net, Nic, Vm};
+use hermon_machine::tsc;
 
-use crate::application;
-use crate::cli::{AccelChoice, Exit, Heap, RunOptions};
-use crate::control::Addresses;
-use crate::desk::{Desk, DeskError};
+use crate::address::{Addresses, Each};
+use crate::control::Control;
+use crate::desk::{Desk, DeskOptions, Event, ears};
 use crate::ending::Ending;
-use crate::guest::{self, Ended, Guest, Said, StartError};
-use crate::ports::{self, Named, SamePort, TakenPort};
-use crate::probe::{self, NoKvm};
-use crate::qemu::{Accel, Forward, Net, Nic, Vm};
-use crate::receive::{Arrival, BindError, MAX_WAITING, Port};
-use crate::show::Origin;
-use crate::tsc;
-use crate::web::Controls;
+use crate::exit::{Exit, Failure};
+use crate::receive::Port;
+use crate::said::Origin;
+
+/// Which accelerator to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccelChoice {
+    /// KVM if a probe boot of the image works with it, else TCG
+    Auto,
+    /// KVM
+    Kvm,
+    /// QEMU's translator
+    Tcg,
+}
+
+/// The heap that the demo image is built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Heap {
+    /// talc
+    Talc,
+    /// linked_list_allocator
+    LinkedList,
+}
+
+/// Options of `hermon run`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The machine type
+    #[arg(long, value_enum, default_value = "q35")]
+    machine: Machine,
+    /// The guest's memory, such as 24M or 8G
+    #[arg(long, value_name = "SIZE", default_value = "64M")]
+    pub(crate) memory: Memory,
+    /// QEMU's processor model; the most capable one if not given
+    #[arg(long, value_name = "MODEL")]
+    cpu: Option<String>,
+    /// Who executes the guest's instructions
+    #[arg(long, value_enum, default_value = "auto")]
+    accel: AccelChoice,
+    /// Port on 127.0.0.1 that leads to the guest's control port; 0: none
+    #[arg(long, value_name = "PORT", default_value_t = application::CONTROL_PORT)]
+    control_port: u16,
+    /// Port on 127.0.0.1 that leads to the guest's port for traces; 0: none
+    #[arg(long, value_name = "PORT", default_value_t = application::MEMTRACE_PORT)]
+    memtrace_port: u16,
+    /// Port on 127.0.0.1 where metrics are received; 0: any free one
+    #[arg(long, value_name = "PORT", default_value_t = 8094)]
+    influx_port: u16,
+    /// The guest sends its metrics by UDP (the default)
+    #[arg(long, conflicts_with = "tcp")]
+    udp: bool,
+    /// The guest sends its metrics by TCP
+    #[arg(long)]
+    tcp: bool,
+    /// The heap to build the image with
+    #[arg(long, value_enum, default_value = "talc", conflicts_with = "image")]
+    heap: Heap,
+    #[command(flatten)]
+    pub(crate) desk: DeskOptions,
+    /// The image to boot, as it is
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
+    /// The program that builds the image when none is given: gets `--heap NAME`, prints the image's path last
+    #[arg(long, value_name = "PROGRAM", default_value = "scripts/build.sh")]
+    build: PathBuf,
+    /// The QEMU to run
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        default_value = "qemu-system-x86_64",
+        env = "QEMU"
+    )]
+    qemu: PathBuf,
+    /// Arguments of the application
+    #[arg(last = true, value_name = "APPLICATION ARGUMENTS")]
+    pub(crate) arguments: Vec<String>,
+}
 
 /// How long it must have been quiet after the guest's end before nothing more is expected. What it sent last is on its
 /// way through the loopback interface, and so is a Ctrl-C that ended QEMU first.
@@ -35,76 +107,9 @@ const LINGER: Duration = Duration::from_millis(500);
 /// QEMU's words that are kept to say why it ran no guest. It needs one line or two.
 const MAX_WORDS: usize = 4;
 
-/// Why no guest could be run.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// Two ports are the same.
-    #[error(transparent)]
-    SamePort(#[from] SamePort),
-    /// The image could not be built.
-    #[error("{program} did not build an image ({why}): see what it said above")]
-    Build {
-        /// What was to build it.
-        program: String,
-        /// How that went.
-        why: String,
-    },
-    /// There is no such image.
-    #[error("there is no image {0}: build one with scripts/build.sh")]
-    Image(PathBuf),
-    /// A port that should lead into the guest cannot be had.
-    #[error(transparent)]
-    Forward(#[from] TakenPort),
-    /// The port for metrics cannot be had.
-    #[error("{0}: choose another with --influx-port PORT")]
-    Influx(#[from] BindError),
-    /// QEMU did not start.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// QEMU ended before the guest ran; its words.
-    #[error("qemu ran no guest: {0}")]
-    Qemu(String),
-    /// Ctrl-C cannot be caught.
-    #[error("cannot catch signals: {0}")]
-    Signals(io::Error),
-    /// QEMU cannot be waited for.
-    #[error("cannot wait for qemu: {0}")]
-    Wait(io::Error),
-    /// What it should be shown or kept with.
-    #[error(transparent)]
-    Desk(#[from] DeskError),
-    /// The output cannot be written.
-    #[error("cannot write to standard output: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl RunError {
-    /// How the tool ends.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::SamePort(_) => Exit::Arguments,
-            _ => Exit::Machine,
-        }
-    }
-}
-
-enum Event {
-    Arrival(Arrival),
-    Said(Said),
-    Interrupted,
-}
-
-impl From<Arrival> for Event {
-    fn from(arrival: Arrival) -> Self {
-        Self::Arrival(arrival)
-    }
-}
-
-/// Boots the image and shows what it says and sends, until it ends or Ctrl-C, SIGTERM or SIGHUP ends it.
-///
-/// # Errors
-/// [`RunError`], before the guest runs or when the output is closed; the guest is ended then.
-pub fn run(options: &RunOptions) -> Result<Exit, RunError> {
+/// Boots the image and shows what it says and sends, until it ends or Ctrl-C, SIGTERM or SIGHUP ends it. On a failure the guest
+/// is ended, too.
+pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
     let forwards = application::forwards(
         &options.arguments,
         options.control_port,
@@ -127,30 +132,31 @@ pub fn run(options: &RunOptions) -> Result<Exit, RunError> {
         }),
     };
     let all: Vec<Named> = forwarded.iter().copied().chain(influx).collect();
-    ports::all_different(&all)?;
+    ports::all_different(&all).map_err(|same| Failure::Line(Exit::Arguments, same.to_string()))?;
 
     let image = match &options.image {
         Some(image) => image.clone(),
         None => build(&options.build, options.heap)?,
     };
     if !image.is_file() {
-        return Err(RunError::Image(image));
+        let image = image.display();
+        return Err(Failure::machine(format_args!(
+            "there is no image {image}: build one with scripts/build.sh"
+        )));
     }
     guest::find(&options.qemu)?;
 
-    let (to, from) = sync_channel(MAX_WAITING);
     // After the build: until then a Ctrl-C ends the builder and this process together, as in any shell.
-    let ending = Ending::on_signals({
-        let to = to.clone();
-        // When the channel is full, nobody needs to be woken.
-        move || drop(to.try_send(Event::Interrupted))
-    })
-    .map_err(RunError::Signals)?;
+    let (to, from, ending) = ears()?;
     let held = ports::hold(&forwarded)?;
-    let metrics = match influx {
-        Some(influx) => Some(Port::open((Ipv4Addr::LOCALHOST, influx.port).into())?),
-        None => None,
-    };
+    let metrics = influx.map(|influx| {
+        Port::open((Ipv4Addr::LOCALHOST, influx.port).into()).map_err(|error| {
+            Failure::machine(format_args!(
+                "{error}: choose another with --influx-port PORT"
+            ))
+        })
+    });
+    let metrics = metrics.transpose()?;
     // QEMU opens them again.
     drop(held);
 
@@ -161,7 +167,7 @@ pub fn run(options: &RunOptions) -> Result<Exit, RunError> {
     };
     match session(options, prepared, to, &from, &ending) {
         // A terminal that is gone takes no last words.
-        Err(RunError::Output(_)) if ending.cause().is_some() => Ok(Exit::Interrupted),
+        Err(Failure::Output(_)) if ending.cause().is_some() => Ok(Exit::Interrupted),
         result => result,
     }
 }
@@ -176,12 +182,12 @@ struct Prepared {
 
 /// From the first line shown to the last.
 fn session(
-    options: &RunOptions,
+    options: &Options,
     prepared: Prepared,
     to: SyncSender<Event>,
     from: &Receiver<Event>,
     ending: &Ending,
-) -> Result<Exit, RunError> {
+) -> Result<Exit, Failure> {
     let Prepared {
         image,
         forwards,
@@ -192,7 +198,8 @@ fn session(
         None => image.display().to_string(),
     };
     let token = application::value_of(&options.arguments, "--token").map(str::to_owned);
-    let controls = Controls::at(&led(options.control_port, &forwards), token.as_ref());
+    let controls =
+        led(options.control_port, &forwards).map(|&address| Control::new(address, token.clone()));
     let traces = led(options.memtrace_port, &forwards);
     let mut desk = Desk::open(&options.desk, &title, controls, traces, ending)?;
     desk.say_page()?;
@@ -205,8 +212,7 @@ fn session(
             Origin::Hermon,
             format_args!("metrics arrive at {} by {scheme}", port.address()),
         )?;
-        let address = port.address();
-        desk.watches(address, port.start(to.clone()));
+        desk.watches(port.start(to.clone()));
     } else if let Some(target) = application::value_of(&options.arguments, "--influx") {
         desk.line(
             Origin::Hermon,
@@ -238,7 +244,7 @@ fn session(
     };
     let (accel, why) = choose(options.accel, &vm, ending)?;
     if let Some(cause) = ending.cause() {
-        desk.leave(options.desk.plain)?;
+        desk.leave()?;
         desk.line(Origin::Hermon, format_args!("ended by {cause}"))?;
         return Ok(Exit::Interrupted);
     }
@@ -251,8 +257,10 @@ fn session(
     let mut guest = Guest::start(&vm, move |said| drop(to.send(Event::Said(said))))?;
     ending.takes(guest.killer());
     let heard = hear(from, ending, &mut desk)?;
-    let end = guest.wait().map_err(RunError::Wait)?;
-    desk.leave(options.desk.plain)?;
+    let end = guest
+        .wait()
+        .map_err(Failure::system("cannot wait for qemu"))?;
+    desk.leave()?;
     if received {
         desk.sum_up()?;
     }
@@ -261,7 +269,7 @@ fn session(
         return Ok(Exit::Interrupted);
     }
     if let Some(words) = heard.why_no_guest_ran(end) {
-        return Err(RunError::Qemu(words));
+        return Err(Failure::machine(format_args!("qemu ran no guest: {words}")));
     }
     desk.line(Origin::Hermon, end)?;
     Ok(if end == Ended::Success {
@@ -273,14 +281,8 @@ fn session(
 
 /// Where a port of this host leads to the guest, if it does.
 fn led(host: u16, forwards: &[Forward]) -> Addresses {
-    let any = forwards
-        .iter()
-        .find(|forward| forward.host == host)
-        .map(|forward| (Ipv4Addr::LOCALHOST, forward.host).into());
-    Addresses {
-        any,
-        ..Addresses::default()
-    }
+    let leads = forwards.iter().any(|forward| forward.host == host);
+    Each::of_all(leads.then(|| (Ipv4Addr::LOCALHOST, host).into()))
 }
 
 /// What was heard of the guest and of QEMU, as far as it tells whether a guest ran.
@@ -307,7 +309,7 @@ impl Heard {
 }
 
 /// Shows what comes until the guest's end, or until the end is asked for.
-fn hear(from: &Receiver<Event>, ending: &Ending, desk: &mut Desk) -> Result<Heard, RunError> {
+fn hear(from: &Receiver<Event>, ending: &Ending, desk: &mut Desk) -> Result<Heard, Failure> {
     let mut heard = Heard::default();
     let mut linger = None;
     loop {
@@ -341,10 +343,12 @@ fn hear(from: &Receiver<Event>, ending: &Ending, desk: &mut Desk) -> Result<Hear
 }
 
 /// Builds the image; its path is the last line that the program prints.
-fn build(program: &Path, heap: Heap) -> Result<PathBuf, RunError> {
-    let failed = |why: String| RunError::Build {
-        program: program.display().to_string(),
-        why,
+fn build(program: &Path, heap: Heap) -> Result<PathBuf, Failure> {
+    let failed = |why: String| {
+        let program = program.display();
+        Failure::machine(format_args!(
+            "{program} did not build an image ({why}): see what it said above"
+        ))
     };
     let heap = heap
         .to_possible_value()
@@ -391,8 +395,9 @@ mod tests {
             (&arguments, 7, None),
         ] {
             let forwards = application::forwards(arguments, 6, memtrace);
-            assert_eq!(led(memtrace, &forwards).of("any"), want);
-            assert_eq!(led(6, &forwards).of("any"), "127.0.0.1:6".parse().ok());
+            assert_eq!(led(memtrace, &forwards).of("any"), want.as_ref());
+            let control = led(6, &forwards);
+            assert_eq!(control.of("any"), "127.0.0.1:6".parse().ok().as_ref());
         }
     }
 }

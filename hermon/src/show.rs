@@ -6,71 +6,23 @@
 //! 14:03:07.131 hermon  …
 //! ```
 
-use core::fmt::{self, Write as _};
+use core::fmt;
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
-use jiff::Zoned;
-
-use crate::receive::{Arrival, Transport, What};
-use crate::tally::{Tally, Told};
-
-/// Where a line came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The guest's console.
-    Console,
-    /// QEMU itself.
-    Qemu,
-    /// Metrics by UDP.
-    Udp,
-    /// Metrics by TCP.
-    Tcp,
-    /// This tool.
-    Hermon,
-}
-
-impl From<Transport> for Origin {
-    fn from(transport: Transport) -> Self {
-        match transport {
-            Transport::Udp => Self::Udp,
-            Transport::Tcp => Self::Tcp,
-        }
-    }
-}
-
-impl Origin {
-    /// As it is shown.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Console => "console",
-            Self::Qemu => "qemu",
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Hermon => "hermon",
-        }
-    }
-
-    fn style(self) -> Style {
-        match self {
-            Self::Console => Style::new().dimmed(),
-            Self::Qemu => AnsiColor::Red.on_default(),
-            Self::Udp | Self::Tcp => AnsiColor::Green.on_default(),
-            Self::Hermon => Style::new().bold(),
-        }
-    }
-}
+use crate::receive::Arrival;
+use crate::said::{Origin, Printable, time_of_day};
+use crate::tally::Told;
 
 /// Writes lines as they come.
 #[derive(Debug)]
-pub struct Show<W> {
+pub(crate) struct Show<W> {
     out: W,
     colour: bool,
 }
 
 impl<W: Write> Show<W> {
     /// `colour`: the origins' names are coloured; the text of a line never is.
-    pub fn new(out: W, colour: bool) -> Self {
+    pub(crate) fn new(out: W, colour: bool) -> Self {
         Self { out, colour }
     }
 
@@ -78,23 +30,24 @@ impl<W: Write> Show<W> {
     ///
     /// # Errors
     /// The output's: it is closed, say.
-    pub fn line(&mut self, origin: Origin, text: impl fmt::Display) -> io::Result<()> {
+    pub(crate) fn line(&mut self, origin: Origin, text: impl fmt::Display) -> io::Result<()> {
         self.line_at(&time_of_day(), origin, text)
     }
 
-    /// Shows what arrived, and counts it. Blank lines and comments are not shown.
+    /// Shows what arrived. Blank lines and comments are not shown.
     ///
     /// # Errors
     /// The output's.
-    pub fn arrival(&mut self, arrival: &Arrival, tally: &mut Tally) -> io::Result<()> {
+    pub(crate) fn arrival(&mut self, arrival: &Arrival, told: &Told) -> io::Result<()> {
         let origin = arrival.transport.into();
         let peer = arrival.peer;
-        match (tally.count(&arrival.what), &arrival.what) {
-            (Told::Point, What::Line(bytes)) => {
-                self.line(origin, format_args!("{peer} {}", Printable(bytes)))
+        match told {
+            Told::Nothing => Ok(()),
+            Told::Point(_) => {
+                let line = Printable(arrival.what.bytes());
+                self.line(origin, format_args!("{peer} {line}"))
             }
-            (Told::Fault(fault), _) => self.line(origin, format_args!("{peer} {fault}")),
-            (Told::Nothing | Told::Point, _) => Ok(()),
+            Told::Fault(_, fault) => self.line(origin, format_args!("{peer} {fault}")),
         }
     }
 
@@ -102,7 +55,7 @@ impl<W: Write> Show<W> {
     ///
     /// # Errors
     /// The output's.
-    pub fn line_at(
+    pub(crate) fn line_at(
         &mut self,
         time: &str,
         origin: Origin,
@@ -123,30 +76,11 @@ impl<W: Write> Show<W> {
     }
 }
 
-/// Now, in this machine's time zone, as lines begin with it.
-pub fn time_of_day() -> String {
-    Zoned::now().strftime("%H:%M:%S%.3f").to_string()
-}
-
-/// Bytes from outside, made harmless for a terminal: control characters are escaped, what is not UTF-8 is replaced.
-pub struct Printable<'a>(pub &'a [u8]);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in String::from_utf8_lossy(self.0).chars() {
-            if c.is_control() && c != '\t' {
-                write!(f, "{}", c.escape_default())?;
-            } else {
-                f.write_char(c)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::receive::{Transport, What};
+    use crate::tally::Tally;
 
     fn shown(colour: bool, text: &str) -> String {
         let mut out = Vec::new();
@@ -190,16 +124,11 @@ mod tests {
             What::TooLong(70_000),
             What::Refused,
         ] {
+            let told = Told::of(&what);
+            tally.count(&told);
             let peer = "127.0.0.1:7".parse().unwrap();
-            show.arrival(
-                &Arrival {
-                    transport: Transport::Tcp,
-                    peer,
-                    what,
-                },
-                &mut tally,
-            )
-            .unwrap();
+            let arrival = Arrival::by(Transport::Tcp, peer, what);
+            show.arrival(&arrival, &told).unwrap();
         }
         let expected = Tally {
             points: 1,

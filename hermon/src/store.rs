@@ -13,14 +13,14 @@ mod journal;
 
 use std::collections::HashMap;
 
-pub use field::{Field, Sample, rate};
-pub use journal::{Behind, Change, Journal};
+pub(crate) use field::{Field, Sample, rate};
+pub(crate) use journal::{Change, Journal};
 
 use crate::point::{Point, UnixMicros};
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Series: machine, source and tags. An image has about 15 sources, and at most 1,024 series of points.
     pub series: usize,
     /// Fields of all series together: 16 images that use all that they have, or hundreds of usual ones.
@@ -35,7 +35,7 @@ pub struct Limits {
 
 impl Limits {
     /// What the tool uses: at most 80 MB of samples (16 bytes each), 1 MB of changes, and names.
-    pub const USUAL: Self = Self {
+    pub(crate) const USUAL: Self = Self {
         series: 4_096,
         fields: 16_384,
         samples: 300,
@@ -51,7 +51,7 @@ const _: () = assert!(
 
 /// What found no place. Counts since the start; nothing is reset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// Points of series beyond the limit, or with names that are too long.
     pub points: u64,
     /// Values of fields beyond the limit, or with names that are too long.
@@ -60,7 +60,7 @@ pub struct Refused {
 
 /// A machine that has told something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// Its tag `vm`; empty if it has none.
     pub name: String,
     /// Points taken.
@@ -73,7 +73,7 @@ pub struct Machine {
 
 /// A series: one source of one machine with one set of tags.
 #[derive(Debug)]
-pub struct Series {
+pub(crate) struct Series {
     /// Index into [`Store::machines`].
     pub machine: usize,
     /// The measurement.
@@ -86,7 +86,7 @@ pub struct Series {
 
 /// The store. Its memory is bounded by its [`Limits`].
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     limits: Limits,
     machines: Vec<Machine>,
     series: Vec<Series>,
@@ -103,7 +103,7 @@ pub struct Store {
 
 impl Store {
     /// Empty.
-    pub fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
             machines: Vec::new(),
@@ -120,7 +120,7 @@ impl Store {
     /// Takes a point that arrived at `now`, which is its time too if it has none.
     ///
     /// Cost: one lookup, and a comparison of names per field. A point that is older than what is kept changes nothing.
-    pub fn take(&mut self, point: Point, now: UnixMicros) {
+    pub(crate) fn take(&mut self, point: Point, now: UnixMicros) {
         let Some(at) = self.series_for(&point, now) else {
             self.refused.points += 1;
             return;
@@ -160,33 +160,28 @@ impl Store {
     }
 
     /// The machines, in the order in which they were first heard of.
-    pub fn machines(&self) -> &[Machine] {
+    pub(crate) fn machines(&self) -> &[Machine] {
         &self.machines
     }
 
     /// All series, sorted by machine, source and tags; with the index that a [`Change`] names.
-    pub fn series(&self) -> impl Iterator<Item = (usize, &Series)> {
+    pub(crate) fn series(&self) -> impl Iterator<Item = (usize, &Series)> {
         self.order.iter().map(|&at| (at, &self.series[at]))
     }
 
     /// One series.
-    pub fn at(&self, series: usize) -> Option<&Series> {
+    pub(crate) fn at(&self, series: usize) -> Option<&Series> {
         self.series.get(series)
     }
 
     /// What changed, for followers.
-    pub fn journal(&self) -> &Journal {
+    pub(crate) fn journal(&self) -> &Journal {
         &self.journal
     }
 
     /// What found no place.
-    pub fn refused(&self) -> Refused {
+    pub(crate) fn refused(&self) -> Refused {
         self.refused
-    }
-
-    /// Fields of all series.
-    pub fn fields(&self) -> usize {
-        self.fields
     }
 
     fn series_for(&mut self, point: &Point, now: UnixMicros) -> Option<usize> {

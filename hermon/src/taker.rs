@@ -19,32 +19,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use hermon_amounts as amounts;
+use hermon_heap::convert::Value;
+use hermon_heap::events::OpenError;
+use hermon_heap::flame::FlameGraph;
+use hermon_heap::named::Named;
+use hermon_heap::profile::{Profile, Settings};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::control::Addresses;
-use crate::convert::Value;
-use crate::convert::frames::Sheet;
-use crate::profile::{self, Profile, ProfileError, ProfileSource};
-use crate::report::{self, Named, Names, Settings, human};
-use crate::trace::address::{Address, MEMTRACE_PORT};
-use crate::trace::capture::{self, Capture, CaptureError, Over, Stop, Taken};
-use crate::trace::events::OpenError;
-use crate::trace::progress::{Counts, Progress};
+use crate::address::{Address, Addresses};
+use crate::capture::{self, Capture, CaptureError, Over, Stop, Taken};
+use crate::progress::{Counts, Progress};
 
 /// How long a trace may be asked to last, in seconds: a look, what repeats every ten seconds, and a minute.
-pub const SECONDS: [u64; 3] = [5, 15, 60];
+pub(crate) const SECONDS: [u64; 3] = [5, 15, 60];
 
 /// The largest trace, in bytes. A minute of the demo application at the rate 1e-3 is 0.4 MB. An event takes some 10 bytes at least, and a block that stays alive 80 here, so that adding
 /// up what somebody sends who is no image takes half a gigabyte at worst, for a moment.
-pub const MAX_TRACE: u64 = 64 << 20;
+pub(crate) const MAX_TRACE: u64 = 64 << 20;
 
 /// What the page shows of a trace.
 const VALUES: [Value; 2] = [Value::Allocated, Value::Live];
 
 /// Why no trace is begun.
 #[derive(Debug, Error)]
-pub enum TakeError {
+pub(crate) enum TakeError {
     /// Nobody said where the machine's memtrace port is.
     #[error("no memtrace port is known of \"{0}\": give --trace")]
     NoPort(String),
@@ -72,7 +72,7 @@ enum NoProfile {
 
 /// How far a trace is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Going {
+pub(crate) struct Going {
     /// The machine's tag `vm`.
     pub vm: String,
     /// How long it is to last, in seconds.
@@ -87,7 +87,7 @@ pub struct Going {
 
 /// How it goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct State {
+pub(crate) struct State {
     /// The trace that is being taken.
     pub going: Option<Going>,
     /// Profiles so far: another number, another profile.
@@ -100,12 +100,12 @@ pub struct State {
 struct Inside {
     state: State,
     /// One for each of [`VALUES`], once there was a trace.
-    profiles: Option<[Arc<Profile>; 2]>,
+    profiles: Option<[Arc<FlameGraph>; 2]>,
 }
 
 /// Takes traces from the machines whose memtrace ports it knows, and has the profile of the last.
 #[derive(Debug)]
-pub struct Taker {
+pub(crate) struct Taker {
     addresses: Addresses,
     inside: Arc<Mutex<Inside>>,
 }
@@ -117,7 +117,7 @@ fn lock(inside: &Mutex<Inside>) -> MutexGuard<'_, Inside> {
 
 impl Taker {
     /// Of machines with memtrace ports here. Connects to nothing yet.
-    pub fn new(addresses: Addresses) -> Self {
+    pub(crate) fn new(addresses: Addresses) -> Self {
         Self {
             addresses,
             inside: Arc::default(),
@@ -126,20 +126,20 @@ impl Taker {
 
     /// Whose traces can be taken: those of these machines that have a port, and all that were named with one; of a machine
     /// without a name, if no other is known.
-    pub fn machines<'a>(&'a self, heard: impl Iterator<Item = &'a str>) -> Vec<String> {
-        let named = self.addresses.by_vm.iter().map(|(vm, _)| vm.as_str());
+    pub(crate) fn machines<'a>(&'a self, heard: impl Iterator<Item = &'a str>) -> Vec<String> {
         let heard = heard.filter(|vm| self.addresses.of(vm).is_some());
-        let mut all: Vec<String> = named.chain(heard).map(str::to_owned).collect();
+        let all = self.addresses.named().chain(heard);
+        let mut all: Vec<String> = all.map(str::to_owned).collect();
         all.sort();
         all.dedup();
-        if all.is_empty() && self.addresses.any.is_some() {
+        if all.is_empty() && self.addresses.is_for_all() {
             all.push(String::new());
         }
         all
     }
 
     /// How it goes.
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         lock(&self.inside).state.clone()
     }
 
@@ -147,11 +147,11 @@ impl Taker {
     ///
     /// # Errors
     /// [`TakeError`]; nothing has changed then.
-    pub fn take(&self, vm: &str, seconds: u64) -> Result<(), TakeError> {
+    pub(crate) fn take(&self, vm: &str, seconds: u64) -> Result<(), TakeError> {
         if !SECONDS.contains(&seconds) {
             return Err(TakeError::Seconds(seconds));
         }
-        let address = self.addresses.of(vm);
+        let address = self.addresses.of(vm).copied();
         let address = address.ok_or_else(|| TakeError::NoPort(vm.to_owned()))?;
         let mut inside = lock(&self.inside);
         if let Some(going) = &inside.state.going {
@@ -195,17 +195,12 @@ impl Taker {
         inside.state.fault = None;
         Ok(())
     }
-}
 
-impl ProfileSource for Taker {
-    fn profile(&self, value: Value) -> Result<Option<Arc<Profile>>, ProfileError> {
-        let at = VALUES.iter().position(|&known| known == value);
+    /// The profile of the last trace, once there was one; of what was allocated, or of what was alive at the end.
+    pub(crate) fn profile(&self, value: Value) -> Option<Arc<FlameGraph>> {
+        let at = VALUES.iter().position(|&known| known == value)?;
         let inside = lock(&self.inside);
-        Ok(inside
-            .profiles
-            .as_ref()
-            .zip(at)
-            .map(|(profiles, at)| Arc::clone(&profiles[at])))
+        Some(Arc::clone(&inside.profiles.as_ref()?[at]))
     }
 }
 
@@ -231,9 +226,9 @@ fn capture(
     address: Address,
     vm: &str,
     seconds: u64,
-) -> Result<([Arc<Profile>; 2], Option<String>), NoProfile> {
+) -> Result<([Arc<FlameGraph>; 2], Option<String>), NoProfile> {
     let began = Instant::now();
-    let connection = capture::connect(&address, MEMTRACE_PORT)?;
+    let connection = capture::connect(&address)?;
     let mut file = tempfile::tempfile().map_err(NoProfile::File)?;
     let written = file.try_clone().map_err(NoProfile::File)?;
     // The file has no name; where it is tells which disk is full.
@@ -244,31 +239,26 @@ fn capture(
         .at_most(MAX_TRACE)
         .run()?;
     file.rewind().map_err(NoProfile::File)?;
-    let profile = report::Profile::read(file, &Settings::default())?;
-    let names = Names::of(&profile, None);
-    let named = Named { profile, names };
-    let sheet = Sheet::new(&named);
-    let profiles =
-        VALUES.map(|value| Arc::new(profile::heap::of(title(vm, &named, value), &sheet, value)));
-    Ok((profiles, remark(&taken, vm)))
+    let named = Named::new(Profile::read(file, &Settings::default())?);
+    let graphs =
+        VALUES.map(|value| Arc::new(FlameGraph::of(title(vm, &named, value), &named, value)));
+    Ok((graphs, remark(&taken, vm)))
 }
 
 fn title(vm: &str, named: &Named, value: Value) -> String {
     let profile = &named.profile;
-    let hits = profile.stacks.iter().map(|(_, tally)| value.hits(tally));
-    let estimate = profile.scale().bytes(hits.sum());
-    let samples = human::count(profile.allocs);
-    let length = human::time(profile.span.micros);
-    let of = if vm.is_empty() {
-        String::new()
-    } else {
-        format!("{vm}: ")
+    let estimate = profile.scale().bytes(value.sum(named));
+    let samples = amounts::count(profile.allocs);
+    let length = amounts::micros(profile.span.micros);
+    let of = match vm {
+        "" => String::new(),
+        vm => format!("{vm}: "),
     };
     format!(
         "{of}{value}, estimated from {samples} sampled blocks in {length} at the rate {}, 95 % sure between {} and {}",
         profile.info.rate,
-        human::bytes(estimate.low),
-        human::bytes(estimate.high)
+        amounts::bytes(estimate.low),
+        amounts::bytes(estimate.high)
     )
 }
 

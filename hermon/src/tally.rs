@@ -1,73 +1,105 @@
-//! What has arrived, and what was lost on the way to the terminal.
+//! What arrived: points, and what was lost on the way to the terminal.
 
 use core::fmt;
 
-use crate::judge::{Verdict, judge};
-use crate::receive::What;
-use crate::show::Printable;
+use crate::point::Point;
+use crate::receive::{Losses, What};
+use crate::said::Printable;
+
+/// What can be wrong with what arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A line that no parser takes.
+    Unparsable,
+    /// A line whose connection ended before the line did.
+    Cut,
+    /// A line longer than [`hermon_machine::split::MAX_LINE`].
+    TooLong,
+    /// A TCP connection over the limit.
+    Refused,
+}
+
+/// What an arrival is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Told {
+    /// A blank line or a comment.
+    Nothing,
+    /// A point.
+    Point(Point),
+    /// Something that went wrong, and the words for it, in one line.
+    Fault(Fault, String),
+}
+
+impl Told {
+    /// Of what arrived.
+    pub(crate) fn of(what: &What) -> Self {
+        match what {
+            What::Line(bytes) => match Point::parse(bytes) {
+                Ok(None) => Self::Nothing,
+                Ok(Some(point)) => Self::Point(point),
+                Err(why) => {
+                    let line = Printable(bytes);
+                    Self::Fault(Fault::Unparsable, format!("unparsable, {why}: {line}"))
+                }
+            },
+            What::Cut(bytes) => {
+                let line = Printable(bytes);
+                Self::Fault(Fault::Cut, format!("cut by the connection's end: {line}"))
+            }
+            What::TooLong(bytes) => Self::Fault(
+                Fault::TooLong,
+                format!("a line of {bytes} bytes is too long, left out"),
+            ),
+            What::Refused => {
+                Self::Fault(Fault::Refused, "refused, too many connections".to_owned())
+            }
+        }
+    }
+}
 
 /// Counts since the start. Nothing is ever reset.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Lines that are points.
     pub points: u64,
-    /// Lines that no parser takes.
+    /// See [`Fault::Unparsable`].
     pub unparsable: u64,
-    /// Lines whose connection ended before the line did.
+    /// See [`Fault::Cut`].
     pub cut: u64,
-    /// Lines longer than [`crate::split::MAX_LINE`].
+    /// See [`Fault::TooLong`].
     pub too_long: u64,
     /// Lines that arrived over UDP while this process was behind with showing earlier ones.
     pub lost: u64,
-    /// TCP connections over the limit.
+    /// See [`Fault::Refused`].
     pub refused: u64,
     /// Datagrams that the system dropped before this process read them.
     pub dropped: u64,
 }
 
-/// What an arrival is, and the words for it if it is a fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// A blank line or a comment.
-    Nothing,
-    /// A point.
-    Point,
-    /// Something that went wrong, in one line.
-    Fault(String),
-}
-
 impl Tally {
     /// Counts what arrived.
-    pub fn count(&mut self, what: &What) -> Told {
-        match what {
-            What::Line(bytes) => match judge(bytes) {
-                Verdict::Nothing => Told::Nothing,
-                Verdict::Point => {
-                    self.points += 1;
-                    Told::Point
-                }
-                Verdict::Unparsable(why) => {
-                    self.unparsable += 1;
-                    Told::Fault(format!("unparsable, {why}: {}", Printable(bytes)))
-                }
-            },
-            What::Cut(bytes) => {
-                self.cut += 1;
-                Told::Fault(format!("cut by the connection's end: {}", Printable(bytes)))
-            }
-            What::TooLong(bytes) => {
-                self.too_long += 1;
-                Told::Fault(format!("a line of {bytes} bytes is too long, left out"))
-            }
-            What::Refused => {
-                self.refused += 1;
-                Told::Fault("refused, too many connections".to_owned())
-            }
+    pub(crate) fn count(&mut self, told: &Told) {
+        *match told {
+            Told::Nothing => return,
+            Told::Point(_) => &mut self.points,
+            Told::Fault(Fault::Unparsable, _) => &mut self.unparsable,
+            Told::Fault(Fault::Cut, _) => &mut self.cut,
+            Told::Fault(Fault::TooLong, _) => &mut self.too_long,
+            Told::Fault(Fault::Refused, _) => &mut self.refused,
+        } += 1;
+    }
+
+    /// The same, with what the port has lost until now.
+    pub(crate) fn with(mut self, losses: Option<&Losses>) -> Self {
+        if let Some(losses) = losses {
+            self.lost = losses.lost();
+            self.dropped = losses.dropped();
         }
+        self
     }
 
     /// What was lost, as far as it happened: how much, of what.
-    pub fn losses(&self) -> impl Iterator<Item = (u64, &'static str)> {
+    pub(crate) fn losses(&self) -> impl Iterator<Item = (u64, &'static str)> {
         [
             (self.unparsable, "lines unparsable"),
             (self.cut, "lines cut by their connection's end"),

@@ -1,119 +1,79 @@
 //! `hermon trace`: takes a heap trace from an image's memtrace port, keeps it and reports on it.
-//!
-//! | module | what it is |
-//! |---|---|
-//! | `address` | where an image is |
-//! | `stream` | whole packets out of bytes that arrive in pieces |
-//! | `events` | the events of a whole trace |
-//! | `capture` | a connection's packets into a file |
-//! | `progress` | how far that is, on a terminal or for somebody else |
 
-pub mod address;
-pub mod capture;
-pub mod events;
-pub mod progress;
-pub mod stream;
-
+use core::fmt;
+use core::str::FromStr;
 use core::time::Duration;
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use hermon_amounts as amounts;
+use hermon_machine::application::CONTROL_PORT;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use crate::cli::Exit;
-use crate::ctl::{self, Rate, RateError};
-use crate::report::{self, ReportError, ShowOptions, human, micros};
-use address::{Address, CONTROL_PORT, MEMTRACE_PORT};
-use capture::{Capture, CaptureError, Over, Taken};
+use crate::address::Address;
+use crate::capture::{self, Capture, Over, Taken};
+use crate::control::client::{self, Client, REPLY};
+use crate::exit::{Exit, Failure};
+use crate::report::{self, ShowOptions};
 
 /// Options of `hermon trace`.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// The image, as HOST or HOST:PORT; the port is 4242 if none is given
     #[arg(value_name = "ADDRESS")]
-    pub address: Address,
+    address: Address,
     /// Keep the trace in this file; without one it is only reported on
     #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    output: Option<PathBuf>,
     /// End after this time, such as 30s; without one at Ctrl-C or when the image ends the trace
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub duration: Option<Duration>,
+    #[arg(long, value_name = "TIME", value_parser = amounts::some_duration)]
+    duration: Option<Duration>,
     /// Before, set the probability with which a word is sampled, such as 1e-3, by way of the control port
     #[arg(long, value_name = "RATE")]
-    pub rate: Option<Rate>,
+    rate: Option<Rate>,
     /// The control port for --rate; port 2323 of the same host if none is given
     #[arg(long, value_name = "ADDRESS", requires = "rate")]
-    pub control: Option<Address>,
-    /// The token of the control port, if it asks for one
-    #[arg(
-        long,
-        value_name = "SECRET",
-        env = "HERMON_TOKEN",
-        hide_env_values = true
-    )]
-    pub token: Option<String>,
-    /// What the report shows.
+    control: Option<Address>,
     #[command(flatten)]
-    pub show: ShowOptions,
+    secret: client::Secret,
+    #[command(flatten)]
+    show: ShowOptions,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    micros(text)
-        .filter(|&micros| micros > 0)
-        .map(Duration::from_micros)
-        .ok_or_else(|| format!("{text:?} is not a time such as 30s or 1m 30s"))
-}
+/// A probability with which words are sampled: more than 0, at most 1. Shown as it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rate(String);
 
-/// Why there is no trace.
-#[derive(Debug, Error)]
-pub enum TraceError {
-    /// The rate could not be set.
-    #[error(transparent)]
-    Rate(#[from] RateError),
-    /// The file cannot be written to.
-    #[error("cannot write {0}: {1}", path.display(), source)]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Signals cannot be caught.
-    #[error("cannot catch signals: {0}")]
-    Signals(io::Error),
-    /// Nothing came, or could not be kept.
-    #[error(transparent)]
-    Capture(#[from] CaptureError),
-    /// The report failed. The trace is kept all the same.
-    #[error(transparent)]
-    Report(#[from] ReportError),
-}
+/// Not a rate.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} is not a probability: more than 0 and at most 1, such as 1e-4")]
+struct NotARate(String);
 
-impl TraceError {
-    /// How the tool ends.
-    pub const fn exit(&self) -> Exit {
-        match self {
-            Self::Rate(error) => error.exit(),
-            Self::Report(error) => error.exit(),
-            _ => Exit::Machine,
+impl FromStr for Rate {
+    type Err = NotARate;
+
+    fn from_str(text: &str) -> Result<Self, NotARate> {
+        match text.parse::<f64>() {
+            Ok(rate) if rate > 0.0 && rate <= 1.0 => Ok(Self(text.to_owned())),
+            _ => Err(NotARate(text.to_owned())),
         }
     }
 }
 
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// `hermon trace`.
-///
-/// # Errors
-/// [`TraceError`].
-pub fn trace(options: &Options) -> Result<Exit, TraceError> {
+pub(crate) fn trace(options: &Options) -> Result<Exit, Failure> {
     if let Some(rate) = &options.rate {
-        let control = match &options.control {
-            Some(control) => control.clone(),
-            None => options.address.with_port(CONTROL_PORT),
-        };
-        let reply = ctl::set_rate(&control, rate, options.token.as_deref())?;
+        let same_host = || options.address.with_port(CONTROL_PORT);
+        let control = options.control.clone().unwrap_or_else(same_host);
+        let reply = set_rate(&control, rate, options.secret.token())?;
         eprintln!("hermon: {control}: {reply}");
     }
     // Both live to the end of this function: the second is removed then.
@@ -124,20 +84,15 @@ pub fn trace(options: &Options) -> Result<Exit, TraceError> {
             kept
         }
         None => {
-            passing = NamedTempFile::new().map_err(|source| TraceError::File {
-                path: std::env::temp_dir(),
-                source,
-            })?;
+            let folder = std::env::temp_dir();
+            passing = NamedTempFile::new().map_err(cannot_write(&folder))?;
             passing.path()
         }
     };
-    let connection = capture::connect(&options.address, MEMTRACE_PORT)?;
+    let connection = capture::connect(&options.address)?;
     // Only now: a file that was there is kept if there is no image.
-    let file = File::create(path).map_err(|source| TraceError::File {
-        path: path.to_owned(),
-        source,
-    })?;
-    let stop = connection.stop_on_signals().map_err(TraceError::Signals)?;
+    let file = File::create(path).map_err(cannot_write(path))?;
+    let stop = connection.stop_on_signals()?;
     let taken = Capture::new(connection, file, path, options.duration, stop).run()?;
     eprintln!("hermon: {}", summary(&taken, options.output.as_deref()));
     let exit = report::print_report(path, &options.show)?;
@@ -147,24 +102,53 @@ pub fn trace(options: &Options) -> Result<Exit, TraceError> {
     })
 }
 
+fn cannot_write(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
+    Failure::system(format!("cannot write {}", path.display()))
+}
+
+/// Sets the rate of the next trace, by the command `T`. Gives the reply.
+fn set_rate(address: &Address, rate: &Rate, token: Option<&str>) -> Result<String, Failure> {
+    const NOT_SET: &str = "the rate was not set: ";
+    let reply = Client::connect(address, token, REPLY)
+        .and_then(|mut client| client.ask(&format!("T{rate}")))
+        .map_err(|error| Failure::Line(error.exit(), format!("{NOT_SET}{error}")))?
+        .unwrap_or_default();
+    if client::is_error(&reply) {
+        let line = format!("{NOT_SET}{address} said {reply:?}");
+        return Err(Failure::Line(Exit::Guest, line));
+    }
+    Ok(reply)
+}
+
 fn summary(taken: &Taken, kept: Option<&Path>) -> String {
     let kept = kept.map_or_else(
         || "not kept (-o FILE keeps it)".to_owned(),
         |path| format!("in {}", path.display()),
     );
-    let Taken {
-        packets,
-        bytes,
-        left_out,
-        over,
-    } = taken;
-    let cut = match left_out {
+    let cut = match taken.left_out {
         0 => String::new(),
         left => format!(", and {left} bytes of a packet that did not come whole are left out"),
     };
-    let packets = human::count(*packets);
-    format!(
-        "{} in {packets} packets, {kept}; {over}{cut}",
-        human::bytes(*bytes as f64)
-    )
+    let bytes = amounts::bytes(taken.bytes as f64);
+    let (packets, over) = (amounts::count(taken.packets), &taken.over);
+    format!("{bytes} in {packets} packets, {kept}; {over}{cut}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_probability_but_not_none() {
+        for text in ["1e-4", "1", "0.5", ".5", "1E-6"] {
+            assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
+        }
+        for text in ["", "0", "-1", "1.1", "nan", "inf", "1e-4 ", "x", "1e-400"] {
+            let error = text.parse::<Rate>().unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("{text:?} is not a probability")),
+                "{error}"
+            );
+        }
+    }
 }

@@ -4,10 +4,9 @@
 //! `snapshot`, what was chosen is in `state`, `draw` is a pure function of both, [`terminal`] gives the terminal back
 //! on every way out.
 
-pub mod draw;
-pub mod snapshot;
-pub mod state;
-pub mod terminal;
+pub(crate) mod draw;
+mod snapshot;
+mod state;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
@@ -25,9 +24,10 @@ use ratatui::crossterm::terminal::{Clear, ClearType};
 use signal_hook::consts::{SIGCONT, SIGTSTP};
 use signal_hook::flag;
 
-use crate::clock::unix_now;
 use crate::ending::{Cause, Ending};
 use crate::live::Live;
+use crate::point::UnixMicros;
+use crate::terminal;
 use draw::{Around, draw};
 use snapshot::Snapshot;
 use state::{State, Wish};
@@ -46,13 +46,13 @@ const OVER: usize = 20;
 
 /// A running view.
 #[derive(Debug)]
-pub struct View {
+pub(crate) struct View {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 /// Whether there is a terminal to draw on and to take keys from.
-pub fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     stdout().is_terminal()
         && io::stdin().is_terminal()
         && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
@@ -63,7 +63,7 @@ impl View {
     ///
     /// # Errors
     /// The terminal's.
-    pub fn start(live: Arc<Live>, ending: Ending, around: Around) -> io::Result<Self> {
+    pub(crate) fn start(live: Arc<Live>, ending: Ending, around: Around) -> io::Result<Self> {
         let signals = Signals::catch()?;
         terminal::enter()?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -87,7 +87,7 @@ impl View {
     ///
     /// # Errors
     /// What ended the view before.
-    pub fn close(mut self) -> io::Result<()> {
+    pub(crate) fn close(mut self) -> io::Result<()> {
         self.stop.store(true, Ordering::SeqCst);
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(shown)) => shown,
@@ -158,7 +158,7 @@ fn show(
             if !state.paused {
                 let machine = state.machine.as_deref();
                 let before = snapshot.said_ever;
-                snapshot = live.look(|inside| Snapshot::of(inside, machine, unix_now()));
+                snapshot = live.look(|inside| Snapshot::of(inside, machine, UnixMicros::now()));
                 // What is being read stays where it is.
                 if state.console_back > 0 {
                     let new = (snapshot.said_ever - before) as usize;

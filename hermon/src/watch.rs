@@ -1,78 +1,74 @@
 //! `hermon watch`: shows the metrics that arrive.
 
-use std::io;
-use std::sync::mpsc::sync_channel;
+use core::net::SocketAddr;
 
-use thiserror::Error;
+use clap::Args;
 
-use crate::cli::{Exit, WatchOptions};
-use crate::desk::{Desk, DeskError};
-use crate::ending::Ending;
-use crate::receive::{Arrival, BindError, MAX_WAITING, Port};
-use crate::show::Origin;
-use crate::web::Controls;
+use crate::address::Addresses;
+use crate::control::Control;
+use crate::desk::{Desk, DeskOptions, Event, ears};
+use crate::exit::{Exit, Failure};
+use crate::receive::{MAX_WAITING, Port};
+use crate::said::Origin;
 
-/// Why nothing can be watched.
-#[derive(Debug, Error)]
-pub enum WatchError {
-    /// The port cannot be had.
-    #[error("{0}: choose another with --listen ADDRESS:PORT")]
-    Port(#[from] BindError),
-    /// Ctrl-C cannot be caught.
-    #[error("cannot catch signals: {0}")]
-    Signals(io::Error),
-    /// What it should be shown or kept with.
-    #[error(transparent)]
-    Desk(#[from] DeskError),
-    /// The output cannot be written.
-    #[error("cannot write to standard output: {0}")]
-    Output(#[from] io::Error),
-}
-
-enum Event {
-    Arrival(Arrival),
-    Interrupted,
-}
-
-impl From<Arrival> for Event {
-    fn from(arrival: Arrival) -> Self {
-        Self::Arrival(arrival)
-    }
+/// Options of `hermon watch`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Where to listen, for UDP and TCP; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8094")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    desk: DeskOptions,
+    /// Where the image's control port is, for the switches on the page; for several images, each by its tag vm
+    #[arg(long, value_name = "ADDRESS:PORT[,VM=ADDRESS:PORT]", requires = "web")]
+    control: Option<Addresses>,
+    /// Where the image's memtrace port is, for heap traces taken on the page; for several images, each by its tag vm
+    #[arg(long, value_name = "ADDRESS:PORT[,VM=ADDRESS:PORT]", requires = "web")]
+    trace: Option<Addresses>,
+    /// The token that the control port wants
+    #[arg(
+        long,
+        value_name = "SECRET",
+        requires = "control",
+        env = "HERMON_TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<String>,
+    /// End after so many points
+    #[arg(long, value_name = "N")]
+    points: Option<u64>,
 }
 
 /// Shows what arrives, in a view on a terminal and else as lines, until Ctrl-C, SIGTERM or SIGHUP, or until as many points as asked for have come; then what arrived and what was lost.
-///
-/// # Errors
-/// [`WatchError`].
-pub fn watch(options: &WatchOptions) -> Result<Exit, WatchError> {
-    let port = Port::open(options.listen)?;
-    let (to, from) = sync_channel(MAX_WAITING);
-    let ending = Ending::on_signals({
-        let to = to.clone();
-        // When the channel is full, nobody needs to be woken.
-        move || drop(to.try_send(Event::Interrupted))
-    })
-    .map_err(WatchError::Signals)?;
-    let controls = options
-        .control
-        .as_ref()
-        .map(|addresses| Controls::at(addresses, options.token.as_ref()))
-        .unwrap_or_default();
-    let title = port.address().to_string();
+pub(crate) fn watch(options: &Options) -> Result<Exit, Failure> {
+    let port = Port::open(options.listen).map_err(|error| {
+        Failure::machine(format_args!(
+            "{error}: choose another with --listen ADDRESS:PORT"
+        ))
+    })?;
+    let (to, from, ending) = ears()?;
+    let controls = options.control.clone().unwrap_or_default();
+    let controls = controls.map(|&address| Control::new(address, options.token.clone()));
+    let address = port.address();
     let traces = options.trace.clone().unwrap_or_default();
-    let mut desk = Desk::open(&options.desk, &title, controls, traces, &ending)?;
+    let mut desk = Desk::open(
+        &options.desk,
+        &address.to_string(),
+        controls,
+        traces,
+        &ending,
+    )?;
     desk.line(
         Origin::Hermon,
-        format_args!("listening on {} for udp and tcp", port.address()),
+        format_args!("listening on {address} for udp and tcp"),
     )?;
     desk.say_page()?;
-    let address = port.address();
-    desk.watches(address, port.start(to));
+    desk.watches(port.start(to));
 
     while options.points.is_none_or(|points| desk.points() < points) {
         match from.recv() {
             Ok(Event::Arrival(arrival)) => desk.arrival(&arrival)?,
-            Ok(Event::Interrupted) => {}
+            Ok(Event::Said(_) | Event::Interrupted) => {}
             Err(_) => break,
         }
         if ending.cause().is_some() {
@@ -85,7 +81,7 @@ pub fn watch(options: &WatchOptions) -> Result<Exit, WatchError> {
             break;
         }
     }
-    desk.leave(options.desk.plain)?;
+    desk.leave()?;
     desk.sum_up()?;
     Ok(Exit::Success)
 }

@@ -21,8 +21,6 @@ use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
-use std::collections::HashMap;
-
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -32,7 +30,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router, middleware};
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
@@ -41,12 +39,13 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
-use crate::clock::unix_now;
-use crate::control::{Addresses, Control, ControlError, LEVELS, Order};
+use crate::address::Each;
+use crate::control::{Control, ControlError, Order};
 use crate::live::Live;
+use crate::point::UnixMicros;
 use follow::Follower;
 
-pub use heap::Heap;
+pub(crate) use heap::Heap;
 
 /// Pages at a time, each with a stream of its own. A person has some; the memory of their messages is the bound's reason.
 const MAX_PAGES: usize = 32;
@@ -63,43 +62,15 @@ const STATUS: u32 = 4;
 /// Why there is no page.
 #[derive(Debug, Error)]
 #[error("cannot serve a page at {address}: {source}: choose another with --web ADDRESS:PORT")]
-pub struct WebError {
+pub(crate) struct WebError {
     address: SocketAddr,
     source: io::Error,
-}
-
-/// The control ports of the machines that have one.
-#[derive(Debug, Default)]
-pub struct Controls {
-    /// For every machine that has none of its own.
-    pub any: Option<Control>,
-    /// By the tag `vm`.
-    pub by_vm: HashMap<String, Control>,
-}
-
-impl Controls {
-    /// At these addresses, which all want the same token, if any.
-    pub fn at(addresses: &Addresses, token: Option<&String>) -> Self {
-        let control = |&address: &SocketAddr| Control::new(address, token.cloned());
-        Self {
-            any: addresses.any.as_ref().map(control),
-            by_vm: addresses
-                .by_vm
-                .iter()
-                .map(|(vm, address)| (vm.clone(), control(address)))
-                .collect(),
-        }
-    }
-
-    fn of(&self, vm: &str) -> Option<&Control> {
-        self.by_vm.get(vm).or(self.any.as_ref())
-    }
 }
 
 /// All that the page shows.
 struct Shown {
     live: Arc<Live>,
-    controls: Controls,
+    controls: Each<Control>,
     heap: Heap,
     pages: Arc<Semaphore>,
 }
@@ -108,10 +79,10 @@ struct Shown {
 ///
 /// # Errors
 /// [`WebError`], if the address cannot be had.
-pub fn serve(
+pub(crate) fn serve(
     address: SocketAddr,
     live: Arc<Live>,
-    controls: Controls,
+    controls: Each<Control>,
     heap: Heap,
 ) -> Result<SocketAddr, WebError> {
     let failed = |source| WebError { address, source };
@@ -142,49 +113,29 @@ pub fn serve(
 }
 
 fn router(shown: Shown) -> Router {
-    let mut router = Router::new()
+    let html = |text| part("text/html", text);
+    let css = |text| part("text/css", text);
+    let script = |text| part("text/javascript", text);
+    Router::new()
+        .route("/", html(include_str!("../web/page.html")))
+        .route("/page.css", css(include_str!("../web/page.css")))
+        .route("/charts.js", script(include_str!("../web/charts.js")))
+        .route("/flame.js", script(include_str!("../web/flame.js")))
+        .route("/heap.js", script(include_str!("../web/heap.js")))
+        .route("/page.js", script(include_str!("../web/page.js")))
         .route("/events", get(events))
         .route("/control.json", get(states))
         .route("/control", post(order))
         .route("/trace", post(heap::take))
-        .route("/profile.json", get(heap::profile));
-    for (path, kind, text) in [
-        (
-            "/",
-            "text/html; charset=utf-8",
-            include_str!("../web/page.html"),
-        ),
-        (
-            "/page.css",
-            "text/css; charset=utf-8",
-            include_str!("../web/page.css"),
-        ),
-        (
-            "/charts.js",
-            "text/javascript; charset=utf-8",
-            include_str!("../web/charts.js"),
-        ),
-        (
-            "/flame.js",
-            "text/javascript; charset=utf-8",
-            include_str!("../web/flame.js"),
-        ),
-        (
-            "/heap.js",
-            "text/javascript; charset=utf-8",
-            include_str!("../web/heap.js"),
-        ),
-        (
-            "/page.js",
-            "text/javascript; charset=utf-8",
-            include_str!("../web/page.js"),
-        ),
-    ] {
-        router = router.route(path, get(async move || ([(CONTENT_TYPE, kind)], text)));
-    }
-    router
+        .route("/profile.json", get(heap::profile))
         .layer(middleware::from_fn(guard::guard))
         .with_state(Arc::new(shown))
+}
+
+/// A part of the page, which is in the program.
+fn part(kind: &str, text: &'static str) -> MethodRouter<Arc<Shown>> {
+    let kind = format!("{kind}; charset=utf-8");
+    get(async move || ([(CONTENT_TYPE, kind)], text))
 }
 
 #[derive(Deserialize)]
@@ -213,7 +164,7 @@ struct Machine {
 
 impl Shown {
     fn status(&self) -> Status {
-        let now = unix_now();
+        let now = UnixMicros::now();
         let (mut machines, points) = self.live.look(|inside| {
             let machines = inside.store.machines().iter().map(|machine| Machine {
                 name: machine.name.clone(),
@@ -294,23 +245,8 @@ async fn send(to: &Sender<Event>, name: &str, what: &impl Serialize) -> bool {
     }
 }
 
-/// What the page shows of a control port.
-#[derive(Serialize)]
-struct Told {
-    metrics: Vec<crate::control::Switch>,
-    logs: Vec<crate::control::Level>,
-    levels: &'static [&'static str],
-}
-
 async fn states(State(shown): State<Arc<Shown>>, Query(which): Query<Which>) -> Response {
-    asked(shown, which, |control| {
-        control.states().map(|states| Told {
-            metrics: states.metrics,
-            logs: states.logs,
-            levels: LEVELS,
-        })
-    })
-    .await
+    asked(shown, which, Control::states).await
 }
 
 #[derive(Deserialize)]

@@ -5,14 +5,13 @@ mod common;
 use core::time::Duration;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, PipeReader, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::PoisonError;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
 
-use common::{DEADLINE, STARTING, Tool, send};
+use common::{ANY_PORTS, DEADLINE, STARTING, Tool, script, send};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
 
@@ -35,11 +34,9 @@ impl Stage {
             let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
             let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo");
             assert!(made.success());
-            let path = folder.path().join("qemu");
-            let body = format!("#!/bin/sh\nexec 3>{}\n{qemu}\n", fifo.display());
-            fs::write(&path, body).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
+        let body = format!("exec 3>{}\n{qemu}", fifo.display());
+        script(folder.path(), "qemu", &body);
         let (to, life) = channel();
         thread::spawn(move || {
             let fifo = BufReader::new(File::open(fifo).unwrap());
@@ -53,21 +50,15 @@ impl Stage {
 
     fn arguments(&self, accel: &str) -> Vec<String> {
         let path = |name: &str| self.folder.path().join(name).display().to_string();
-        [
-            "run",
-            "--plain",
-            "--influx-port=0",
-            "--control-port=0",
-            "--memtrace-port=0",
-        ]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([
-            format!("--accel={accel}"),
-            format!("--qemu={}", path("qemu")),
-            format!("--image={}", path("app.elf")),
-        ])
-        .collect()
+        let fixed = ["run", "--plain"].into_iter().chain(ANY_PORTS);
+        fixed
+            .map(str::to_owned)
+            .chain([
+                format!("--accel={accel}"),
+                format!("--qemu={}", path("qemu")),
+                format!("--image={}", path("app.elf")),
+            ])
+            .collect()
     }
 
     fn next(&self) -> String {

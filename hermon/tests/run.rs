@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::PoisonError;
 use std::sync::mpsc::RecvTimeoutError;
 
-use common::{DEADLINE, STARTING, Tool, script};
+use common::{ANY_PORTS, DEADLINE, STARTING, Tool, script};
 use tempfile::TempDir;
 
 /// The tool with this body as QEMU, on ports that are free.
@@ -30,24 +30,15 @@ fn arguments(folder: &TempDir, qemu: &str) -> Vec<String> {
     let image = folder.path().join("app.elf");
     fs::write(&image, "").unwrap();
     let qemu = script(folder.path(), "qemu", qemu);
-    [
-        "run",
-        "--plain",
-        "--accel",
-        "tcg",
-        "--influx-port",
-        "0",
-        "--control-port",
-        "0",
-        "--memtrace-port",
-        "0",
+    let fixed = ["run", "--plain", "--accel", "tcg"];
+    let programs = [
         "--qemu",
         qemu.to_str().unwrap(),
         "--image",
         image.to_str().unwrap(),
-    ]
-    .map(str::to_owned)
-    .into()
+    ];
+    let all = [&fixed[..], &ANY_PORTS, &programs].concat();
+    all.into_iter().map(str::to_owned).collect()
 }
 
 fn folder() -> TempDir {
@@ -182,24 +173,17 @@ fn the_image_is_built_with_the_heap_that_was_asked_for() {
             image.display()
         ),
     );
-    let mut tool = Tool::start([
+    let fixed = [
         "run",
         "--plain",
-        "--accel",
-        "tcg",
-        "--heap",
-        "linked-list",
-        "--influx-port",
-        "0",
-        "--control-port",
-        "0",
-        "--memtrace-port",
-        "0",
+        "--accel=tcg",
+        "--heap=linked-list",
         "--qemu",
         qemu.to_str().unwrap(),
         "--build",
         build.to_str().unwrap(),
-    ]);
+    ];
+    let mut tool = Tool::start(fixed.iter().chain(&ANY_PORTS));
     assert_eq!(tool.wait().code(), Some(0));
     // The two outputs are read in any order.
     let said: Vec<_> = tool.lines.iter().collect();
@@ -228,17 +212,11 @@ fn a_failed_build_a_missing_image_and_a_missing_qemu_are_one_line_each() {
             "cannot run \"/no-qemu\"",
         ),
     ] {
-        let ports = [
-            "run",
-            "--accel=tcg",
-            "--influx-port=0",
-            "--control-port=0",
-            "--memtrace-port=0",
-        ];
-        let ports = ports
-            .iter()
-            .filter(|option| !options.contains(&"--accel") || !option.contains("accel"));
-        let mut tool = Tool::start(ports.chain(&options));
+        let accel: &[&str] = match options.contains(&"--accel") {
+            true => &[],
+            false => &["--accel=tcg"],
+        };
+        let mut tool = Tool::start([&["run"], accel, &ANY_PORTS, &options].concat());
         let line = tool.line();
         assert!(line.starts_with(&format!("hermon: {told}")), "{line}");
         assert_eq!(tool.wait().code(), Some(3));
@@ -353,20 +331,15 @@ fn kvm_that_does_not_run_the_image_is_not_used_and_the_reason_is_told() {
     let image = folder.path().join("app.elf");
     fs::write(&image, "").unwrap();
     let qemu = script(folder.path(), "qemu", qemu);
-    let mut tool = Tool::start([
+    let fixed = [
         "run",
         "--plain",
-        "--influx-port",
-        "0",
-        "--control-port",
-        "0",
-        "--memtrace-port",
-        "0",
         "--qemu",
         qemu.to_str().unwrap(),
         "--image",
         image.to_str().unwrap(),
-    ]);
+    ];
+    let mut tool = Tool::start(fixed.iter().chain(&ANY_PORTS));
     let line = tool.line_with("runs under");
     // Where the device cannot be opened there is nothing to probe.
     assert!(

@@ -145,7 +145,7 @@ fn ctrl_z_without_a_shell_that_could_wake_it_changes_nothing() {
 fn a_panic_gives_the_terminal_back_before_it_speaks() {
     const INNER: &str = "HERMON_TEST_PANICS";
     if std::env::var_os(INNER).is_some() {
-        hermon::view::terminal::enter().unwrap();
+        hermon::terminal::enter().unwrap();
         panic!("as intended");
     }
     let this = std::env::current_exe().unwrap();
@@ -189,21 +189,14 @@ fn a_run_shows_the_console_and_leaves_its_last_lines() {
         "qemu",
         "echo hello from the guest; exec sleep 600",
     );
-    let mut pty = Pty::start(
-        &[
-            HERMON,
-            "run",
-            "--accel=tcg",
-            "--influx-port=0",
-            "--control-port=0",
-            "--memtrace-port=0",
-            "--qemu",
-            qemu.to_str().unwrap(),
-            "--image",
-            image.to_str().unwrap(),
-        ],
-        SIZE,
-    );
+    let programs = [
+        "--qemu",
+        qemu.to_str().unwrap(),
+        "--image",
+        image.to_str().unwrap(),
+    ];
+    let fixed = [HERMON, "run", "--accel=tcg"];
+    let mut pty = Pty::start(&[&fixed[..], &common::ANY_PORTS, &programs].concat(), SIZE);
     pty.wait_for("the console", |screen| {
         screen.alternate_screen() && screen.contents().contains("console hello from the guest")
     });

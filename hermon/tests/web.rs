@@ -151,6 +151,65 @@ fn values_and_charts_arrive_and_switches_and_levels_reach_the_image() {
 }
 
 #[test]
+fn a_level_is_shown_as_it_is_also_one_that_the_page_does_not_know() {
+    let (image, control) = Image::start(&[], &["a", "b", "c"]);
+    image.set_level("a", "trace");
+    image.set_level("b", "app");
+    image.set_level("c", "verbose");
+    let (_tool, address, page) = watch(&["--control", &control.to_string()]);
+    let states = http::json(&get(&page, "/control.json?vm=web-1"));
+    let levels = states["levels"].as_array().unwrap();
+    assert!(levels.contains(&"trace".into()) && levels.contains(&"app".into()));
+    feed(address, 1);
+    let Some(mut browser) = Browser::open(&page, (800, 600)) else {
+        return;
+    };
+    let select = |name: &str| format!("document.querySelector('select[data-log={name}]')");
+    for (name, level) in [("a", "trace"), ("b", "app"), ("c", "verbose")] {
+        browser.wait_for(&format!("{}?.value === '{level}'", select(name)));
+    }
+    // And both can be set.
+    for level in ["trace", "app"] {
+        browser.value(&format!(
+            "{0}.value = '{level}'; {0}.dispatchEvent(new Event('change'))",
+            select("c")
+        ));
+        browser.wait_for(&format!(
+            "{0}.options.length === 7 && {0}.value === '{level}'",
+            select("c")
+        ));
+        assert_eq!(image.level("c"), level);
+    }
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+#[test]
+fn the_page_writes_numbers_as_the_rest_of_hermon() {
+    let (_tool, _, page) = watch(&[]);
+    let Some(mut browser) = Browser::open(&page, (800, 600)) else {
+        return;
+    };
+    browser.wait_for("human");
+    for exponent in -4..20 {
+        for digits in [1.0, 1.004, 2.5, 9.994, 9.996, 1.023_4, 1.024, 1.199] {
+            let number = digits * 10_f64.powi(exponent);
+            for (unit, want) in [
+                ("bytes", hermon_amounts::bytes(number)),
+                ("ns", hermon_amounts::time(number)),
+                ("percent", hermon_amounts::percent(number)),
+                ("", hermon_amounts::short(number)),
+            ] {
+                let shown = browser.value(&format!("human({number:?}, '{unit}')"));
+                // Only here are powers of ten written.
+                if !want.contains('e') {
+                    assert_eq!(shown, want, "{number:?} {unit}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn names_from_outside_are_text_and_the_page_fits_a_phone_in_light_and_dark() {
     let (_tool, address, page) = watch(&[]);
     let name = "<img\\ src\\=x\\ onerror\\=document.title\\=1>";

@@ -4,42 +4,50 @@
 
 const TIME = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1 };
 
-// All digits of a whole number; else as many as can be read.
+// Numbers are written as the rest of hermon writes them: by the rules of hermon/amounts.
+
+// No zeros at the end, at most so many decimals; below 1 two digits that are not 0.
+const digits = (number, decimals) => number.toLocaleString("en",
+  Math.abs(number) < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: decimals });
+
+// All digits of a whole number; else one decimal below 1,000.
 function plain(number) {
   if (!Number.isFinite(number)) return String(number);
-  if (Number.isInteger(number)) return number.toLocaleString("en");
-  const size = Math.abs(number);
-  return number.toLocaleString("en", size < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: size < 1000 ? 1 : 0 });
+  return digits(number, Math.abs(number) < 1000 ? 1 : 0);
 }
 
-// A number with its unit, as the terminal view writes it.
+// Three digits.
+function scaled(number) {
+  const size = Math.abs(number);
+  return digits(number, size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
+}
+
+// The first unit for which the number is not too large: [unit, how many of the one before, too large from].
+function fit(number, units) {
+  let last = "";
+  for (const [unit, step, limit] of units) {
+    number /= step;
+    last = unit;
+    if (Math.abs(number) < limit) break;
+  }
+  return `${scaled(number)} ${last}`;
+}
+
+const BYTES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].map((unit, at) => [unit, at ? 1024 : 1, 1023.5]);
+const TIMES = [["ns", 1, 999.5], ["µs", 1000, 999.5], ["ms", 1000, 999.5], ["s", 1000, 120], ["min", 60, 120], ["h", 60, 48], ["d", 24, Infinity]];
+
+// A number with its unit.
 function human(number, unit) {
-  if (unit === "bytes") {
-    const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let at = 0;
-    while (Math.abs(number) >= 1024 && at < units.length - 1) { number /= 1024; at += 1; }
-    return `${short(number)} ${units[at]}`;
-  }
-  if (unit in TIME) {
-    const seconds = number * TIME[unit], size = Math.abs(seconds);
-    if (size === 0) return `0 ${unit === "us" ? "µs" : unit}`;
-    if (size < 1e-6) return `${short(seconds * 1e9)} ns`;
-    if (size < 1e-3) return `${short(seconds * 1e6)} µs`;
-    if (size < 1) return `${short(seconds * 1e3)} ms`;
-    if (size < 120) return `${short(seconds)} s`;
-    if (size < 7200) return `${short(seconds / 60)} min`;
-    return size < 172800 ? `${short(seconds / 3600)} h` : `${short(seconds / 86400)} d`;
-  }
-  if (unit === "permille") return `${short(number / 10)} %`;
-  if (unit === "percent") return `${short(number)} %`;
+  if (unit === "bytes") return fit(number, BYTES);
+  if (unit in TIME) return fit(number * TIME[unit] * 1e9, TIMES);
+  if (unit === "permille") return `${plain(number / 10)} %`;
+  if (unit === "percent") return `${plain(number)} %`;
   return plain(number);
 }
 
-const short = (number) => number.toLocaleString("en", { maximumFractionDigits: Math.abs(number) < 1 ? 3 : 1 });
-
 // How fast something counts; a time per second is a share of a core.
 function humanRate(perSecond, unit) {
-  return unit in TIME ? `${short(perSecond * TIME[unit] * 100)} %` : `${human(perSecond, unit)}/s`;
+  return unit in TIME ? `${plain(perSecond * TIME[unit] * 100)} %` : `${human(perSecond, unit)}/s`;
 }
 
 // Samples [ms, value] to points of a line; null ends a stretch: a missing sample, a restart, a number that is none.

@@ -240,7 +240,9 @@ function showLevels() {
   byId("levels").replaceChildren(...(page.states?.logs ?? []).map(({ name, level }) => {
     const label = element("label", name === "*" ? "all others (*)" : name), select = document.createElement("select");
     select.dataset.log = name;
-    for (const choice of page.states.levels) select.append(new Option(choice, choice, false, choice === level));
+    // A level that is not known here is shown as it is.
+    const known = page.states.levels;
+    for (const choice of known.includes(level) ? known : [level, ...known]) select.append(new Option(choice, choice, false, choice === level));
     select.addEventListener("change", () => order({ log: name, level: select.value }));
     label.append(select);
     return label;

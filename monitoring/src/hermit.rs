@@ -4,7 +4,7 @@
 //!  start ─▶ take memory, find the card ──▶ a HIGH task: turn ─▶ log events ─▶ sleep until a frame or a deadline
 //!                        │                                ▲                              │
 //!                        ▼                                └──────────────────────────────┘
-//!           none: an error, the application runs on
+//!           no card: an error, and the application runs on
 //! ```
 
 mod machine;
@@ -27,21 +27,22 @@ use heap_profiler::{HeapProfile, HeapSource};
 use logging::{Level, LogSource};
 use units::{Micros, Now, UnixNanos};
 
-/// Stack of the task, in bytes. 48 KiB were in use at most (source `tasks`, `mixed` over UDP); the rest is for the log,
-/// whose sinks are the application's, and for the functions of polled sources.
+/// Stack of the task, in bytes. At most 48 KiB were in use (source `tasks`, `mixed` over UDP). The rest is for the log,
+/// whose sinks belong to the application, and for the functions of polled sources.
 const STACK_BYTES: usize = 128 * 1024;
 
-/// Shortest and longest rest between two turns while work is waiting. As long as a turn took, so that other
-/// tasks get half of the core at least: a yield would give them nothing, for this task has the higher
-/// priority. The kernel's sleep is late by 50 µs and more, so less would be no less.
+/// Shortest and longest rest between two turns while work is waiting. In between, the rest is as long as the turn, so
+/// that other tasks get at least half of the core. A yield would give them nothing, because this task has the higher
+/// priority. The kernel's sleep is at least 50 µs late, so a shorter rest would have no effect.
 const REST_MIN: Duration = Duration::from_micros(50);
 const REST_MAX: Duration = Duration::from_millis(1);
 
-/// Events of one turn that are logged after it: a line on a serial port takes longer than the turn, and frames
-/// should not wait for it. Those beyond are logged at once.
+/// Events of one turn that are logged after it: a line on a serial port takes longer than the turn, and frames should
+/// not wait for it. Further events are logged at once.
 const EVENTS: usize = 8;
 
-/// The kernel prints its records itself; only their level is ours. It logs warnings at boot, whatever the default of ours is.
+/// The source of the kernel's log. The kernel prints its records; this source sets only their level. It logs warnings
+/// at boot, whatever the default level is.
 static KERNEL: LogSource = LogSource::new("hermit", "the kernel's own log")
     .at(Level::Warning)
     .followed_by(set_kernel_level);
@@ -50,7 +51,7 @@ fn set_kernel_level(level: Level) {
     console::set_kernel_log_level(level.filter());
 }
 
-/// Why monitoring did not start. The application can run on without it.
+/// The reason why monitoring did not start. The application can run on without it.
 ///
 /// ```
 /// use monitoring::hermit::StartError;
@@ -58,11 +59,11 @@ fn set_kernel_level(level: Level) {
 /// ```
 #[derive(Debug)]
 pub enum StartError {
-    /// There is no network card that can be used.
+    /// There is no usable network card.
     Nic(NicError),
     /// There is not enough memory.
     Memory(OutOfMemory),
-    /// It has been started before.
+    /// Monitoring was started before.
     Twice,
 }
 
@@ -79,7 +80,7 @@ impl fmt::Display for StartError {
 
 impl core::error::Error for StartError {}
 
-/// What the task needs; it is an `fn()`, so it finds them here.
+/// The data of the task. It is an `fn()` without arguments, so it takes them from `HANDOVER`.
 struct Parts {
     config: Config,
     heap: &'static dyn HeapSource,
@@ -91,18 +92,18 @@ struct Parts {
 static HANDOVER: IrqLock<Option<Parts>> = IrqLock::new(None);
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-/// A client has a trace, or the end of one.
+/// `true` while a client gets a trace, or while the trace's end is in flight.
 static TRACING: AtomicBool = AtomicBool::new(false);
-/// The application is about to end.
+/// `true` when the application is about to end.
 static FINISHING: AtomicBool = AtomicBool::new(false);
 
-/// Time that a client has to take the end of its trace when the application ends.
+/// The time in which a client can take the end of its trace when the application ends.
 const FINISH: Duration = Duration::from_secs(6);
-/// Between two looks whether it has.
+/// The time between two looks at [`TRACING`].
 const FINISH_LOOK: Duration = Duration::from_millis(2);
 
-/// To be called before the machine ends: a client that gets a trace gets the rest of it, and its end. Waits for that, at most some
-/// seconds; without such a client not at all.
+/// Ends the trace before the machine ends: a client that gets a trace receives the rest of it and its end. Call it
+/// before the exit. It waits at most six seconds for the client; without a client it does not wait.
 ///
 /// ```ignore
 /// monitoring::hermit::finish();
@@ -116,10 +117,10 @@ pub fn finish() {
     }
 }
 
-/// Starts monitoring in a task of its own, above all tasks of the application. Call it once, from any task.
+/// Starts monitoring in a new task, above all tasks of the application. Call it once, from any task.
 ///
 /// # Errors
-/// [`StartError`]: its text is one line for the log; nothing was started then.
+/// [`StartError`]: its text is one line for the log; then nothing was started.
 ///
 /// ```ignore
 /// use monitoring::config::Config;
@@ -148,14 +149,14 @@ pub fn start<H: HeapSource + HeapProfile>(
     Ok(())
 }
 
-/// Memory first: a card that is found takes the kernel's memory for ever.
+/// Takes the memory, then the card: a card that was found keeps the kernel's memory permanently.
 fn parts() -> Result<(Storage<'static>, Nic), StartError> {
     let storage = Storage::take().map_err(StartError::Memory)?;
     let nic = Nic::find().map_err(StartError::Nic)?;
     Ok((storage, nic))
 }
 
-/// The loop. Never ends.
+/// Runs the loop. Never returns.
 fn run() {
     let parts = HANDOVER.lock().take();
     let Some(Parts {
@@ -198,7 +199,7 @@ fn run() {
         now(),
     );
     loop {
-        // Before the turn's time is taken, because the wall clock may be moved.
+        // Before the turn's time is taken, because the look may move the wall clock.
         let mono = Micros(clock::micros());
         if mono >= looks_due {
             looks_due = mono + config.interval;

@@ -1,17 +1,17 @@
-//! Monitoring for Hermit unikernels: what a running image tells about itself.
+//! Monitoring for Hermit unikernels: what a running image reports about itself.
 //!
 //! | to | use |
 //! |---|---|
 //! | count and profile the heap | [`heap::Profiled`] around the allocator |
-//! | start it all | `hermit::start` with a [`config::Config`] |
-//! | tell how often, how much, how long | the kinds of [`metrics`] |
+//! | start everything | `hermit::start` with a [`config::Config`] |
+//! | report counts, values and durations | the kinds of [`metrics`] |
 //! | log by source, at levels that can be changed | [`logging`], [`log_source!`], [`log_to!`] |
 //!
 //! `examples/minimal` is a whole application; `docs/USING.md` explains it.
 //!
 //! # Features
 //! `talc`, `linked-list`: a heap over the memory of the image. `std`: for an application with std, whose heap can be
-//! `Profiled<std::alloc::System>`. Needs Rust 1.91. Of what is here, only [`heap`] runs inside the allocator.
+//! `Profiled<std::alloc::System>`. Needs Rust 1.91. Of these modules, only [`heap`] runs inside the allocator.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -26,7 +26,7 @@ pub mod hermit;
 pub use ::logging::{log_source, log_to};
 pub use units::Micros;
 
-/// What monitoring can be told: values with their defaults, and a parser for each.
+/// The configuration: values with their defaults, and a parser for each.
 pub mod config {
     pub use agent::config::{
         Config, Token, VmName, check_ports, parse_idle, parse_interval, parse_port, parse_rate,
@@ -35,7 +35,7 @@ pub mod config {
     pub use network::{Addressing, Allow, BadValue, Target};
 }
 
-/// The heap and what is known about it.
+/// The heap and its counts.
 pub mod heap {
     #[cfg(feature = "linked-list")]
     pub use heap_profiler::LinkedList;
@@ -51,7 +51,7 @@ pub mod logging {
     };
 }
 
-/// Sources of metrics: what an application declares and bumps.
+/// Sources of metrics, which an application declares and updates.
 pub mod metrics {
     pub use ::metrics::line::Value;
     pub use ::metrics::{

@@ -1,4 +1,5 @@
-//! Dependencies point down: between the workspace's packages, as Cargo has them, and between the modules of the larger ones.
+//! Dependencies point down: between the workspace's packages, as Cargo knows them, and between the modules of the
+//! larger packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// The workspace's packages, floor by floor from the lowest. A package depends on lower floors only.
+/// The workspace's packages, floor by floor from the lowest. A package depends only on lower floors.
 const FLOORS: &[&[&str]] = &[
     &[
         "units",
@@ -23,17 +24,33 @@ const FLOORS: &[&[&str]] = &[
     &["monitoring"],
     &["app", "minimal", "with-std"],
     &["guest"],
+    &["hermon-amounts"],
+    &["hermon-machine", "hermon-heap"],
     &["hermon"],
     &["tests"],
 ];
 
-/// Packages of the host's side, which see what a user sees, and what of ours they may depend on.
+/// Packages of the host's side, which see what a user sees, and the workspace's packages that they may depend on.
 const HOST: &[(&str, &[&str])] = &[
-    ("hermon", &["memtrace-reader", "symbols"]),
-    ("tests", &["hermon", "memtrace-reader"]),
+    ("hermon-amounts", &[]),
+    ("hermon-machine", &["hermon-amounts"]),
+    (
+        "hermon-heap",
+        &["hermon-amounts", "memtrace-reader", "symbols"],
+    ),
+    (
+        "hermon",
+        &[
+            "hermon-amounts",
+            "hermon-heap",
+            "hermon-machine",
+            "memtrace-reader",
+        ],
+    ),
+    ("tests", &["hermon-machine", "memtrace-reader"]),
 ];
 
-/// Modules of larger packages, from the lowest. A module names lower ones only.
+/// Modules of larger packages, from the lowest. A module names only lower ones.
 const MODULES: &[(&str, &[&str])] = &[
     (
         "monitoring/agent",
@@ -68,7 +85,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Modules that know each other, because they are one thing in several files.
+/// Modules that may name each other, because they are one thing in several files.
 const TOGETHER: &[(&str, &[&str])] = &[
     (
         "monitoring/metrics",
@@ -81,7 +98,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The workspace's packages, each with those of them that it needs to be built.
+/// Returns the workspace's packages, each with those that it needs for its build.
 fn packages() -> BTreeMap<String, BTreeSet<String>> {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
     let output = Command::new(cargo)
@@ -140,13 +157,13 @@ fn the_host_s_side_sees_what_a_user_sees() {
         for needed in &packages[*package] {
             assert!(
                 may.contains(&needed.as_str()),
-                "{package} depends on {needed}, of which a user sees nothing"
+                "{package} depends on {needed}, which is not visible to users"
             );
         }
     }
 }
 
-/// Names of modules behind `crate::`, and behind `super::` in the files that lie in `src`.
+/// Returns the names of modules after `crate::`, and after `super::` in files directly in `src`.
 fn named(text: &str, at_top: bool) -> BTreeSet<String> {
     let code = text
         .lines()

@@ -1,17 +1,17 @@
-//! What an application sees: few names, each with an example.
+//! The names that an application sees: few, each with an example.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// An application's author reads all of them in one sitting.
+/// The limit: an application's author can read all of them in one sitting.
 const NAMES_MAX: usize = 60;
 
 fn folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The names behind `pub use … ::{A, B}` and `pub mod` of the front page, and the public items of `hermit.rs`.
+/// Returns the names after `pub use … ::{A, B}` and `pub mod` in the front page, and the public items of `hermit.rs`.
 fn names() -> Vec<String> {
     let front = fs::read_to_string(folder().join("src/lib.rs")).expect("a front page");
     let code = front
@@ -62,7 +62,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The documentation of every public item below `monitoring/`, by its name.
+/// Returns the documentation of every public item below `monitoring/`, by its name.
 fn documentation() -> BTreeMap<String, Vec<String>> {
     let mut files = Vec::new();
     rust_files(folder(), &mut files);

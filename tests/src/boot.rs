@@ -8,9 +8,9 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use hermon::guest::{Ended, Guest, Said};
-use hermon::qemu::{Accel, Machine, Memory, Net, Nic, Vm};
-use hermon::tsc;
+use hermon_machine::guest::{Ended, Guest, Said};
+use hermon_machine::qemu::{Accel, Machine, Memory, Net, Nic, Vm};
+use hermon_machine::tsc;
 
 use crate::gate::Turn;
 use crate::image::{self, Heap};

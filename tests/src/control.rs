@@ -4,8 +4,8 @@ use core::net::Ipv4Addr;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use hermon::application::CONTROL_PORT;
-use hermon::qemu::{Forward, GUEST_BY_DHCP, Net};
+use hermon_machine::application::CONTROL_PORT;
+use hermon_machine::qemu::{Forward, GUEST_BY_DHCP, Net};
 
 use crate::DEADLINE;
 

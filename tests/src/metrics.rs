@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
-use hermon::qemu::HOST_SEEN_BY_GUEST;
+use hermon_machine::qemu::HOST_SEEN_BY_GUEST;
 use influxdb_line_protocol::{FieldValue, parse_lines};
 
 use crate::DEADLINE;

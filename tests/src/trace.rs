@@ -6,8 +6,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 
-use hermon::application::MEMTRACE_PORT;
-use hermon::qemu::{Forward, GUEST_BY_DHCP, Net};
+use hermon_machine::application::MEMTRACE_PORT;
+use hermon_machine::qemu::{Forward, GUEST_BY_DHCP, Net};
 use memtrace_reader::{Info, Kind, Trace};
 use socket2::{Domain, Socket, Type};
 

@@ -16,7 +16,7 @@ use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::time::Instant;
 
-use hermon::qemu::Net;
+use hermon_machine::qemu::Net;
 
 use crate::DEADLINE;
 

@@ -180,11 +180,11 @@ impl<'a> Symbols<'a> {
     fn chain(&self, row: Row, chain: &mut [Place; FRAMES_MAX]) -> Option<usize> {
         let mut at = row.frame.checked_sub(1)?;
         let mut line = row.line;
-        for length in 0..FRAMES_MAX {
+        for (length, place) in chain.iter_mut().enumerate() {
             let mut record = Cursor(self.frames.get(at as usize..)?);
             let outer = record.number()?;
             let function = record.number()?;
-            chain[length] = Place { function, line };
+            *place = Place { function, line };
             if outer == 0 {
                 return Some(length + 1);
             }

@@ -1,6 +1,6 @@
 //! Commands from a terminal, with history and completion, or from standard input line by line.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use rustyline::completion::Completer;
@@ -11,19 +11,13 @@ use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::CtlError;
-use super::client::{self, Client, ClientError};
-use super::complete::Words;
-use crate::cli::Exit;
+use super::{answer, print};
+use crate::control::client::{self, Client, ClientError};
+use crate::control::complete::Words;
+use crate::exit::{Exit, Failure};
 
 /// How many commands the history keeps: what is older is not looked for.
 const HISTORY: usize = 1_000;
-
-impl From<ReadlineError> for CtlError {
-    fn from(error: ReadlineError) -> Self {
-        Self::Terminal(error.to_string())
-    }
-}
 
 impl Completer for Words {
     type Candidate = String;
@@ -57,32 +51,36 @@ impl Highlighter for Words {}
 impl Validator for Words {}
 impl Helper for Words {}
 
+fn failed(error: ReadlineError) -> Failure {
+    Failure::machine(format_args!("cannot use this terminal: {error}"))
+}
+
 /// Asks for commands until the end of the input. Exit code 1 if the last reply is an error, as a shell has it.
-///
-/// # Errors
-/// [`CtlError`].
-pub fn run(client: &mut Client) -> Result<Exit, CtlError> {
+pub(super) fn run(client: &mut Client) -> Result<Exit, Failure> {
     if !io::stdin().is_terminal() {
-        return lines(client);
+        let lines = io::stdin().lock().lines();
+        let lines = lines.map(|line| line.map_err(Failure::system("cannot read standard input")));
+        return answer(client, lines);
     }
-    let mut question = |command| client.ask(command).map(Option::unwrap_or_default);
+    let mut question = |command| {
+        let reply = client.ask(command).map_err(ClientError::failure);
+        reply.map(Option::unwrap_or_default)
+    };
     let words = Words::of(&question("?")?, &question("S")?, &question("l*")?);
     let config = Config::builder()
         .completion_type(CompletionType::List)
-        .max_history_size(HISTORY)?
+        .max_history_size(HISTORY)
+        .map_err(failed)?
         .auto_add_history(true)
         .build();
-    let mut editor: Editor<Words, FileHistory> = Editor::with_config(config)?;
+    let mut editor: Editor<Words, FileHistory> = Editor::with_config(config).map_err(failed)?;
     editor.set_helper(Some(words));
     let history = history();
     if let Some(path) = &history {
         // There is none at the first time.
         drop(editor.load_history(path));
     }
-    writeln!(
-        io::stdout(),
-        "? shows what can be said, Tab completes, Ctrl-D ends"
-    )?;
+    print("? shows what can be said, Tab completes, Ctrl-D ends")?;
     let exit = prompt(client, &mut editor);
     if let Some(path) = &history {
         // A history that cannot be kept is no reason to fail.
@@ -91,7 +89,7 @@ pub fn run(client: &mut Client) -> Result<Exit, CtlError> {
     exit
 }
 
-fn prompt(client: &mut Client, editor: &mut Editor<Words, FileHistory>) -> Result<Exit, CtlError> {
+fn prompt(client: &mut Client, editor: &mut Editor<Words, FileHistory>) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
     loop {
         let line = match editor.readline("hermon> ") {
@@ -99,56 +97,33 @@ fn prompt(client: &mut Client, editor: &mut Editor<Words, FileHistory>) -> Resul
             // As shells do: Ctrl-C takes the line back, Ctrl-D ends.
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => return Ok(exit),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(failed(error)),
         };
         // The image closes what is idle for a minute; a person may think for longer.
         let reply = match client.ask(&line) {
             Err(ClientError::Closed { .. } | ClientError::Broken { .. }) => {
-                client.reconnect()?;
-                client.ask(&line)?
+                client.reconnect().and_then(|()| client.ask(&line))
             }
-            reply => reply?,
+            reply => reply,
         };
-        if let Some(reply) = reply {
-            exit = show(&line, &reply)?;
+        if let Some(reply) = reply.map_err(ClientError::failure)? {
+            print(&by_item(&line, &reply))?;
+            exit = match client::is_error(&reply) {
+                true => Exit::Guest,
+                false => Exit::Success,
+            };
         }
     }
-}
-
-fn lines(client: &mut Client) -> Result<Exit, CtlError> {
-    let mut exit = Exit::Success;
-    for line in io::stdin().lock().lines() {
-        if let Some(reply) = client.ask(&line?)? {
-            writeln!(io::stdout(), "{reply}")?;
-            if client::is_error(&reply) {
-                exit = Exit::Guest;
-            }
-        }
-    }
-    Ok(exit)
 }
 
 /// A long reply is easier to read item by item.
-fn show(command: &str, reply: &str) -> io::Result<Exit> {
-    let divider = match command.as_bytes() {
-        b"?" => "; ",
-        b"S" => ";",
-        _ => "\0",
-    };
-    let mut out = io::stdout();
-    let list = if divider == "\0" {
-        reply
-    } else {
-        reply.strip_prefix("ok: ").unwrap_or(reply)
-    };
-    for item in list.split(divider) {
-        writeln!(out, "{item}")?;
+fn by_item(command: &str, reply: &str) -> String {
+    let list = client::text(reply).unwrap_or(reply);
+    match command {
+        "?" => list.replace("; ", "\n"),
+        "S" => list.replace(';', "\n"),
+        _ => reply.to_owned(),
     }
-    Ok(if client::is_error(reply) {
-        Exit::Guest
-    } else {
-        Exit::Success
-    })
 }
 
 /// Where the history is kept: as XDG's base directory specification has it for state.

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use crate::meaning;
+use crate::meaning::Meaning;
 use crate::point::{UnixMicros, Value};
 
 /// A value at a time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// By the sender's clock, if it sends times.
     pub time: UnixMicros,
     /// As near as a double comes.
@@ -19,48 +19,57 @@ const RISES_PER_RESTART: u64 = 20;
 
 /// One field of a series.
 #[derive(Debug)]
-pub struct Field {
+pub(crate) struct Field {
     name: String,
     last: Option<(UnixMicros, Value)>,
     samples: VecDeque<Sample>,
-    state: bool,
+    meaning: Meaning,
     rises: u64,
     falls: u64,
 }
 
 impl Field {
     pub(super) fn new(source: &str, name: String) -> Self {
-        let state =
-            meaning::tells_a_state(&name) || meaning::unit(source, &name) == meaning::Unit::Date;
         Self {
+            meaning: Meaning::of(source, &name),
             name,
             last: None,
             samples: VecDeque::new(),
-            state,
             rises: 0,
             falls: 0,
         }
     }
 
     /// The key.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
+    /// What it means.
+    pub(crate) fn meaning(&self) -> Meaning {
+        self.meaning
+    }
+
+    /// Whether it counts losses, and there are some.
+    pub(crate) fn tells_a_loss(&self) -> bool {
+        let number = self.last.as_ref().and_then(|(_, value)| value.number());
+        self.meaning.is_loss && number.is_some_and(|number| number > 0.0)
+    }
+
     /// The newest value and its time.
-    pub fn last(&self) -> Option<&(UnixMicros, Value)> {
+    pub(crate) fn last(&self) -> Option<&(UnixMicros, Value)> {
         self.last.as_ref()
     }
 
     /// Recent samples, oldest first, each time once. Empty if the values are text.
-    pub fn samples(&self) -> &VecDeque<Sample> {
+    pub(crate) fn samples(&self) -> &VecDeque<Sample> {
         &self.samples
     }
 
     /// Whether it counts: it is a whole number whose name does not tell a state, it has risen, and it has never fallen
     /// but for restarts of what counts.
-    pub fn counts(&self) -> bool {
-        !self.state
+    pub(crate) fn counts(&self) -> bool {
+        !self.meaning.is_state
             && self.rises > 0
             && self.falls * RISES_PER_RESTART <= self.rises
             && self
@@ -70,7 +79,7 @@ impl Field {
     }
 
     /// How fast it counts, per second, between the last two samples; `None` if it does not, or has just restarted.
-    pub fn rate(&self) -> Option<f64> {
+    pub(crate) fn rate(&self) -> Option<f64> {
         if !self.counts() {
             return None;
         }
@@ -131,7 +140,7 @@ impl Field {
 }
 
 /// The rate from one sample to the next, per second; `None` across a restart.
-pub fn rate(old: Sample, new: Sample) -> Option<f64> {
+pub(crate) fn rate(old: Sample, new: Sample) -> Option<f64> {
     let seconds = new.time.0.saturating_sub(old.time.0) as f64 / 1e6;
     (seconds > 0.0 && new.value >= old.value).then(|| (new.value - old.value) / seconds)
 }

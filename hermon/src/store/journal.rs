@@ -6,7 +6,7 @@ use crate::point::UnixMicros;
 
 /// A field of a series has a new value for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// Which series, for [`super::Store::at`].
     pub series: usize,
     /// Which of its fields.
@@ -17,11 +17,11 @@ pub struct Change {
 
 /// A follower is further behind than what is kept: it must begin anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Behind;
+pub(crate) struct Behind;
 
 /// A ring of changes; each has a number, counted from 0.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     changes: VecDeque<Change>,
     limit: usize,
     /// The number of the next change.
@@ -46,7 +46,7 @@ impl Journal {
     }
 
     /// The number that the next change will have: where a follower begins that has just seen everything.
-    pub fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         self.next
     }
 
@@ -54,7 +54,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Behind`] if some of them are gone.
-    pub fn since(&self, number: u64) -> Result<impl Iterator<Item = &Change>, Behind> {
+    pub(crate) fn since(&self, number: u64) -> Result<impl Iterator<Item = &Change>, Behind> {
         let new = self.next.saturating_sub(number);
         let skip = (self.changes.len() as u64).checked_sub(new).ok_or(Behind)?;
         Ok(self.changes.iter().skip(skip as usize))

@@ -1,3 +1,4 @@
+use super::journal::Behind;
 use super::*;
 use crate::point::Value;
 use proptest::prelude::*;
@@ -12,8 +13,8 @@ const SMALL: Limits = Limits {
 };
 
 fn take(store: &mut Store, line: &str, now: i64) {
-    let point = Point::parse(line.as_bytes()).unwrap_or_else(|| panic!("{line}"));
-    store.take(point, UnixMicros(now));
+    let point = Point::parse(line.as_bytes()).unwrap();
+    store.take(point.expect("a point"), UnixMicros(now));
 }
 
 fn field<'a>(store: &'a Store, source: &str, name: &str) -> &'a Field {
@@ -56,7 +57,7 @@ fn what_finds_no_place_is_counted_and_the_rest_goes_on() {
         points: 1,
         values: 2,
     };
-    assert_eq!((store.refused(), store.fields()), (expected, 5));
+    assert_eq!((store.refused(), store.fields), (expected, 5));
     assert_eq!(
         field(&store, "a", "v").last(),
         Some(&(UnixMicros(1), Value::Float(2.0)))
@@ -72,7 +73,7 @@ fn a_name_that_is_too_long_finds_no_place() {
         points: 1,
         values: 1,
     };
-    assert_eq!((store.refused(), store.fields()), (expected, 1));
+    assert_eq!((store.refused(), store.fields), (expected, 1));
 }
 
 #[test]

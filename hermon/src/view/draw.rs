@@ -1,5 +1,6 @@
 //! Draws one picture. A pure function of what there is, what was chosen, and the size of the terminal.
 
+use hermon_amounts::count;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -8,13 +9,11 @@ use ratatui::widgets::{Block, Clear, Paragraph};
 
 use super::snapshot::{FieldRow, Row, Snapshot};
 use super::state::{Mode, State};
-use crate::format::grouped;
-use crate::live::Said;
-use crate::show::{Origin, Printable};
+use crate::said::{Origin, Printable, Said};
 
 /// What stands around the table.
 #[derive(Debug, Clone, Default)]
-pub struct Around {
+pub(crate) struct Around {
     /// What is watched: `127.0.0.1:8094`.
     pub title: String,
     /// Where the page is, if there is one.
@@ -63,7 +62,7 @@ const KEYS: &[(&str, &str)] = &[
 ];
 
 /// Draws the picture, and notes in the state how many rows fit.
-pub fn draw(frame: &mut Frame<'_>, snapshot: &Snapshot, state: &mut State, around: &Around) {
+pub(crate) fn draw(frame: &mut Frame<'_>, snapshot: &Snapshot, state: &mut State, around: &Around) {
     let area = frame.area();
     let bad = !around.losses.is_empty() || around.fault.is_some();
     let console = console_height(area.height, snapshot, state);
@@ -110,8 +109,8 @@ fn title_line<'a>(snapshot: &Snapshot, state: &State, around: &'a Around) -> Lin
         Span::raw(format!(
             "  {}  {} points  {}/s",
             around.title,
-            grouped(snapshot.points),
-            grouped(around.per_second)
+            count(snapshot.points),
+            count(around.per_second)
         )),
     ];
     if state.paused {
@@ -127,7 +126,7 @@ fn loss_line(around: &Around) -> Line<'_> {
     let mut parts: Vec<String> = around
         .losses
         .iter()
-        .map(|(count, what)| format!("{} {what}", grouped(*count)))
+        .map(|(number, what)| format!("{} {what}", count(*number)))
         .collect();
     parts.extend(around.fault.clone());
     Line::styled(parts.join(", "), LOSS)

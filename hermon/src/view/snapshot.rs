@@ -1,20 +1,21 @@
 //! What the view shows at one moment, taken from the store in one short look.
 
 use crate::format;
-use crate::live::{Inside, Said};
-use crate::meaning::{self, Unit};
+use crate::live::Inside;
+use crate::meaning::Unit;
 use crate::point::UnixMicros;
+use crate::said::Said;
 use crate::store::{Field, Series, rate};
 
 /// Samples of a field in a sparkline, at most.
-pub const MAX_SPARK: usize = 60;
+pub(super) const MAX_SPARK: usize = 60;
 
 /// A machine that was not heard of for so long is shown as silent: three of the usual intervals, and some patience.
 const SILENT: i64 = 35_000_000;
 
 /// All that one picture needs.
 #[derive(Debug, Clone, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Sorted by name.
     pub machines: Vec<MachineLine>,
     /// Index into `machines`.
@@ -31,7 +32,7 @@ pub struct Snapshot {
 
 /// A machine.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MachineLine {
+pub(crate) struct MachineLine {
     /// Its tag `vm`; `(no vm)` without one.
     pub name: String,
     /// When it was last heard of: `3 s`.
@@ -44,7 +45,7 @@ pub struct MachineLine {
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Row {
+pub(crate) enum Row {
     /// A source, with its other tags.
     Source {
         /// The measurement.
@@ -58,7 +59,7 @@ pub enum Row {
 
 /// A field.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FieldRow {
+pub(crate) struct FieldRow {
     /// The measurement.
     pub source: String,
     /// The key.
@@ -79,7 +80,7 @@ pub struct FieldRow {
 
 impl Snapshot {
     /// Looks at a machine by name; at the first one if there is no such or `None`.
-    pub fn of(inside: &Inside, machine: Option<&str>, now: UnixMicros) -> Self {
+    pub(crate) fn of(inside: &Inside, machine: Option<&str>, now: UnixMicros) -> Self {
         let mut names: Vec<(usize, &str)> = inside
             .store
             .machines()
@@ -95,7 +96,7 @@ impl Snapshot {
         let mut lossy = vec![false; names.len()];
         let mut rows = Vec::new();
         for (_, series) in inside.store.series() {
-            let losses = series.fields.iter().any(is_loss);
+            let losses = series.fields.iter().any(Field::tells_a_loss);
             lossy[series.machine] |= losses;
             if names[selected].0 == series.machine {
                 rows.push(Row::Source {
@@ -132,16 +133,8 @@ fn shown_name(name: &str) -> &str {
     if name.is_empty() { "(no vm)" } else { name }
 }
 
-fn is_loss(field: &Field) -> bool {
-    meaning::tells_a_loss(field.name())
-        && field
-            .last()
-            .and_then(|(_, value)| value.number())
-            .is_some_and(|number| number > 0.0)
-}
-
 fn row(series: &Series, field: &Field) -> Row {
-    let unit = meaning::unit(&series.source, field.name());
+    let unit = field.meaning().unit;
     let (value, exact) = field.last().map_or_else(Default::default, |(_, value)| {
         let shown = format::value(value, unit);
         let exact = match unit {
@@ -159,9 +152,8 @@ fn row(series: &Series, field: &Field) -> Row {
             .rate()
             .map_or_else(String::new, |per_second| format::rate(per_second, unit)),
         spark: spark(field),
-        loss: is_loss(field),
-        meaning: meaning::documented(&series.source, field.name())
-            .map_or("", |documented| documented.text),
+        loss: field.tells_a_loss(),
+        meaning: field.meaning().text,
     })
 }
 

@@ -17,7 +17,7 @@ const MAX_FILTER: usize = 64;
 
 /// What the keys mean at present.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// They move in the table.
     #[default]
     Table,
@@ -29,7 +29,7 @@ pub enum Mode {
 
 /// What a key asks for that is not the state's to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub(crate) enum Wish {
     /// Nothing more.
     Nothing,
     /// The end, by `q`.
@@ -44,7 +44,7 @@ pub enum Wish {
 
 /// The state.
 #[derive(Debug, Clone, Default)]
-pub struct State {
+pub(crate) struct State {
     /// What keys mean.
     pub mode: Mode,
     /// The machine that was chosen; `None`: the first.
@@ -67,7 +67,7 @@ pub struct State {
 
 impl State {
     /// The rows that the filter leaves, with each source that has any.
-    pub fn rows<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Row> {
+    pub(crate) fn rows<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Row> {
         let filter = self.filter.to_lowercase();
         let parts: Vec<&str> = filter.split_whitespace().collect();
         let mut rows = Vec::new();
@@ -94,7 +94,7 @@ impl State {
     }
 
     /// Takes a key.
-    pub fn key(&mut self, key: KeyEvent, snapshot: &Snapshot) -> Wish {
+    pub(crate) fn key(&mut self, key: KeyEvent, snapshot: &Snapshot) -> Wish {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match (key.code, control) {
             (KeyCode::Char('c'), true) => return Wish::Interrupt,

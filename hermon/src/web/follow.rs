@@ -10,7 +10,6 @@
 use serde::Serialize;
 
 use crate::live::Inside;
-use crate::meaning;
 use crate::point::UnixMicros;
 use crate::store::{Field, Sample, Series};
 
@@ -20,7 +19,7 @@ const MAX_SAMPLES: usize = 200_000;
 /// A message to the page.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Message {
+pub(super) enum Message {
     /// Everything of the machine.
     All {
         /// Its name; empty without a tag `vm`, and while there is none.
@@ -41,7 +40,7 @@ pub enum Message {
 
 /// A series, or the part of it that is new.
 #[derive(Debug, Serialize)]
-pub struct ToldSeries {
+pub(super) struct ToldSeries {
     id: usize,
     source: String,
     tags: String,
@@ -52,7 +51,7 @@ pub struct ToldSeries {
 
 /// A field.
 #[derive(Debug, Serialize)]
-pub struct ToldField {
+pub(super) struct ToldField {
     name: String,
     unit: &'static str,
     meaning: &'static str,
@@ -65,7 +64,7 @@ pub struct ToldField {
 
 /// A field's new value.
 #[derive(Debug, Serialize)]
-pub struct ToldChange {
+pub(super) struct ToldChange {
     series: usize,
     field: usize,
     counts: bool,
@@ -76,7 +75,7 @@ pub struct ToldChange {
 
 /// One open page.
 #[derive(Debug)]
-pub struct Follower {
+pub(super) struct Follower {
     /// The machine that it asked for.
     wanted: Option<String>,
     /// Index of the machine that it is told of.
@@ -89,7 +88,7 @@ pub struct Follower {
 
 impl Follower {
     /// Of this machine, or of the first one if `None` or as long as there is no such.
-    pub fn new(wanted: Option<String>) -> Self {
+    pub(super) fn new(wanted: Option<String>) -> Self {
         Self {
             wanted,
             machine: None,
@@ -99,7 +98,7 @@ impl Follower {
     }
 
     /// What it has to be told; `None`: nothing. Cost: linear in the changes, or at first in all samples of the machine.
-    pub fn look(&mut self, inside: &Inside) -> Option<Message> {
+    pub(super) fn look(&mut self, inside: &Inside) -> Option<Message> {
         let store = &inside.store;
         let machine = self.choose(inside)?;
         let journal = store.journal();
@@ -194,10 +193,9 @@ fn tell(id: usize, series: &Series, from: usize, most: usize) -> ToldSeries {
         .iter()
         .map(|field| ToldField {
             name: field.name().to_owned(),
-            unit: meaning::unit(&series.source, field.name()).name(),
-            meaning: meaning::documented(&series.source, field.name())
-                .map_or("", |documented| documented.text),
-            loss: meaning::tells_a_loss(field.name()),
+            unit: field.meaning().unit.name(),
+            meaning: field.meaning().text,
+            loss: field.meaning().is_loss,
             counts: field.counts(),
             last: last(field),
             samples: field
@@ -241,15 +239,14 @@ mod tests {
     use super::*;
     use crate::live::Live;
     use crate::receive::{Arrival, Transport, What};
+    use crate::tally::Told;
     use serde_json::{Value, json};
 
     fn feed(live: &Live, line: &str) {
-        let arrival = Arrival {
-            transport: Transport::Udp,
-            peer: "127.0.0.1:7".parse().unwrap(),
-            what: What::Line(line.into()),
-        };
-        live.arrival(&arrival, UnixMicros(5_000));
+        let what = What::Line(line.into());
+        let told = Told::of(&what);
+        let arrival = Arrival::by(Transport::Udp, "127.0.0.1:7".parse().unwrap(), what);
+        live.arrival(&arrival, told, UnixMicros(5_000));
     }
 
     fn look(follower: &mut Follower, live: &Live) -> Value {

@@ -19,13 +19,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 /// The header that a request which changes something must have.
-pub const OURS: &str = "x-hermon";
+const OURS: &str = "x-hermon";
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Passes on what may be asked, with headers that keep the answer to this page.
-pub async fn guard(request: Request, next: Next) -> Response {
+pub(super) async fn guard(request: Request, next: Next) -> Response {
     let mut response = match judge(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(why) => (StatusCode::FORBIDDEN, why).into_response(),

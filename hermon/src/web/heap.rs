@@ -6,31 +6,30 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use hermon_heap::convert::Value;
+use hermon_heap::flame::{FlameError, FlameFile, FlameGraph};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
 use super::{Shown, Which};
-use crate::convert::Value;
-use crate::profile::{Profile, ProfileError, ProfileSource};
 use crate::taker::{self, TakeError, Taker};
 
 /// Where profiles come from.
 #[derive(Default)]
-pub struct Heap {
+pub(crate) struct Heap {
     /// From a file.
-    pub file: Option<Box<dyn ProfileSource>>,
+    pub file: Option<FlameFile>,
     /// From machines, when somebody asks for it. What it took stands before the file.
     pub taker: Option<Taker>,
 }
 
 impl Heap {
-    fn profile(&self, value: Value) -> Result<Option<Arc<Profile>>, ProfileError> {
-        let taken = self.taker.as_ref().map(|taker| taker.profile(value));
-        if let Some(profile) = taken.transpose()?.flatten() {
-            return Ok(Some(profile));
+    fn profile(&self, value: Value) -> Result<Option<Arc<FlameGraph>>, FlameError> {
+        let taken = self.taker.as_ref().and_then(|taker| taker.profile(value));
+        match (taken, &self.file) {
+            (None, Some(file)) => file.read().map(|graph| Some(Arc::new(graph))),
+            (taken, _) => Ok(taken),
         }
-        let file = self.file.as_ref().map(|file| file.profile(value));
-        Ok(file.transpose()?.flatten())
     }
 
     pub(super) fn status<'a>(&'a self, heard: impl Iterator<Item = &'a str>) -> Told {

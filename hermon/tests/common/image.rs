@@ -96,6 +96,11 @@ impl Image {
         self.0.lock().unwrap().metrics[name]
     }
 
+    pub fn set_level(&self, name: &str, level: &str) {
+        let mut states = self.0.lock().unwrap();
+        states.levels.insert(name.to_owned(), level.to_owned());
+    }
+
     pub fn level(&self, name: &str) -> String {
         self.0.lock().unwrap().levels[name].clone()
     }

@@ -24,6 +24,9 @@ use std::thread;
 /// Longer than any of these tests needs on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// For `run`: the port for metrics is any, and none leads into the guest.
+pub const ANY_PORTS: [&str; 3] = ["--influx-port=0", "--control-port=0", "--memtrace-port=0"];
+
 /// Held while a program is written and while one is started: a process that is being started holds this one's open
 /// files for a moment, and a program that is open for writing cannot be executed (ETXTBSY).
 pub static STARTING: Mutex<()> = Mutex::new(());

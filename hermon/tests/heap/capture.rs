@@ -68,16 +68,29 @@ impl Run {
         let lines: Vec<String> = self.tool.lines.iter().collect();
         (code, lines.join("\n"), fs::read(&self.path).ok())
     }
+
+    /// Expects it to end with this code and to leave these packets. Gives everything it said.
+    fn leaves(self, code: i32, packets: &[Vec<u8>]) -> String {
+        let (ended, said, file) = self.end();
+        assert_eq!(
+            (ended, file),
+            (Some(code), Some(packets.concat())),
+            "{said}"
+        );
+        said
+    }
+}
+
+/// What the small service is traced as.
+fn whole() -> Vec<Vec<u8>> {
+    packets(1e-4, &service())
 }
 
 #[test]
 fn a_trace_that_the_image_ends_is_kept_whole_and_reported_on() {
-    let (address, server) =
-        server(|mut client| client.write_all(&packets(1e-4, &service()).concat()));
-    let (code, said, file) = run(address, &[]).end();
+    let (address, server) = server(|mut client| client.write_all(&whole().concat()));
+    let said = run(address, &[]).leaves(0, &whole());
     server.join().unwrap().unwrap();
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(file.unwrap(), packets(1e-4, &service()).concat());
     assert!(said.contains("; the image ended the trace"), "{said}");
     assert!(said.contains("app::cache::insert"), "{said}");
 }
@@ -86,36 +99,26 @@ fn a_trace_that_the_image_ends_is_kept_whole_and_reported_on() {
 fn a_trace_that_comes_byte_by_byte_is_the_same() {
     let (address, server) = server(|mut client| {
         client.set_nodelay(true).unwrap();
-        let bytes = packets(1e-4, &service()).concat();
+        let bytes = whole().concat();
         bytes
             .iter()
             .for_each(|byte| client.write_all(&[*byte]).unwrap());
     });
-    let (code, said, file) = run(address, &[]).end();
+    run(address, &[]).leaves(0, &whole());
     server.join().unwrap();
-    assert_eq!(
-        (code, file.unwrap()),
-        (Some(0), packets(1e-4, &service()).concat()),
-        "{said}"
-    );
 }
 
 #[test]
 fn after_the_duration_the_image_is_asked_to_end_and_its_last_packets_are_taken() {
     let (address, server) = server(|mut client| {
-        let packets = packets(1e-4, &service());
+        let packets = whole();
         let (first, last) = packets.split_at(2);
         client.write_all(&first.concat()).unwrap();
         wait_for_the_end(&mut client);
         client.write_all(&last.concat()).unwrap();
     });
-    let (code, said, file) = run(address, &["--duration", "50ms"]).end();
+    let said = run(address, &["--duration", "50ms"]).leaves(0, &whole());
     server.join().unwrap();
-    assert_eq!(
-        (code, file.unwrap()),
-        (Some(0), packets(1e-4, &service()).concat()),
-        "{said}"
-    );
     assert!(said.contains("; the duration is over"), "{said}");
 }
 
@@ -124,7 +127,7 @@ fn ctrl_c_ends_it_cleanly_with_a_report() {
     for signal in ["-INT", "-TERM"] {
         let (to, first_is_sent) = std::sync::mpsc::channel();
         let (address, server) = server(move |mut client| {
-            let packets = packets(1e-4, &service());
+            let packets = whole();
             let (last, first) = packets.split_last().unwrap();
             client.write_all(&first.concat()).unwrap();
             to.send(first.concat().len() as u64).unwrap();
@@ -141,13 +144,8 @@ fn ctrl_c_ends_it_cleanly_with_a_report() {
             "-INT" => run.tool.interrupt(),
             signal => run.tool.signal(signal),
         }
-        let (code, said, file) = run.end();
+        let said = run.leaves(0, &whole());
         server.join().unwrap();
-        assert_eq!(
-            (code, file.unwrap()),
-            (Some(0), packets(1e-4, &service()).concat()),
-            "{said}"
-        );
         assert!(
             said.contains("; ended by a signal") && said.contains("app::cache::insert"),
             "{said}"
@@ -159,20 +157,13 @@ fn ctrl_c_ends_it_cleanly_with_a_report() {
 fn an_image_that_stalls_after_the_end_is_not_waited_for() {
     let (to, is_over) = std::sync::mpsc::channel::<()>();
     let (address, server) = server(move |mut client| {
-        client
-            .write_all(&packets(1e-4, &service()).concat())
-            .unwrap();
+        client.write_all(&whole().concat()).unwrap();
         // Neither a byte nor a close, until the tool is gone.
         let _ = is_over.recv();
     });
-    let (code, said, file) = run(address, &["--duration", "20ms"]).end();
+    let said = run(address, &["--duration", "20ms"]).leaves(0, &whole());
     drop(to);
     server.join().unwrap();
-    assert_eq!(
-        (code, file.unwrap()),
-        (Some(0), packets(1e-4, &service()).concat()),
-        "{said}"
-    );
     assert!(
         said.contains("did not close within 3 s: its last events may be missing"),
         "{said}"
@@ -183,22 +174,19 @@ fn an_image_that_stalls_after_the_end_is_not_waited_for() {
 fn a_reset_keeps_every_whole_packet() {
     let (to, is_written) = std::sync::mpsc::channel::<()>();
     let (address, server) = server(move |mut client| {
-        client
-            .write_all(&packets(1e-4, &service())[..3].concat())
-            .unwrap();
+        client.write_all(&whole()[..3].concat()).unwrap();
         // A reset takes back what the other side has not read.
         is_written.recv_timeout(DEADLINE).unwrap();
         reset(client);
     });
     let run = run(address, &[]);
-    let want = packets(1e-4, &service())[..3].concat();
+    let want = whole()[..3].concat();
     while fs::metadata(&run.path).map_or(0, |file| file.len()) < want.len() as u64 {
         thread::yield_now();
     }
     to.send(()).unwrap();
-    let (code, said, file) = run.end();
+    let said = run.leaves(0, &whole()[..3]);
     server.join().unwrap();
-    assert_eq!((code, file.unwrap()), (Some(0), want), "{said}");
     assert!(
         said.contains("; the connection failed: Connection reset by peer"),
         "{said}"
@@ -208,17 +196,12 @@ fn a_reset_keeps_every_whole_packet() {
 #[test]
 fn a_cut_packet_is_left_out_of_the_file_and_told() {
     let (address, server) = server(|mut client| {
-        let packets = packets(1e-4, &service());
+        let packets = whole();
         client.write_all(&packets[..2].concat()).unwrap();
         client.write_all(&packets[2][..70]).unwrap();
     });
-    let (code, said, file) = run(address, &[]).end();
+    let said = run(address, &[]).leaves(0, &whole()[..2]);
     server.join().unwrap();
-    assert_eq!(
-        (code, file.unwrap()),
-        (Some(0), packets(1e-4, &service())[..2].concat()),
-        "{said}"
-    );
     assert!(
         said.contains("and 70 bytes of a packet that did not come whole are left out"),
         "{said}"
@@ -228,19 +211,14 @@ fn a_cut_packet_is_left_out_of_the_file_and_told() {
 #[test]
 fn a_packet_that_breaks_the_format_ends_the_trace_and_is_not_kept() {
     let (address, server) = server(|mut client| {
-        let mut packets = packets(1e-4, &service());
+        let mut packets = whole();
         // The first id of the packet: not the one that follows.
         packets[2][50] ^= 1;
         // The tool closes when it has seen enough.
         let _ = client.write_all(&packets.concat());
     });
-    let (code, said, file) = run(address, &[]).end();
+    let said = run(address, &[]).leaves(1, &whole()[..2]);
     server.join().unwrap();
-    assert_eq!(
-        (code, file.unwrap()),
-        (Some(1), packets(1e-4, &service())[..2].concat()),
-        "{said}"
-    );
     assert!(
         said.contains("the image broke the format, nothing more was taken: offset "),
         "{said}"
@@ -307,8 +285,7 @@ fn nobody_there_is_one_line_and_the_file_that_was_there_stays() {
 
 #[test]
 fn a_full_disk_is_told() {
-    let (address, server) =
-        server(|mut client| drop(client.write_all(&packets(1e-4, &service()).concat())));
+    let (address, server) = server(|mut client| drop(client.write_all(&whole().concat())));
     let mut tool = Tool::start(["trace", &address.to_string(), "-o", "/dev/full"]);
     let line = tool.line_with("hermon: ");
     assert_eq!(

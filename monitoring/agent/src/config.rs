@@ -1,7 +1,7 @@
-//! What an image can be told: values with their defaults, and the parser of each argument's value.
+//! The configuration of an image: values with their defaults, and a parser for the value of each argument.
 //!
-//! The grammar of the arguments themselves (`--key value`) belongs to the application; the library takes a
-//! [`Config`] and reads no arguments. Every error names the offending text in one line.
+//! The application owns the grammar of the arguments (`--key value`); the library takes a [`Config`] and reads no
+//! arguments. Every error quotes the offending text, in one line.
 
 mod token;
 
@@ -16,29 +16,29 @@ pub use network::{ALLOW_MAX, Addressing, Allow, BadValue, Cidr, Target, parse_ci
 
 pub use self::token::{TOKEN_MAX, Token, parse_token};
 
-/// Shortest interval. A turn that emits takes about 1 ms under QEMU's TCG; with less than ten of them to an
+/// Shortest interval. A turn that emits takes about 1 ms under QEMU's TCG. With fewer than ten such turns' time in an
 /// interval, emission would take a large part of the core.
 pub const INTERVAL_MIN: Micros = Micros::from_millis(10);
-/// Longest interval. Grafana's panels and InfluxDB's default shards hold hours to days: a series with fewer
-/// than one point an hour looks dead.
+/// Longest interval. Grafana's panels and InfluxDB's default shards hold hours to days: a series with fewer than one
+/// point an hour looks dead.
 pub const INTERVAL_MAX: Micros = Micros::from_secs(3_600);
-/// Shortest time after which an idle control connection is closed: less, and nobody can type a command.
+/// Shortest time after which an idle control connection is closed. In less, nobody can type a command.
 pub const IDLE_MIN: Micros = Micros::from_secs(1);
-/// Longest such time: with eight places, a forgotten connection should not hold one for days.
+/// Longest such time. There are eight places, and a forgotten connection should not hold one for days.
 pub const IDLE_MAX: Micros = Micros::from_secs(3_600);
-/// Longest value of the tag `vm`, in bytes: a DNS label has at most 63 (RFC 1035, section 2.3.4), and the tag
-/// is repeated on every line.
+/// Longest value of the tag `vm`, in bytes. A DNS label has at most 63 (RFC 1035, section 2.3.4), and the tag is
+/// repeated on every line.
 pub const VM_NAME_MAX: usize = 63;
 
-/// Samples per allocated word: one in 80 kB.
+/// Samples per allocated word: one sample in 80 kB.
 const DEFAULT_RATE: Rate = match Rate::new(1e-4) {
     Ok(rate) => rate,
-    Err(_) => panic!("a probability"),
+    Err(_) => panic!("1e-4 is a probability"),
 };
 
-/// Everything the library can be told.
+/// All settings of the library.
 ///
-/// [`Config::default`] holds the defaults of the image's interface, see `docs/DESIGN.md`.
+/// [`Config::default`] holds the defaults of the image's interface (`docs/DESIGN.md`).
 ///
 /// ```
 /// use agent::config::Config;
@@ -50,31 +50,32 @@ const DEFAULT_RATE: Rate = match Rate::new(1e-4) {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
-    /// The application's version, for the source `uptime` and for traces; empty: none is told.
+    /// The application's version, for the source `uptime` and for traces. If empty, it is not sent.
     pub version: &'static str,
-    /// Where metrics go.
+    /// The receiver of metrics.
     pub target: Target,
     /// Time between two emissions, from [`INTERVAL_MIN`] to [`INTERVAL_MAX`].
     pub interval: Micros,
     /// Value of the tag `vm` on every line.
     pub vm: VmName,
-    /// TCP port of the control service; `None`: off.
+    /// TCP port of the control service; `None` turns it off.
     pub control_port: Option<u16>,
-    /// A control connection on which nothing moves for so long is closed; from [`IDLE_MIN`] to [`IDLE_MAX`].
+    /// Time after which an idle control connection is closed, from [`IDLE_MIN`] to [`IDLE_MAX`].
     pub control_idle: Micros,
-    /// With what a control connection has to begin; `None`: with nothing.
+    /// The token that a control connection must send first; `None`: no token is needed.
     pub token: Option<Token>,
-    /// Who may connect to the control port and to the heap profiler.
+    /// The addresses that may connect to the control port and to the heap profiler.
     pub allow: Allow,
-    /// TCP port of the heap profiler; `None`: off.
+    /// TCP port of the heap profiler; `None` turns it off.
     pub memtrace_port: Option<u16>,
     /// Samples per allocated word.
     pub sampling_rate: Rate,
-    /// Whether the heap is always sampled, so that what is alive can be told at any time.
+    /// `true` if the heap is always sampled, so that the live blocks are known at any time.
     pub heap_profile: bool,
-    /// Memory for samples that wait to be sent, in bytes: a power of two, see [`heap::Settings`](heap_profiler::Settings).
+    /// Memory for samples that wait to be sent, in bytes: a power of two, see
+    /// [`heap::Settings`](heap_profiler::Settings).
     pub sample_bytes: usize,
-    /// How the interface gets its address.
+    /// The way the interface gets its address.
     pub addressing: Addressing,
 }
 
@@ -99,7 +100,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What the network's stack is told.
+    /// Returns the settings of the network stack.
     #[must_use]
     pub const fn network(&self) -> network::stack::Settings {
         network::stack::Settings {
@@ -111,7 +112,7 @@ impl Config {
         }
     }
 
-    /// Whether something listens and every address may connect.
+    /// Returns `true` if a port listens and every address may connect.
     #[must_use]
     pub fn is_open_to_all(&self) -> bool {
         let listens = self.control_port.is_some() || self.memtrace_port.is_some();
@@ -131,7 +132,7 @@ pub struct VmName {
     len: u8,
 }
 
-// The length is kept in one byte.
+// `len` is one byte.
 const _: () = assert!(VM_NAME_MAX <= u8::MAX as usize);
 
 impl VmName {
@@ -146,10 +147,10 @@ impl VmName {
         Self { bytes, len: 6 }
     };
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Made from a `&str` only, so it is UTF-8; a check costs less than an argument about `unsafe`.
+        // The bytes come from a `&str`, so they are UTF-8. This check costs less than an argument for `unsafe`.
         core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
     }
 }
@@ -163,8 +164,8 @@ impl fmt::Debug for VmName {
 /// Parses the value of `--vm`.
 ///
 /// # Errors
-/// An empty name, one longer than [`VM_NAME_MAX`] bytes, or one with a control character (a line break in a
-/// tag would split the line).
+/// An empty name, a name longer than [`VM_NAME_MAX`] bytes, or one with a control character (a line break in a tag
+/// would split the line).
 ///
 /// ```
 /// use agent::config::parse_vm;
@@ -195,7 +196,7 @@ pub fn parse_vm(text: &str) -> Result<VmName, BadValue<'_>> {
 /// Parses the value of `--interval`: a whole number and `ms`, `s` or `m`, such as `250ms`.
 ///
 /// # Errors
-/// Anything else, and a span outside [`INTERVAL_MIN`] to [`INTERVAL_MAX`].
+/// Any other text, or a span outside [`INTERVAL_MIN`] to [`INTERVAL_MAX`].
 ///
 /// ```
 /// use agent::config::parse_interval;
@@ -215,10 +216,10 @@ pub fn parse_interval(text: &str) -> Result<Micros, BadValue<'_>> {
     }
 }
 
-/// Parses the value of `--control-idle`, in the form of an interval.
+/// Parses the value of `--control-idle`, in the same form as an interval.
 ///
 /// # Errors
-/// Anything else, and a span outside [`IDLE_MIN`] to [`IDLE_MAX`].
+/// Any other text, or a span outside [`IDLE_MIN`] to [`IDLE_MAX`].
 ///
 /// ```
 /// use agent::config::parse_idle;
@@ -238,8 +239,8 @@ pub fn parse_idle(text: &str) -> Result<Micros, BadValue<'_>> {
     }
 }
 
-/// A whole number and `ms`, `s` or `m`. A number too long for 64 bits is out of every range like any other that is too
-/// large.
+/// Parses a whole number and `ms`, `s` or `m`. A number that does not fit 64 bits becomes the largest span, so that
+/// callers reject it as too large.
 fn parse_span(text: &str) -> Option<Micros> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -259,7 +260,7 @@ fn parse_span(text: &str) -> Option<Micros> {
 /// Parses the value of `--control-port` or `--memtrace-port`: 1 to 65535, or 0 for off (`None`).
 ///
 /// # Errors
-/// Anything that is not a decimal number in that range; a sign is not one.
+/// Text that is not a decimal number in that range. A sign is not allowed.
 ///
 /// ```
 /// use agent::config::parse_port;
@@ -278,10 +279,10 @@ pub fn parse_port(text: &str) -> Result<Option<u16>, BadValue<'_>> {
     }
 }
 
-/// Checks two ports against each other: two services cannot listen on one port.
+/// Checks that two ports differ: two services cannot listen on one port.
 ///
 /// # Errors
-/// Both are on and equal.
+/// Both ports are on and equal.
 ///
 /// ```
 /// use agent::config::check_ports;
@@ -304,7 +305,7 @@ pub const fn check_ports(
 /// Parses the value of `--sampling-rate`: samples per allocated word, from 1e-12 to 1.
 ///
 /// # Errors
-/// Anything that is not such a number.
+/// Text that is not such a number.
 ///
 /// ```
 /// use agent::config::parse_rate;
@@ -323,7 +324,7 @@ pub fn parse_rate(text: &str) -> Result<Rate, BadValue<'_>> {
 /// Parses the value of `--heap-profile`: `on` or `off`.
 ///
 /// # Errors
-/// Anything else.
+/// Any other text.
 ///
 /// ```
 /// use agent::config::parse_switch;
@@ -337,10 +338,10 @@ pub fn parse_switch(text: &str) -> Result<bool, BadValue<'_>> {
     }
 }
 
-/// Parses the value of `--sample-memory`: bytes, or with `K` or `M` behind the number units of 1,024 or 1,048,576.
+/// Parses the value of `--sample-memory`: a number of bytes, or of units of 1,024 (`K`) or 1,048,576 (`M`).
 ///
 /// # Errors
-/// Anything that is not a power of two from [`MIN_RING_BYTES`] to [`MAX_RING_BYTES`].
+/// Text that is not a power of two from [`MIN_RING_BYTES`] to [`MAX_RING_BYTES`].
 ///
 /// ```
 /// use agent::config::parse_sample_bytes;

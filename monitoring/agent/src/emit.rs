@@ -1,4 +1,4 @@
-//! When lines are written, and from what: every interval, each source once, all with one timestamp.
+//! The schedule and the writing of lines: every interval, each source once, all with one timestamp.
 
 use metrics::line::{self, Field, MAX_TAGS, Point, Tag};
 use metrics::{FieldList, Look, Metric, Origin, Registry, Snapshot, Source};
@@ -6,7 +6,7 @@ use network::bounds::{LINE_MAX, LINES_PER_ROUND};
 use network::outbox::Outbox;
 use units::{Micros, UnixNanos};
 
-/// The intervals: the n-th begins at `start + n · interval`, whenever the loop gets around to it.
+/// The intervals. The n-th begins at `start + n · interval`, however late the loop notices it.
 ///
 /// ```
 /// use agent::emit::Schedule;
@@ -22,13 +22,13 @@ use units::{Micros, UnixNanos};
 pub struct Schedule {
     interval: Micros,
     start: Option<Micros>,
-    /// Number of the next interval to emit.
+    /// The number of the next interval to emit.
     number: u64,
     missed: u64,
 }
 
 impl Schedule {
-    /// A schedule that has not started. `interval` is not 0.
+    /// Creates a schedule that has not started. `interval` must not be 0.
     #[must_use]
     pub const fn new(interval: Micros) -> Self {
         Self {
@@ -39,18 +39,18 @@ impl Schedule {
         }
     }
 
-    /// Begins the first interval now, unless one has begun before.
+    /// Begins the first interval now, unless it has begun before.
     pub fn start(&mut self, now: Micros) {
         self.start.get_or_insert(now);
     }
 
-    /// Whether an interval that nothing was emitted for has begun. Says so once per interval. Intervals that
-    /// have begun and ended unnoticed are skipped and counted: a burst of old points would all say the same.
+    /// Returns `true` once per interval, when it has begun. Intervals that began and ended unnoticed are skipped and
+    /// counted: a burst of old points would repeat the same values.
     pub fn due(&mut self, now: Micros) -> bool {
         let Some(start) = self.start else {
             return false;
         };
-        // A clock that stands still or goes back has begun no new interval.
+        // While the clock stands still or goes back, no interval begins.
         let number = (now - start).0 / self.interval.0.max(1);
         if now < start || number < self.number {
             return false;
@@ -60,48 +60,48 @@ impl Schedule {
         true
     }
 
-    /// Says that nothing is emitted for the interval that [`due`](Self::due) has just told: it is missed.
+    /// Skips the interval that [`due`](Self::due) has just reported, and counts it as missed.
     pub const fn skip(&mut self) {
         self.missed += 1;
     }
 
-    /// Number of the interval that has begun last, from 0.
+    /// Returns the number of the latest interval that has begun, from 0.
     #[must_use]
     pub const fn number(&self) -> u64 {
         self.number.saturating_sub(1)
     }
 
-    /// When the next interval begins.
+    /// Returns the time when the next interval begins.
     #[must_use]
     pub fn next(&self) -> Option<Micros> {
         Some(self.start? + Micros(self.interval.0.saturating_mul(self.number)))
     }
 
-    /// Intervals that were skipped, since boot.
+    /// Returns the number of skipped intervals, since boot.
     #[must_use]
     pub const fn missed(&self) -> u64 {
         self.missed
     }
 }
 
-/// What the encoder had to change or leave out, since boot.
+/// Counts of values that the encoder changed or left out, since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EncodeCounts {
-    /// Values beyond the protocol's range, sent as the nearest it has: unsigned ones above 2^63 - 1, and
+    /// Values outside the protocol's range, sent as the nearest value in it: unsigned values above 2^63 - 1, and
     /// timestamps outside the years 1677 to 2262.
     pub values_clamped: u64,
-    /// Values that the protocol cannot say (NaN, infinities).
+    /// Values that the protocol cannot represent (NaN, infinities).
     pub values_left_out: u64,
 }
 
-/// A wall clock before 2020 was never set: a machine without an RTC begins in 1970. Its points carry no timestamp, and
-/// the receiver takes the time of their arrival.
+/// A wall clock before 2020 was never set: a machine without an RTC begins in 1970. Its points carry no timestamp, so
+/// the receiver uses the time of their arrival.
 const CLOCK_IS_SET: UnixNanos = UnixNanos(1_577_836_800_000_000_000);
 
-/// Looks at places without a series in one round, at most: with [`LINES_PER_ROUND`], the bound of a round's work.
+/// The most looks at empty places of the series in one round. With [`LINES_PER_ROUND`] it bounds a round's work.
 const LOOKS_PER_ROUND: usize = 16;
 
-/// Smallest number of fields that is still halved when a line does not fit.
+/// A line that does not fit is halved if it has at least this many fields.
 const HALVED_MIN: usize = 2;
 
 /// The emission of one interval, a few lines at a time.
@@ -114,45 +114,44 @@ const HALVED_MIN: usize = 2;
 ///              └──────────────────────────────────────────────────── 3 all series are done
 /// ```
 ///
-/// All lines of one interval have one timestamp. Lines are written while the outbox has room; when it has none,
-/// the emission waits for lines to leave. If none has left since the last interval began, nobody takes them,
-/// and waiting would keep the oldest lines instead of the newest: then lines are written all the same, and the
-/// outbox drops and counts its oldest.
+/// All lines of one interval have one timestamp. The emission writes lines while the outbox has room; then it waits for
+/// lines to leave. If no line has left since the last interval began, the receiver takes none. Waiting would then keep
+/// the oldest lines instead of the newest. So the emission writes on, and the outbox drops and counts its oldest lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Emission {
     state: State,
-    /// `None` if the wall clock was never set.
+    /// The timestamp of all lines; `None` if the wall clock was never set.
     timestamp: Option<UnixNanos>,
-    /// Lines that had left when the interval began.
+    /// The number of lines that had left when the interval began.
     left_before: u64,
-    /// Whether nobody takes lines.
+    /// `true` if no line has left for an interval.
     stuck: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    /// The source with this number comes next.
+    /// The source with this number is next.
     Sources(usize),
-    /// The place in the cache of series with this number comes next.
+    /// The place with this number in the cache of series is next.
     Series(usize),
 }
 
-/// Adds the fields of a source whose values the monitoring task knows.
+/// A function that adds the fields of a source whose values the monitoring task knows.
 pub type Told<'t> = dyn Fn(&Source, &mut FieldList<'_>) + 't;
 
-/// Where lines go, and what is on each of them.
+/// The destination of lines, and the tag that all of them have.
 pub struct Sink<'s, 'o> {
-    /// Value of the tag `vm`.
+    /// The value of the tag `vm`.
     pub vm: &'s str,
-    /// Where lines are written to.
+    /// Takes the lines.
     pub outbox: &'s mut Outbox<'o>,
-    /// What the encoder had to change.
+    /// Counts what the encoder changes.
     pub counts: &'s mut EncodeCounts,
 }
 
 impl Emission {
-    /// Nothing to do.
+    /// Creates an emission that has nothing to do.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -163,7 +162,7 @@ impl Emission {
         }
     }
 
-    /// Begins the emission of an interval. `number` counts intervals, missed ones included.
+    /// Begins the emission of an interval. `number` counts intervals, including missed ones.
     pub fn begin(
         &mut self,
         number: u64,
@@ -177,28 +176,28 @@ impl Emission {
         self.state = State::Sources(0); // 1
     }
 
-    /// Tells that an interval began while the last one is not done yet: it is left out. Looks whether lines
-    /// have left since.
+    /// Notes that an interval has begun before this emission is done; that interval is skipped. Checks whether lines
+    /// have left since the last one.
     pub fn follow(&mut self, outbox: &Outbox<'_>) {
         let left = outbox.counts().lines_sent;
         self.stuck = left == self.left_before && outbox.lines_waiting() > 0;
         self.left_before = left;
     }
 
-    /// Whether there is more to write.
+    /// Returns `true` if there is more to write.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.state != State::Idle
     }
 
-    /// Whether [`step`](Self::step) has something to do now.
+    /// Returns `true` if [`step`](Self::step) has something to do now.
     #[must_use]
     pub fn can_go_on(&self, outbox: &Outbox<'_>) -> bool {
         self.is_running() && (self.stuck || outbox.has_room())
     }
 
-    /// Writes the lines of up to [`LINES_PER_ROUND`] sources or series; `told` adds the fields of those that do not tell their values
-    /// themselves. Allocates nothing.
+    /// Writes the lines of up to [`LINES_PER_ROUND`] sources or series. `told` adds the fields of sources that do not
+    /// hold their values. Allocates nothing.
     pub fn step(&mut self, registry: &Registry, told: &Told<'_>, sink: &mut Sink<'_, '_>) {
         let (mut lines, mut looks) = (0, 0);
         while lines < LINES_PER_ROUND && looks < LOOKS_PER_ROUND && self.can_go_on(sink.outbox) {
@@ -254,7 +253,7 @@ impl Emission {
         self.write(source, series.labels(), fields.as_slice(), sink);
     }
 
-    /// `vm` comes first, so that a tag of the same name wins over it.
+    /// Writes a point. `vm` is the first tag, so that a tag of the same name takes precedence.
     fn write<'t>(
         &self,
         source: &'t Source,
@@ -265,7 +264,7 @@ impl Emission {
         let mut tags = [("vm", sink.vm); MAX_TAGS];
         let mut len = 1;
         for tag in source.tags().iter().copied().chain(labels) {
-            // The registry takes no source with more.
+            // The registry rejects a source with more tags.
             if let Some(place) = tags.get_mut(len) {
                 *place = tag;
                 len += 1;
@@ -288,9 +287,8 @@ impl Default for Emission {
 }
 
 impl Sink<'_, '_> {
-    /// Writes a point as one line, or as several with a part of its fields each: receivers put points of the
-    /// same series and time together again (InfluxDB, "duplicate points"). A single field that does not fit is
-    /// lost and counted.
+    /// Writes a point as one line, or as several with a part of its fields each. Receivers merge points of the same
+    /// series and time (InfluxDB, "duplicate points"). A single field that does not fit is lost and counted.
     fn write(&mut self, point: &Point<'_>) {
         let mut buffer = [0; LINE_MAX];
         match line::encode(point, &mut buffer) {
@@ -372,7 +370,7 @@ mod tests {
                 if schedule.due(Micros(now)) {
                     prop_assert!(emitted.insert((now - start) / interval), "an interval emitted twice");
                 }
-                // The oracle: all intervals that have begun, less those emitted.
+                // The oracle: all intervals that have begun, minus those emitted.
                 let begun = (start..=now).filter(|at| (at - start) % interval == 0).count() as u64;
                 prop_assert_eq!(schedule.missed(), begun - emitted.len() as u64);
                 prop_assert_eq!(schedule.next(), Some(Micros(start + begun * interval)));

@@ -1,4 +1,5 @@
-//! The monitoring of one image, on any machine: built-in sources, control port, heap traces, emission, and the loop around them.
+//! The monitoring of one image, on any machine: built-in sources, control port, heap traces, emission, and the loop
+//! around them.
 //!
 //! ```text
 //!  config ─▶ Monitor::turn ─┬─ emit ──▶ outbox ──▶ network       sources: what every image tells
@@ -11,10 +12,10 @@
 //! | add a built-in source | [`sources`] |
 //! | add a control command | [`control`] |
 //! | follow a sample to the socket | [`trace`] |
-//! | see when what is done | [`monitor`] |
+//! | see when each service runs | [`monitor`] |
 //!
-//! No clock, no device, no log, no allocation in the loop: time is an argument, what happens is an event. The crate `monitoring` is the
-//! shell on Hermit. No features. Needs Rust 1.91. Nothing here may run inside an allocator.
+//! The loop has no clock, no device, no log and no allocation: time is an argument, and it reports with events. The
+//! crate `monitoring` is the shell on Hermit. No features. Needs Rust 1.91. Nothing here may run inside an allocator.
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 

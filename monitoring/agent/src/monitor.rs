@@ -8,7 +8,8 @@
 //!            └────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! No clock, no log, no allocation: time is an argument, what happens is an [`Event`], memory was taken before.
+//! The loop has no clock, no log and no allocation: time is an argument, it reports with an [`Event`], and its memory
+//! was taken before.
 
 mod event;
 
@@ -34,33 +35,34 @@ use network::push::{Loss, PushEvent, StreamPush};
 use network::stack::{AddressEvent, Stack, Way};
 use units::{Micros, Now, UnixNanos};
 
-/// When to call [`Monitor::turn`] again.
+/// The time to call [`Monitor::turn`] again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// More work is waiting: after others had their turn.
+    /// More work is waiting: call again after other tasks have run.
     Again,
     /// There is nothing to do before this time unless a frame arrives; [`Micros::MAX`] means never.
     At(Micros),
 }
 
-/// What a monitor tells about.
+/// The parts of the image that a monitor reports on.
 pub struct Subject<'a> {
     /// The application's heap.
     pub heap: &'a dyn HeapSource,
-    /// Its sources; the built-in ones are added.
+    /// The application's metrics sources. The monitor adds the built-in ones.
     pub registry: &'static Registry,
-    /// Its log sources and their levels.
+    /// The application's log sources and their levels.
     pub log: &'static Table,
-    /// What was built.
+    /// Versions and the build id.
     pub image: Image,
-    /// The service of the memtrace port; without it, nobody listens there.
+    /// The service of the memtrace port; without it, that port does not listen.
     pub trace: Option<Trace<'a>>,
-    /// Reads what only the machine knows, at the beginning of an interval; without it, those sources are not there.
+    /// Reads the values that only the machine knows, at the beginning of an interval. Without it, their sources do not
+    /// exist.
     pub machine: Option<fn() -> Machine>,
 }
 
 impl<'a> Subject<'a> {
-    /// This heap, the sources and the log of the image, and nothing known about the build.
+    /// Creates a subject of this heap and the image's registry and log, without facts about the build.
     #[must_use]
     pub fn new(heap: &'a dyn HeapSource) -> Self {
         Self {
@@ -123,7 +125,7 @@ pub struct Monitor<'a> {
     target: Target,
     control_port: Option<u16>,
     memtrace_port: Option<u16>,
-    /// Whether it is still to be told that everyone may connect.
+    /// `true` until the event about open access is sent.
     open_to_all: bool,
     vm: VmName,
     subject: Subject<'a>,
@@ -134,7 +136,7 @@ pub struct Monitor<'a> {
     control: Control<'a>,
     schedule: Schedule,
     emission: Emission,
-    /// Of the interval that is being emitted.
+    /// The values of the interval that is being emitted.
     readings: Readings,
     boot: Option<UnixNanos>,
     resets: u64,
@@ -143,7 +145,7 @@ pub struct Monitor<'a> {
     losing: bool,
     lost_before: u64,
     too_long_before: u64,
-    /// Since when there is no address; `None` while there is one, or once it was told.
+    /// The time when the address went missing. `None` while there is an address, or after the event was sent.
     no_address_since: Option<Micros>,
     turns: u64,
     turn_last: Micros,
@@ -152,11 +154,11 @@ pub struct Monitor<'a> {
 }
 
 impl<'a> Monitor<'a> {
-    /// A monitor on `device` with the hardware address `mac`. `seed` should differ from boot to boot: ports,
-    /// sequence numbers and the pauses between attempts follow from it.
+    /// Creates a monitor on `device` with the hardware address `mac`. `seed` should differ from boot to boot: ports,
+    /// sequence numbers and the pauses between attempts are derived from it.
     ///
     /// # Panics
-    /// If the device is not Ethernet, or the memory is smaller than [`Storage`] says.
+    /// If the device is not Ethernet, or the memory is smaller than [`Storage`] states.
     #[must_use]
     pub fn new<D: Device + ?Sized>(
         config: &Config,
@@ -210,8 +212,8 @@ impl<'a> Monitor<'a> {
         }
     }
 
-    /// Does what can be done now. Work: at most [`ROUNDS_PER_TURN`] rounds of [`FRAMES_PER_ROUND`] frames in and
-    /// one frame per socket out, and one emission.
+    /// Does the work that is possible now. Work: at most [`ROUNDS_PER_TURN`] rounds of [`FRAMES_PER_ROUND`] frames in
+    /// and one frame per socket out, and one emission.
     pub fn turn<D: Device + ?Sized>(
         &mut self,
         now: Now,
@@ -237,8 +239,8 @@ impl<'a> Monitor<'a> {
         Next::Again
     }
 
-    /// Tells what only the shell can know: how long the last turn took, and how many frames the device has
-    /// dropped since boot. Both become fields of the source `monitoring`.
+    /// Takes what only the shell knows: the duration of the last turn, and the frames that the device has dropped since
+    /// boot. Both become fields of the source `monitoring`.
     pub fn after_turn(&mut self, took: Micros, nic_dropped: u64) {
         self.turn_last = took;
         self.turn_times.record(took.0);
@@ -246,8 +248,8 @@ impl<'a> Monitor<'a> {
         self.nic_dropped = nic_dropped;
     }
 
-    /// Whether a peer is waiting for us or we for a peer, so that a shell which has no interrupt should look
-    /// more often.
+    /// Returns `true` if this side or a peer waits for the other. A shell without an interrupt should then look more
+    /// often.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.stack.control_counts().open > 0
@@ -256,20 +258,20 @@ impl<'a> Monitor<'a> {
             || self.stream.is_active()
     }
 
-    /// Whether a client gets a trace, or the end of one is still on its way.
+    /// Returns `true` while a client gets a trace, or while the trace's end is in flight.
     #[must_use]
     pub fn is_tracing(&self) -> bool {
         self.stack.is_trace_open()
     }
 
-    /// Ends the trace that goes on, if there is one: its client gets the rest.
+    /// Ends the trace that is running, if any. Its client gets the rest.
     pub fn end_trace(&mut self) {
         if let Some(trace) = &mut self.subject.trace {
             trace.stop();
         }
     }
 
-    /// When a missing address has to be told, and tells it.
+    /// Sends the event about a missing address when it is due. Until then, returns that time.
     fn follow_patience(&mut self, now: Micros, events: &mut dyn FnMut(Event)) -> Option<Micros> {
         let until = self.no_address_since? + DHCP_PATIENCE;
         if now < until {
@@ -280,7 +282,7 @@ impl<'a> Monitor<'a> {
         None
     }
 
-    /// The time to come back when nothing moves any more.
+    /// Returns the time to come back if nothing happens before.
     fn rest(&mut self, now: Micros, deadline: Option<Micros>) -> Next {
         let interval = if self.target == Target::Off {
             None
@@ -291,7 +293,7 @@ impl<'a> Monitor<'a> {
             .into_iter()
             .flatten()
             .min();
-        // What is due now and yet did not happen waits for the device to take a frame.
+        // Work that is due now but was not done waits until the device takes a frame.
         Next::At(at.map_or(Micros::MAX, |at| {
             if at > now {
                 at
@@ -342,7 +344,7 @@ impl<'a> Monitor<'a> {
         }
     }
 
-    /// Begins an emission if one is due, and goes on with it.
+    /// Begins an emission if one is due, and continues it.
     fn emit(&mut self, now: Now) {
         if self.target == Target::Off {
             return;
@@ -503,7 +505,7 @@ impl<'a> Monitor<'a> {
             .serve_control(now, &mut self.control.serve(&managed))
     }
 
-    /// All memory that monitoring holds.
+    /// Returns the bytes of all memory that monitoring holds.
     fn memory_bytes(&self) -> usize {
         let trace = self.subject.trace.as_ref();
         size_of::<Self>()

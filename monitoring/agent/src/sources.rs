@@ -1,14 +1,14 @@
-//! What every image tells: the built-in sources.
+//! The built-in sources, which every image has.
 //!
-//! They are declared in `sources/declared.rs` and registered like all others, so that they are switched by name and by tag. Their
-//! values are read by the monitoring task at the beginning of an interval, all at once: a [`Readings`].
+//! `sources/declared.rs` declares them. They are registered like all others, so that they are switched by name and by
+//! tag. The monitoring task reads their values at the beginning of an interval, all at once: a [`Readings`].
 //!
-//! To add a field: a row in `declared.rs`, and its value in [`Readings`] if that has it not yet. To add a source: an entry there.
-//! `cargo test -p agent --test sources` says which files to accept, and how.
+//! To add a field: a row in `declared.rs`, and its value in [`Readings`] if that does not have it yet. To add a source:
+//! an entry there. `cargo test -p agent --test sources` says which files to accept, and how.
 //!
-//! Names of fields say their unit where it is not a plain number: `_bytes`, `_us` (microseconds). Counters count
-//! since boot and are never reset by being read. A type stays as it is: InfluxDB fixes a field's type at its
-//! first value. `docs/METRICS.md` is the table of all of them.
+//! Names of fields state their unit where it is not a plain number: `_bytes`, `_us` (microseconds). Counters count
+//! since boot; reading does not reset them. A type never changes: InfluxDB fixes a field's type at its first value.
+//! `docs/METRICS.md` is the table of all of them.
 
 pub mod clock;
 mod declared;
@@ -31,35 +31,35 @@ use crate::control::ControlCounts;
 use crate::emit::EncodeCounts;
 use crate::trace::ProfilerState;
 
-/// What an image tells about its making. An empty text is not sent.
+/// Facts about the image's build. An empty text is not sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     /// Version of the application.
     pub version: &'static str,
-    /// Identity of this very build: the build id that the linker gave the image, in hexadecimal.
+    /// The build id that the linker gave the image, in hexadecimal.
     pub build: &'static str,
     /// Version of the kernel.
     pub kernel: &'static str,
 }
 
-/// How the monitoring itself is doing.
+/// The state of the monitoring.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Own {
-    /// What became of lines.
+    /// Counts of lines, by outcome.
     pub lines: Counts,
-    /// Lines that wait or are on the way.
+    /// Lines that wait or are in flight.
     pub lines_waiting: usize,
-    /// What the encoder changed.
+    /// Values that the encoder changed or left out.
     pub encoded: EncodeCounts,
     /// Intervals without an emission.
     pub intervals_missed: u64,
     /// Turns of the loop.
     pub turns: u64,
-    /// How long the last turn took.
+    /// Duration of the last turn.
     pub turn_last: Micros,
-    /// How long the longest turn since the last interval took.
+    /// Duration of the longest turn since the last interval.
     pub turn_max: Micros,
-    /// 99 of 100 turns since the last interval took at most this.
+    /// The time that 99 of 100 turns since the last interval did not exceed.
     pub turn_p99: Micros,
     /// Connections of the control port.
     pub connections: ListenCounts,
@@ -88,7 +88,7 @@ pub struct Readings {
     pub log: Lines,
     /// Sources of log records.
     pub log_sources: usize,
-    /// Records whose target has no place among them.
+    /// Records whose target has no place among these sources.
     pub log_refused: u64,
     /// Frames and addresses.
     pub frames: FrameCounts,
@@ -96,26 +96,26 @@ pub struct Readings {
     pub nic_dropped: u64,
     /// Sockets by state.
     pub sockets: SocketCounts,
-    /// Established connections that a peer reset, those of the emitter only.
+    /// Established connections that a peer reset; only those of the emitter.
     pub resets: u64,
-    /// The monitoring itself.
+    /// The monitoring.
     pub own: Own,
-    /// Since boot.
+    /// The time since boot.
     pub uptime: Micros,
-    /// When the image was booted.
+    /// The time of boot.
     pub boot: UnixNanos,
-    /// What was built.
+    /// Facts about the build.
     pub image: Image,
-    /// What only the machine knows.
+    /// The values that only the machine knows.
     pub machine: Machine,
 }
 
-/// What only the machine knows, at one moment.
+/// The values that only the machine knows, at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Machine {
-    /// How busy the core is.
+    /// The load of the core.
     pub load: Load,
-    /// The wall clock beside the real-time clock.
+    /// The comparison of the wall clock with the real-time clock.
     pub clock: Watch,
     /// Interrupts since boot.
     pub interrupts: Interrupts,
@@ -124,25 +124,25 @@ pub struct Machine {
 /// Interrupts since boot, on all cores.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Interrupts {
-    /// All but the exceptions of the processor.
+    /// All interrupts, without the processor's exceptions.
     pub all: u64,
-    /// Those of the kernel's timer.
+    /// Interrupts of the kernel's timer.
     pub timer: u64,
-    /// Those of the monitoring's network card, with what shares its line.
+    /// Interrupts of the monitoring's network card, and of devices that share its line.
     pub card: u64,
 }
 
-/// How much of its stack a task has used.
+/// The stack use of a task.
 #[derive(Clone, Copy, Debug)]
 pub struct StackUse {
     /// Size of the stack, in bytes.
     pub size_bytes: u64,
-    /// The most that was in use at once, in bytes.
+    /// The largest part that was in use at one time, in bytes.
     pub high_water_bytes: u64,
 }
 
 impl Readings {
-    /// A figure of the heap, which it has only if it can tell its size.
+    /// Returns a value of the heap, or `None` if the heap cannot report its size.
     fn sized(&self, bytes: u64) -> Option<u64> {
         (self.heap.size_bytes > 0).then_some(bytes)
     }
@@ -156,15 +156,15 @@ impl Readings {
         Some(fragmentation_permille(self.heap.free_bytes, largest))
     }
 
-    /// A figure of the wall clock, once it was looked at.
+    /// Returns a value of the wall clock's comparison, or `None` before the first look.
     fn clock<T>(&self, figure: fn(&Watch) -> T) -> Option<T> {
         let watch = &self.machine.clock;
         watch.lead_ms().map(|_| figure(watch))
     }
 }
 
-/// Registers the built-in sources, those of the machine if there is one. A name that the application has taken is off and counted: its
-/// own is as good.
+/// Registers the built-in sources, and those of the machine if `with_machine`. If the application has taken a name, the
+/// built-in source stays off and is counted; the application's source replaces it.
 pub fn register(registry: &'static Registry, with_machine: bool) {
     if with_machine {
         for source in OF_THE_MACHINE {
@@ -177,7 +177,7 @@ pub fn register(registry: &'static Registry, with_machine: bool) {
     }
 }
 
-/// Adds the fields of the built-in source with this head; none if it is not one. A few stores; allocates nothing.
+/// Adds the fields of this built-in source; adds none for another source. Cost: a few stores; allocates nothing.
 pub fn tell(source: &Source, readings: &Readings, fields: &mut FieldList<'_>) {
     let built_in = ALL.iter().chain(OF_THE_MACHINE);
     if let Some(built_in) = built_in.copied().find(|it| ptr::eq(it.source(), source)) {
@@ -185,7 +185,7 @@ pub fn tell(source: &Source, readings: &Readings, fields: &mut FieldList<'_>) {
     }
 }
 
-/// The share of the free bytes that is not in the largest block, in thousandths.
+/// Returns the share of the free bytes that is not in the largest block, in thousandths.
 fn fragmentation_permille(free: u64, largest: u64) -> u64 {
     let scattered = u128::from(free.saturating_sub(largest)) * 1_000;
     (scattered / u128::from(free.max(1))) as u64

@@ -1,4 +1,4 @@
-//! All memory that the network side ever needs, taken once, before the loop starts.
+//! All memory that the network side ever needs. It is taken once, before the loop starts.
 
 use alloc::vec::Vec;
 
@@ -16,7 +16,7 @@ pub struct Storage<'a> {
     pub(crate) stack: StackMemory<'a>,
 }
 
-/// There is not enough memory: this many bytes are needed in one piece.
+/// The heap has too little memory: this many bytes are needed in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory(pub usize);
 
@@ -29,15 +29,15 @@ impl core::fmt::Display for OutOfMemory {
 impl core::error::Error for OutOfMemory {}
 
 impl Storage<'static> {
-    /// Bytes of queues and buffers; the state of the sockets ([`Storage::SOCKET_BYTES`]) comes on top.
+    /// Bytes of queues and buffers. The sockets' state ([`Storage::SOCKET_BYTES`]) is not included.
     pub const BYTES: usize = QUEUE_BYTES + ON_THE_WAY_BYTES + Control::BYTES + StackMemory::BYTES;
     /// Bytes of the sockets' state.
     pub const SOCKET_BYTES: usize = SOCKETS * size_of::<SocketMemory<'static>>();
 
-    /// Takes the memory from the heap, for ever: three allocations.
+    /// Takes the memory from the heap permanently, in three allocations.
     ///
     /// # Errors
-    /// [`OutOfMemory`]; what was taken before is given back.
+    /// [`OutOfMemory`]; the memory taken before is given back.
     pub fn take() -> Result<Self, OutOfMemory> {
         let mut bytes = reserve(Self::BYTES, 1)?;
         let mut sockets = reserve(SOCKETS, size_of::<SocketMemory<'static>>())?;
@@ -69,5 +69,5 @@ fn reserve<T>(count: usize, bytes_each: usize) -> Result<Vec<T>, OutOfMemory> {
     Ok(vec)
 }
 
-// What `docs/PROMISES.md` says about the size: under 192 KiB for everything.
+// `docs/PROMISES.md` promises under 192 KiB for everything.
 const _: () = assert!(Storage::BYTES + Storage::SOCKET_BYTES < 192 * 1024);

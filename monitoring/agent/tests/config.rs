@@ -1,4 +1,4 @@
-//! Values of arguments: what is accepted, and that what is not is named in one line.
+//! Values of arguments: those that are accepted, and errors that quote the others in one line.
 
 use core::fmt::Display;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -213,7 +213,10 @@ fn a_port_is_a_plain_number_and_0_means_off() {
 #[test]
 fn two_services_cannot_share_a_port() {
     assert!(check_ports(Some(1), Some(2)).is_ok());
-    assert!(check_ports(None, None).is_ok(), "both off is no conflict");
+    assert!(
+        check_ports(None, None).is_ok(),
+        "two ports that are off do not conflict"
+    );
     assert_eq!(
         message(check_ports(Some(4242), Some(4242))),
         "port 4242 is given to both the control and the memtrace service"
@@ -406,7 +409,7 @@ fn awkward() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(ALPHABET), 0..8).prop_map(|parts| parts.concat())
 }
 
-/// An error names the text, in one line of printable characters.
+/// Checks that an error quotes the text, in one line of printable characters.
 fn named_in_one_line(error: &dyn Display, text: &str) -> Result<(), TestCaseError> {
     let message = error.to_string();
     prop_assert!(
@@ -471,7 +474,7 @@ proptest! {
     ) {
         let items: Vec<String> = networks.iter().map(|(address, prefix)| format!("{}/{prefix}", Ipv4Addr::from_bits(*address))).collect();
         let allow = Allow::parse(&items.join(",")).unwrap();
-        // Far from all, and near to one.
+        // One address far from all networks, and one near to one of them.
         for address in [flips, networks[near.index(networks.len())].0 ^ (flips & 1 << (flips % 32))] {
             let bits = |address: u32| format!("{address:032b}");
             let expected = networks.iter().any(|(network, prefix)| bits(*network)[..*prefix] == bits(address)[..*prefix]);

@@ -1,4 +1,4 @@
-//! 10,000 fields in 1,000 series are pushed, encoded and queued without the heap.
+//! 10,000 fields in 1,000 series are pushed, encoded and queued without an allocation.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
@@ -20,16 +20,16 @@ thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: everything is handed on to the system's allocator as it is.
+// SAFETY: both methods pass their arguments on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -61,7 +61,7 @@ fn pushing_and_emitting_allocates_nothing() {
         .collect();
     let registry = metrics::registry();
     let mut counts = EncodeCounts::default();
-    // A heap that can tell what it has, so that every built-in source has a line.
+    // This heap reports its size, so that every built-in source has a line.
     let readings = Readings {
         heap: HeapStats {
             size_bytes: 1 << 20,
@@ -80,7 +80,7 @@ fn pushing_and_emitting_allocates_nothing() {
             SIZES.record(round * 1_000);
             HITS.add(1);
         }
-        // A line that nobody takes: the emission does not wait, and the oldest are lost and counted.
+        // No receiver takes this line, so the emission does not wait: the oldest lines are lost and counted.
         outbox.push(b"first v=1i 1\n");
         emission.begin(
             round,
@@ -105,7 +105,7 @@ fn pushing_and_emitting_allocates_nothing() {
     assert_eq!(after - before, 0);
     assert!(before > 1_000, "allocations are counted");
     assert_eq!((HITS.get(), REPLIES.total()), (3_000, 3_000));
-    // Each round: a line of its own, 1,000 series, 3 sources, and the built-in ones but for `clock`, of which nothing is known.
+    // Each round: one line here, 1,000 series, 3 sources, and the built-in ones except `clock`, which has no values.
     let written = outbox.lines_waiting() as u64 + outbox.counts().lines_lost();
     assert_eq!(
         written,

@@ -1,4 +1,5 @@
-//! The built-in sources against what was accepted: a line each in `tests/golden`, and the table of all of them in `docs/METRICS.md`.
+//! The built-in sources against accepted files: one line each in `tests/golden`, and their tables in `docs/METRICS.md` and
+//! `hermon/src/meaning.tsv`.
 
 use core::fmt::Write as _;
 use std::path::Path;
@@ -36,7 +37,7 @@ fn accept(path: &str, actual: &str) {
     );
 }
 
-/// Readings in which every number is another one, so that a row with another row's expression shows.
+/// Returns readings in which all numbers differ, so that a row with another row's expression is found.
 fn readings() -> Readings {
     let mut last = 100;
     let mut n = || {
@@ -48,7 +49,6 @@ fn readings() -> Readings {
         accepted: n(),
         refused: n(),
         denied: n(),
-        ..ListenCounts::default()
     };
     let mut watch = Watch::new();
     watch.look(UnixNanos(1_700_000_000_250_000_000), 1_700_000_000);
@@ -173,13 +173,19 @@ fn built_in() -> impl Iterator<Item = &'static BuiltIn> {
     ALL.iter().chain(OF_THE_MACHINE).copied()
 }
 
+/// All that the documents list.
+fn documented() -> impl Iterator<Item = &'static dyn Metric> {
+    let tasks: &dyn Metric = &TASKS;
+    built_in().map(|it| it as &dyn Metric).chain([tasks])
+}
+
 fn told(source: &BuiltIn) -> FieldList<'_> {
     let mut fields = FieldList::new();
     source.tell(&readings(), &mut fields);
     fields
 }
 
-/// The line of a source, which must be legal and have all its fields, against what was accepted.
+/// Compares the line of a source with the accepted one. The line must be valid and have all fields.
 fn accept_line(metric: &dyn Metric, labels: &[Tag<'_>], fields: &FieldList<'_>) {
     let source = metric.source();
     let mut tags = vec![("vm", "golden")];
@@ -263,8 +269,7 @@ fn a_task_s_stack_has_the_accepted_line() {
 #[test]
 fn every_source_and_field_is_documented_and_has_its_own_name() {
     let mut names = std::collections::BTreeSet::new();
-    let tasks: &dyn Metric = &TASKS;
-    for metric in built_in().map(|it| it as &dyn Metric).chain([tasks]) {
+    for metric in documented() {
         let source = metric.source();
         assert!(names.insert(source.name()), "{} twice", source.name());
         assert!(!source.doc().is_empty(), "{}", source.name());
@@ -286,8 +291,7 @@ fn the_documentation_lists_every_built_in_source() {
          Every source that an image has without being asked. All lines have the tag `vm` as well. This file is \
          written from the declarations: `ACCEPT=1 cargo test -p agent --test sources`.\n",
     );
-    let tasks: &dyn Metric = &TASKS;
-    for metric in built_in().map(|it| it as &dyn Metric).chain([tasks]) {
+    for metric in documented() {
         let source = metric.source();
         write!(
             text,
@@ -314,6 +318,24 @@ fn the_documentation_lists_every_built_in_source() {
         }
     }
     accept("../../docs/METRICS.md", &text);
+}
+
+/// What the host's tool knows of these sources: a line for each field.
+#[test]
+fn hermon_has_the_meaning_of_every_field() {
+    let mut text = String::new();
+    for metric in documented() {
+        for field in metric.fields() {
+            let source = metric.source().name();
+            writeln!(
+                text,
+                "{source}\t{}\t{}\t{}",
+                field.name, field.unit, field.doc
+            )
+            .expect("text");
+        }
+    }
+    accept("../../hermon/src/meaning.tsv", &text);
 }
 
 fn capital(text: &str) -> String {

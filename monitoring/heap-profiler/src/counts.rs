@@ -1,11 +1,11 @@
-//! Exact numbers of everything that goes through the heap.
+//! Exact counts of all allocations and frees of the heap.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::HeapStats;
 use sync::Counter;
 
-/// Tries to read both totals of one moment: a task that is preempted once a try must be very unlucky.
+/// Attempts to read both totals of one moment. They all fail only if the reading task is preempted in each.
 const TRIES: usize = 4;
 
 /// Totals that only grow, and the peak.
@@ -16,7 +16,7 @@ pub(super) struct Counts {
     pub allocated_bytes: Counter,
     pub frees: Counter,
     pub freed_bytes: Counter,
-    /// The most bytes live right before a free, or at a reading.
+    /// The most bytes alive right before a free, or at a reading.
     pub peak_bytes: AtomicU64,
 }
 
@@ -31,47 +31,49 @@ impl Counts {
         }
     }
 
-    /// A block was allocated.
+    /// Counts an allocated block.
     #[inline(always)]
     pub fn allocate(&self, size: usize) {
         self.allocations.add(1);
         self.allocated_bytes.add(size as u64);
     }
 
-    /// A block is about to be freed; whoever calls this has asked [`is_peak`](Self::is_peak) before.
+    /// Counts a block that is about to be freed. The caller has checked [`is_peak`](Self::is_peak) before.
     #[inline(always)]
     pub fn free(&self, size: usize) {
         self.frees.add(1);
         self.freed_bytes.add(size as u64);
     }
 
-    /// Whether there is more alive than ever before: then [`raise_peak`](Self::raise_peak) remembers it.
+    /// Returns `true` if more bytes are alive than ever before. The caller must then call
+    /// [`raise_peak`](Self::raise_peak).
     #[inline(always)]
     pub fn is_peak(&self) -> bool {
         self.live().cast_signed() > self.peak_bytes.load(Ordering::Relaxed).cast_signed()
     }
 
-    /// A task may be preempted between looking and raising, and another may raise the peak further meanwhile: the lower value is not
-    /// stored over the higher one. New peaks are rare, so this may be a locked instruction.
+    /// Raises the peak to the bytes alive. Another task may raise it further between the comparison and the store;
+    /// `fetch_max` keeps the higher value. New peaks are rare, so a locked instruction is acceptable.
     pub fn raise_peak(&self) {
-        // A task that is freed from on another core in between can make the difference negative, which is no peak.
+        // A block freed on another core in between can make the difference negative. A negative difference is not a
+        // peak.
         if self.is_peak() {
             self.peak_bytes.fetch_max(self.live(), Ordering::Relaxed);
         }
     }
 
-    /// The allocations are read first: what is freed between the two makes the result too small, never too large, and whoever freed it
-    /// has looked by itself.
+    /// Returns the bytes alive. It reads the allocations first: a free between the two loads makes the result too
+    /// small, never too large, and the task that freed has checked the peak before.
     #[inline(always)]
     fn live(&self) -> u64 {
         let allocated = self.allocated_bytes.get();
         allocated.wrapping_sub(self.freed_bytes.get())
     }
 
-    /// All of it; what the allocator itself knows, and how often it refused, is 0.
+    /// Reads all counts. The inner allocator's own figures, and the number of refusals, stay 0.
     pub fn read(&self) -> HeapStats {
-        // Frees before allocations: what is freed in between must not make the difference negative. If nothing was freed in between,
-        // the difference is that of one moment.
+        // Frees are read before allocations: a free in between must not make the difference negative. If no free came
+        // in between, both totals are of one moment.
         let (mut frees, mut freed_bytes) = (self.frees.get(), self.freed_bytes.get());
         let (mut allocations, mut allocated_bytes) = (0, 0);
         for _ in 0..TRIES {

@@ -1,4 +1,5 @@
-//! The sampling half of the hook. Runs inside the allocator: it never allocates, locks, waits, panics, or calls the system.
+//! The sampling half of the hook. Runs inside the allocator: it never allocates, locks, waits, panics, or makes a
+//! system call.
 //!
 //! ```text
 //!   alloc ─▶ countdown ≥ 0 ─────────────────────▶ return            (all but one in thousands)
@@ -13,17 +14,19 @@
 //!               ▼
 //!            in a slot? ─▶ reserve ─▶ write ─▶ leave filter and slot ─▶ inner free
 //! ```
-//! * An alloc is recorded after the inner allocator has given the block and before the application has it; a free
-//!   before the inner allocator gets it back. So between its two records the address belongs to one block, and nobody else
-//!   can be looking for it.
-//! * A realloc frees and allocates. While the inner allocator works, the old block has no address in the set: it may be given
-//!   back, and be another task's new block, before the inner allocator returns. Its free is recorded when that has succeeded.
-//! * Each step is one instruction that leaves all in order. So an interrupt or another task may enter the hook at any point.
+//! * An alloc is recorded after the inner allocator has returned the block and before the application has it. A free is
+//!   recorded before the inner allocator gets the block back. So between the two records the address belongs to one
+//!   block, and no other task can look it up.
+//! * A realloc frees and allocates. While the inner allocator works, the old block has no address in the set: it may be
+//!   given back, and be another task's new block, before the inner allocator returns. Its free is recorded when the
+//!   realloc succeeds.
+//! * Each step is one instruction that leaves everything consistent. So an interrupt or another task may enter the hook
+//!   at any point.
 //!
 //! # Sessions
-//! `inside` counts the tasks that are in a slow path. A session begins only when it is 0: whoever comes in later sees that there is
-//! no session and leaves without a trace, and whoever was inside a former session has left. So no record, slot or hit of one
-//! session is ever seen in another.
+//! `inside` counts the tasks in a slow path. A session begins only when it is 0: a task that comes later sees that
+//! there is no session and leaves without a record, and all tasks of a former session have left. So no record, slot or
+//! hit of one session is seen in another.
 
 use spin::Once;
 use sync::{Counter, store_load_fence};
@@ -36,21 +39,21 @@ use super::sampler::Chances;
 use super::stack::{Machine, Stack, frame_pointer};
 use super::word::Word;
 
-/// What every allocation and free looks at, and the rest behind it.
+/// The hook: the line that every allocation and free reads, and the rest.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Hook {
-    /// First, and at the beginning of a line of the cache.
+    /// First, so that it begins at a cache line.
     pub hot: Hot,
     /// Requests that the allocator refused.
     pub failed: Counter,
     pub rest: Once<Rest>,
 }
 
-/// What only a sample looks at. Sessions are begun and ended, and records are read, in `session.rs`.
+/// The state that only samples use. `session.rs` begins and ends sessions and reads records.
 #[derive(Debug)]
 pub(super) struct Rest {
-    /// Odd while there is a session.
+    /// Odd during a session.
     pub session: Word,
     /// Tasks that are in a slow path.
     pub inside: Word,
@@ -80,9 +83,9 @@ impl Hook {
         }
     }
 
-    /// What is rare after an allocation: it was refused, or the countdown has ended. Returns the block, so that the hook can end with
-    /// this call. Not inlined: the return address of its frame is
-    /// in the code that allocates, so that the innermost frame is never missing.
+    /// Handles the rare cases after an allocation: a refusal, or the end of the countdown. Returns the block, so that
+    /// this call can be the hook's last. Not inlined: then the return address of its frame lies in the code that
+    /// allocates, and the innermost frame is never missing.
     #[cold]
     #[inline(never)]
     pub fn sample(&self, block: *mut u8, size: usize) -> *mut u8 {
@@ -104,8 +107,8 @@ impl Hook {
         block
     }
 
-    /// A block is about to be freed whose byte of the filter is not 0: more often than not because of another block. Looked up inside
-    /// only: what is seen before that may be of a session that has ended since.
+    /// Records the free of a block whose byte of the filter is not 0; often the byte is another block's. The look-up
+    /// follows `enter`: what was read before it may belong to a session that has ended.
     pub fn free(&self, address: usize) {
         let Some(rest) = self.rest.get() else { return };
         if rest.enter()
@@ -116,7 +119,8 @@ impl Hook {
         rest.exit();
     }
 
-    /// A block is about to be reallocated; what comes back is told how that ended.
+    /// Removes the address of a sampled block that is about to be reallocated. The result must be told how the realloc
+    /// ended.
     pub fn detach(&self, address: usize) -> Option<Moving<'_>> {
         let rest = self.rest.get()?;
         if rest.enter()
@@ -135,7 +139,7 @@ impl Hook {
 }
 
 impl Moving<'_> {
-    /// The block is reallocated, or where that failed as it was.
+    /// Records the free if the block was reallocated; otherwise restores its address.
     #[cold]
     pub fn moved(self, done: bool) {
         let Self {
@@ -152,18 +156,18 @@ impl Moving<'_> {
     }
 }
 
-/// Bytes in words of 8, at least one.
+/// Returns bytes in words of 8, at least one.
 #[inline(always)]
 pub(super) fn words(size: usize) -> u64 {
     (size as u64 + 7 + u64::from(size == 0)) / 8
 }
 
 impl Rest {
-    /// True if there is a session; whether or not, [`exit`](Self::exit) must follow.
+    /// Enters the slow path. Returns `true` during a session; [`exit`](Self::exit) must follow in any case.
     #[inline]
     fn enter(&self) -> bool {
         self.inside.add(1);
-        // Before the session is looked at, whoever is about to begin one must see that somebody is inside.
+        // A task that is about to begin a session must see this task inside before this task looks at the session.
         store_load_fence();
         self.session.load() & 1 == 1
     }

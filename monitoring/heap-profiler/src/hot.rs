@@ -1,16 +1,16 @@
-//! What every allocation and every free touches: one line of the cache.
+//! The cache line that every allocation and every free uses.
 //!
 //! ```text
 //!   byte  0             8                 16      24            32           40          48     56
 //!        │ allocations │ allocated bytes │ frees │ freed bytes │ peak bytes │ countdown │ mask │ filter ─▶ bytes
 //!        └───────────────────── counts ──────────────────────────────────────┘
 //! ```
-//! Runs inside the allocator: it never allocates, locks, waits, panics, or calls the system.
+//! Runs inside the allocator: it never allocates, locks, waits, panics, or makes a system call.
 //!
-//! On x86-64 with one core ([`ONE_CORE`]) each way is one block of assembly. A compiler gives each separate update its own address
-//! and each constant its own register; a third of all instructions were of that kind. The Rust beside each block says what it does: all
-//! other machines run it, and a test compares the two. An interrupt can come between any two instructions, as it can between the lines
-//! in Rust.
+//! On x86-64 with one core ([`ONE_CORE`]) each way is one block of assembly. A compiler computes an address for each
+//! separate update and keeps each constant in a register; those were a third of all instructions. The Rust beside each
+//! block has the same effect: all other machines run it, and a test compares the two. An interrupt can come between any
+//! two instructions, as it can between the lines in Rust.
 //!
 //! All rare cases share one exit; the slow path finds out which case it is.
 
@@ -23,15 +23,16 @@ use super::live::Place;
 use super::sampler::Countdown;
 use super::word::{Byte, Word};
 
-/// The line of the cache, by which all of it is found from one register.
+/// The cache line; one register addresses all of it.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Hot {
     pub counts: Counts,
     pub countdown: Countdown,
-    /// How much of a hash leads to the filter: 0 without a session, so that one and the same byte is looked at.
+    /// The bits of a hash that select a byte of the filter. It is 0 without a session, so that every block selects the
+    /// same byte.
     mask: Word,
-    /// The filter: valid for the mask.
+    /// The filter. Its length matches the mask.
     filter: AtomicPtr<Byte>,
 }
 
@@ -50,30 +51,30 @@ impl Hot {
         }
     }
 
-    /// The filter, for ever: its bytes are never given back.
+    /// Sets the filter permanently: its bytes are never freed.
     pub fn set_filter(&self, filter: &[Byte]) {
         self.filter
             .store(filter.as_ptr().cast_mut(), Ordering::Release);
     }
 
-    /// The length of the filter less one, after [`set_filter`](Self::set_filter); or 0.
+    /// Sets the mask: the length of the filter less one, after [`set_filter`](Self::set_filter); or 0.
     pub fn set_mask(&self, mask: u64) {
         self.mask.publish(mask);
     }
 
-    /// Whether a block that is about to be freed may be sampled.
+    /// Returns `true` if a block that is about to be freed may be sampled.
     #[inline(always)]
     pub fn may_be_sampled(&self, address: usize) -> bool {
         let place = Place::of(address, self.mask.load());
         let filter = self.filter.load(Ordering::Relaxed);
-        // SAFETY: the place is at most the mask, and whoever sees a mask sees the filter that it is for, or a later one: it is set
-        // before, and once only. A filter is never given back. With the mask 0 any filter has this byte.
-        #[expect(unsafe_code, reason = "a bounds check for each free")]
+        // SAFETY: the place is at most the mask, and a task that sees a mask sees its filter or a later one: the filter
+        // is set before the mask, and only once. A filter is never freed. With the mask 0, every filter has this byte.
+        #[expect(unsafe_code, reason = "saves a bounds check for each free")]
         let byte = unsafe { &*filter.add(place.index()) };
         byte.get() != 0
     }
 
-    /// Whether [`free`](Self::free) would leave a block to the rare way.
+    /// Returns `true` if [`free`](Self::free) would leave a block to the slow path.
     #[inline(always)]
     pub fn is_rare(&self, address: usize) -> bool {
         self.counts.is_peak() || self.may_be_sampled(address)
@@ -81,8 +82,8 @@ impl Hot {
 }
 
 impl Hot {
-    /// Counts what the allocator has returned, if it is a block. True if the slow path has work: a refusal is not counted here, and a
-    /// block may be sampled.
+    /// Counts a block that the allocator has returned. Returns `true` if the slow path has work: the request was
+    /// refused and is not counted here, or the block may be sampled.
     #[inline(always)]
     pub fn allocate(&self, block: *mut u8, size: usize, words: u64) -> bool {
         if ONE_CORE {
@@ -92,8 +93,8 @@ impl Hot {
         }
     }
 
-    /// Counts a block that is about to be freed. True if the slow path has to do it: there is a new peak to remember, or the block may
-    /// be sampled; then nothing is counted yet.
+    /// Counts a block that is about to be freed. Returns `true` if the slow path must do it, because there is a new
+    /// peak or because the block may be sampled; then nothing is counted yet.
     #[inline(always)]
     pub fn free(&self, block: *mut u8, size: usize) -> bool {
         if ONE_CORE {
@@ -122,7 +123,7 @@ impl Hot {
     }
 }
 
-/// Never called: [`ONE_CORE`] is false here.
+/// Replacements that are never called: [`ONE_CORE`] is false here.
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 impl Hot {
     fn unlocked_allocate(&self, block: *mut u8, size: usize, words: u64) -> bool {
@@ -152,8 +153,8 @@ mod unlocked {
     impl Hot {
         #[inline(always)]
         pub fn unlocked_allocate(&self, block: *mut u8, size: usize, words: u64) -> bool {
-            // SAFETY: the instructions read and write aligned words of this line, all of them atomics, in one piece each, as a relaxed
-            // load and a relaxed store would. They leave the stack and all registers alone.
+            // SAFETY: the instructions read and write aligned words of this line, all of them atomics. Each access is
+            // undivided, as a relaxed load or store would be. They use neither the stack nor other registers.
             unsafe {
                 asm!(
                     "test {block}, {block}",
@@ -178,8 +179,8 @@ mod unlocked {
 
         #[inline(always)]
         pub fn unlocked_free(&self, block: *mut u8, size: usize) -> bool {
-            // SAFETY: as in `allocate`; and the filter's byte can be read, see `may_be_sampled`: the mask is read before the filter, and
-            // this machine's loads are in order.
+            // SAFETY: as in `allocate`. The filter's byte can be read (see `may_be_sampled`): the mask is read before
+            // the filter, and this processor does not reorder loads.
             unsafe {
                 asm!(
                     "mov {it}, qword ptr [{hot} + {allocated_bytes}]",

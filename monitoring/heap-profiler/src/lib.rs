@@ -1,4 +1,4 @@
-//! Counts and samples what goes through a global allocator, on any target: wrap the allocator, and read.
+//! Counts and samples the allocations of a global allocator, on any target: wrap the allocator, then read.
 //!
 //! ```text
 //!  Box, Vec, … ──▶ Profiled ──▶ the allocator
@@ -9,7 +9,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | count what an allocator does | [`Profiled`], [`HeapSource::stats`] |
+//! | count the calls of an allocator | [`Profiled`], [`HeapSource::stats`] |
 //! | sample it | [`HeapProfile`]: prepare, start, peek and take, stop |
 //! | have a heap over one region of memory | `Talc` (feature `talc`), `LinkedList` (feature `linked-list`) |
 //!
@@ -30,13 +30,13 @@
 //! ```
 //!
 //! # What runs where
-//! The files `profiled.rs`, `hot.rs`, `hook.rs`, `sampler.rs`, `odds.rs`, `stack.rs`, `live.rs`, `ring.rs`, `losses.rs` and `word.rs` run inside the
-//! allocator: they never allocate, lock, wait, panic, or call the system. `session.rs` runs in the task that reads. Stacks need frame
-//! pointers (`-C force-frame-pointers=yes`).
+//! The files `profiled.rs`, `hot.rs`, `hook.rs`, `sampler.rs`, `odds.rs`, `stack.rs`, `live.rs`, `ring.rs`, `losses.rs`
+//! and `word.rs` run inside the allocator: they never allocate, lock, wait, panic, or make a system call. `session.rs`
+//! runs in the task that reads. Stacks need frame pointers (`-C force-frame-pointers=yes`).
 //!
 //! # Features
-//! `talc`, `linked-list`: the two heaps. `std`: `std::alloc::System` can be profiled. `one-core`: counting without bus locks, see the crate
-//! [`sync`]; without it counts are exact on any number of cores. Needs Rust 1.91.
+//! `talc`, `linked-list`: the two heaps. `std`: `std::alloc::System` can be profiled. `one-core`: counts without bus
+//! locks, see the crate [`sync`]; without it counts are exact on any number of cores. Needs Rust 1.91.
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![deny(unsafe_code)]
 
@@ -78,8 +78,8 @@ pub use self::stack::Machine;
 #[cfg(any(test, feature = "talc"))]
 pub use self::talc::Talc;
 
-/// What is known about a heap at one moment. Sizes are what was asked for, in bytes, without the allocator's
-/// overhead, but for the last three, which are the allocator's own figures.
+/// The counts of a heap at one moment. Sizes are the requested sizes in bytes, without the allocator's overhead. The
+/// last three are the allocator's own figures.
 ///
 /// ```
 /// use heap_profiler::HeapStats;
@@ -100,24 +100,24 @@ pub struct HeapStats {
     pub live_bytes: u64,
     /// Blocks allocated now.
     pub live_blocks: u64,
-    /// The most bytes allocated at one time. A `realloc` counts for the difference.
+    /// The largest number of bytes allocated at one time. A `realloc` counts with the difference.
     pub peak_bytes: u64,
     /// Allocations and reallocations that were refused.
     pub failed: u64,
-    /// Bytes the heap manages, its own bookkeeping included; 0 if it has no memory yet, or cannot tell.
+    /// Bytes that the heap manages, with its bookkeeping; 0 if it has no memory yet, or cannot report it.
     pub size_bytes: u64,
-    /// Bytes not in use, in however many pieces; means something only if `size_bytes` is not 0.
+    /// Bytes not in use, in any number of pieces. Valid only if `size_bytes` is not 0.
     pub free_bytes: u64,
-    /// The largest block that could be allocated now; `None` if the heap cannot tell cheaply.
+    /// The largest block that could be allocated now; `None` if the heap cannot find it cheaply.
     pub largest_free_bytes: Option<u64>,
 }
 
-/// Something that can tell about a heap: what a monitor is given.
+/// A heap whose counts can be read. A monitor takes this.
 ///
 /// ```
 /// use heap_profiler::{HeapSource, HeapStats};
 ///
-/// /// A heap that nobody counts.
+/// /// A heap without counts.
 /// struct Unknown;
 ///
 /// impl HeapSource for Unknown {
@@ -128,27 +128,27 @@ pub struct HeapStats {
 /// assert_eq!(Unknown.stats().size_bytes, 0);
 /// ```
 pub trait HeapSource: Sync {
-    /// A reading. Takes the heap's lock for a short time, see [`Extent`]; allocates nothing.
+    /// Returns the counts. Takes the heap's lock for a short time, see [`Extent`]; allocates nothing.
     fn stats(&self) -> HeapStats;
 }
 
-/// An allocator's own figures about the memory it manages.
+/// An allocator's figures about the memory that it manages.
 ///
-/// Implementer's duty: bounded work under any lock, and no allocation. Caller's duty: not from inside the
+/// Implementer's duty: bounded work under any lock, and no allocation. Caller's duty: no call from inside the
 /// allocator.
 pub trait Extent {
-    /// Bytes managed, the allocator's bookkeeping included; 0 before there is any memory, and from an allocator that cannot tell:
-    /// then nothing is said of the other two either.
+    /// Returns the bytes managed, with the allocator's bookkeeping. 0 means that there is no memory yet or that the
+    /// allocator cannot report it; then the other two are not valid either.
     fn size_bytes(&self) -> u64;
 
-    /// Bytes not in use, in however many pieces, before alignment and bookkeeping of new blocks.
+    /// Returns the bytes not in use, in any number of pieces, before alignment and bookkeeping of new blocks.
     fn free_bytes(&self) -> u64;
 
-    /// The size of the largest block that could be allocated now; `None` if that cannot be told cheaply.
+    /// Returns the size of the largest block that could be allocated now; `None` if it cannot be found cheaply.
     fn largest_free_bytes(&self) -> Option<u64>;
 }
 
-/// The system's allocator cannot tell what it has.
+/// Reports nothing: the system's allocator does not know its size.
 #[cfg(any(test, feature = "std"))]
 impl Extent for std::alloc::System {
     fn size_bytes(&self) -> u64 {

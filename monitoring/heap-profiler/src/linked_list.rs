@@ -10,13 +10,13 @@ use lock_api::{Mutex, RawMutex};
 
 use super::Extent;
 
-/// Bytes that a region must have for its first hole, wherever it begins; the inner heap panics on less.
+/// Bytes that a region needs for its first hole, at any address; the inner heap panics on fewer.
 const LEAST_REGION: usize = 4 * size_of::<usize>();
 
-/// A first-fit heap: one list of holes, sorted by address. The smallest in code, not the fastest.
+/// A first-fit heap: one list of holes, sorted by address. It is the smallest in code, not the fastest.
 ///
-/// The lock is a parameter, as for the default heap; it is held for one operation, but that walks the list of
-/// holes: microseconds on a fragmented heap, during which an image takes no interrupt. There is no growing in
+/// The lock is a parameter, as for the default heap. One operation holds it while it walks the list of holes. On a
+/// fragmented heap that takes microseconds, during which an image takes no interrupt. The heap cannot grow a block in
 /// place: a `realloc` always allocates, copies and frees.
 ///
 /// Before [`claim`](Self::claim) every allocation fails.
@@ -39,7 +39,7 @@ pub struct LinkedList<R: RawMutex> {
 }
 
 impl<R: RawMutex> LinkedList<R> {
-    /// A heap without memory.
+    /// Creates a heap without memory.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -49,8 +49,7 @@ impl<R: RawMutex> LinkedList<R> {
 
     /// Gives the heap its memory.
     ///
-    /// Returns whether it was taken: not if the heap has a region already, or if the region is too small to hold
-    /// anything.
+    /// Returns `false` and takes nothing if the heap already has a region, or if the region is too small.
     pub fn claim(&self, region: &'static mut [MaybeUninit<u8>]) -> bool {
         let mut heap = self.inner.lock();
         if region.len() < LEAST_REGION || !heap.bottom().is_null() {
@@ -73,9 +72,9 @@ impl<R: RawMutex> fmt::Debug for LinkedList<R> {
     }
 }
 
-// SAFETY: the inner heap gives out disjoint blocks of the claimed region with the layout asked for, and every
-// access to it is behind the lock. `realloc` and `alloc_zeroed` are the trait's own, which copy and fill
-// without holding the lock. Nothing here unwinds.
+// SAFETY: the inner heap returns disjoint blocks of the claimed region with the requested layout, and the lock guards
+// every access to it. `realloc` and `alloc_zeroed` are the trait's defaults, which copy and fill without the lock.
+// Nothing here unwinds.
 #[expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 unsafe impl<R: RawMutex> GlobalAlloc for LinkedList<R> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -92,18 +91,18 @@ unsafe impl<R: RawMutex> GlobalAlloc for LinkedList<R> {
 }
 
 impl<R: RawMutex> Extent for LinkedList<R> {
-    /// A subtraction under the lock.
+    /// Computes a difference under the lock.
     fn size_bytes(&self) -> u64 {
         self.inner.lock().size() as u64
     }
 
-    /// A subtraction under the lock.
+    /// Computes a difference under the lock.
     fn free_bytes(&self) -> u64 {
         self.inner.lock().free() as u64
     }
 
-    /// Not known: the list of holes is private to its crate, and every try at an allocation would walk all of
-    /// it with interrupts masked.
+    /// Returns `None`: the list of holes is private to its crate, and each trial allocation would walk all of it with
+    /// interrupts masked.
     fn largest_free_bytes(&self) -> Option<u64> {
         None
     }

@@ -9,7 +9,7 @@ fn may_be_there(live: &Live, address: usize) -> bool {
     live.filter()[Place::of(address, live.mask()).index()].get() != 0
 }
 
-/// Addresses as allocators give them: with strides of powers of two, next to each other, and anywhere.
+/// Returns addresses as allocators do: with strides of powers of two, next to each other, and anywhere.
 fn address(random: u64) -> usize {
     let n = (random >> 8) as usize;
     0x5555_0000_0000
@@ -52,7 +52,7 @@ fn it_agrees_with_a_map() {
             slots[slot as usize] = false;
         }
     }
-    assert!(refused > 0, "never full");
+    assert!(refused > 0, "the set never became full");
     for (at, slot) in map {
         assert_eq!(live.find(at), Some(slot));
         live.leave(slot, at);

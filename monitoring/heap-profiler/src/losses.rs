@@ -1,4 +1,4 @@
-//! Samples that could not be recorded, by cause: counted by whoever loses them, told once by the consumer.
+//! Samples that could not be recorded, by cause. The task that loses a sample counts it; the consumer reports it once.
 
 use super::word::Word;
 
@@ -6,7 +6,7 @@ use super::word::Word;
 #[derive(Debug)]
 pub(super) struct Losses {
     all: [Word; 3],
-    /// The consumer's: what of them was told.
+    /// The part that was reported. Only the consumer writes it.
     told: [Word; 3],
 }
 
@@ -31,13 +31,13 @@ impl Losses {
         self.all.each_ref().map(Word::load)
     }
 
-    /// What has yet to be told.
+    /// Returns the part that is still to be reported.
     pub fn untold(&self) -> [u64; 3] {
         let all = self.load();
         core::array::from_fn(|n| all[n].wrapping_sub(self.told[n].get()))
     }
 
-    /// So much more was told.
+    /// Adds to the reported part.
     pub fn tell(&self, more: [u64; 3]) {
         for (told, more) in self.told.iter().zip(more) {
             told.set(told.get().wrapping_add(more));

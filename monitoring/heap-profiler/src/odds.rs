@@ -4,32 +4,32 @@
 //! geometric, P(gap > k) = (1 - p)^k, and the hits in n words are binomial.
 //!
 //! # A gap
-//! gap = 1 + ⌊E · s⌋ with s = 1 / -log2(1 - p), and E = -log2(U) for a uniform U in (0, 1]: then
-//! P(gap > k) = P(U ≤ 2^(-k/s)) = (1 - p)^k. s is found once, at the start, in floating point.
+//! gap = 1 + ⌊E · s⌋ with s = 1 / -log2(1 - p), and E = -log2(U) for a uniform U in (0, 1]: then P(gap > k) = P(U ≤
+//! 2^(-k/s)) = (1 - p)^k. s is computed once, at the start, in floating point.
 //!
 //! ```text
 //!   64 random bits:  0 0 … 0 1 v v v v v v …       U = (1 + v) / 2^(zeros + 1),  0 ≤ v < 1
 //!                    zeros     mantissa            E = zeros + (1 - log2(1 + v))
 //! ```
 //! The logarithm comes from a table of 257 values with linear interpolation. A chord lies above the curve by up to
-//! h²/8 · log2 e = 2.8e-6, by two thirds of that in the mean; the table's values are lowered by the mean: so E is wrong
-//! by at most 2e-6, and the mean of E by less than 1e-9, which no trace is long enough to show.
+//! h²/8 · log2 e = 2.8e-6, and by two thirds of that in the mean. The table's values are lowered by the mean. So the
+//! error of E is at most 2e-6, and the error of its mean is below 1e-9, which no trace is long enough to show.
 //!
 //! # Many hits
-//! A block of a million words at rate 1/2 has half a million hits; to draw each gap would keep the allocator's caller
-//! waiting for milliseconds. From [`COUNTED`] expected hits (or misses, whichever are fewer) on, the number is drawn
-//! from the normal distribution that the binomial one has become by then, with its mean and variance.
+//! A block of a million words at rate 1/2 has half a million hits. To draw each gap would delay the caller by
+//! milliseconds. With more than [`COUNTED`] expected hits (or misses, if these are fewer), the number is drawn from a
+//! normal distribution with the binomial distribution's mean and variance, which approximates it well by then.
 
 use super::Rate;
 
-/// Expected hits that are drawn one by one at most: about 2 µs. With more than so many hits and misses each, the normal
-/// distribution is as good: its bounds, 16 standard deviations, are inside what is possible.
+/// The most expected hits that are drawn one by one: about 2 µs. With more hits and more misses than this, the normal
+/// distribution is as good: its bounds, 16 standard deviations, lie inside the possible range.
 const COUNTED: u128 = 512;
-/// Bits after the point of a logarithm.
+/// Fraction bits of a logarithm.
 const LOG_BITS: u32 = 30;
-/// Bits after the point of [`Chance::scale`].
+/// Fraction bits of [`Chance::scale`].
 const SCALE_BITS: u32 = 24;
-/// Bits of the table's index, and of the place between two of its values.
+/// Bits of the table's index, and of the position between two of its values.
 const INDEX_BITS: u32 = 8;
 const BETWEEN_BITS: u32 = 24;
 const INTERVALS: usize = 1 << INDEX_BITS;
@@ -37,13 +37,13 @@ const INTERVALS: usize = 1 << INDEX_BITS;
 /// The probability of an event, ready for drawing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Chance {
-    /// 1 / -log2(1 - p), with [`SCALE_BITS`] bits after the point; at most 2^40, which is p = 6e-13.
+    /// 1 / -log2(1 - p), with [`SCALE_BITS`] fraction bits; at most 2^40, which is p = 6e-13.
     pub scale: u64,
     /// p · 2^64, at most 2^64 - 1.
     pub probability: u64,
 }
 
-/// The chances of a word to be hit and not to be.
+/// The chances that a word is hit and that it is not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Odds {
     pub hit: Chance,
@@ -62,7 +62,7 @@ impl Chance {
         }
     }
 
-    /// From one event to the next: 1 or more.
+    /// Draws the distance from one event to the next: 1 or more.
     #[inline]
     pub fn gap(self, random: &mut impl FnMut() -> u64) -> u64 {
         let exponential = u128::from(negated_log2(random()));
@@ -73,7 +73,7 @@ impl Chance {
         (u128::from(trials) * u128::from(self.probability)) >> 64
     }
 
-    /// How many events there are in `trials`.
+    /// Draws the number of events in `trials`.
     fn events(self, trials: u64, random: &mut impl FnMut() -> u64) -> u64 {
         if self.probability == 0 {
             0
@@ -84,7 +84,8 @@ impl Chance {
         }
     }
 
-    /// How many events there are in `trials`, gap by gap, and where the first one behind them is: more than `trials`.
+    /// Draws gap by gap. Returns the number of events in `trials`, and the place of the first one after them: more than
+    /// `trials`.
     #[inline]
     fn count(self, trials: u64, random: &mut impl FnMut() -> u64) -> (u64, u64) {
         let (mut events, mut next) = (0, self.gap(random));
@@ -95,8 +96,8 @@ impl Chance {
         (events, next)
     }
 
-    /// The normal distribution: 256 random bits, of which the number of ones has mean 128 and standard deviation 8.
-    /// The uniform number that is added before the fraction is cut off keeps the mean.
+    /// Draws from the normal distribution: the number of ones in 256 random bits has mean 128 and standard deviation 8.
+    /// A uniform number is added before the fraction is cut off, which keeps the mean.
     fn normal(self, trials: u64, random: &mut impl FnMut() -> u64) -> u64 {
         let ones: u32 = (0..4).map(|_| random().count_ones()).sum();
         let eighths = i128::from(ones) - 128;
@@ -117,7 +118,7 @@ impl Odds {
         }
     }
 
-    /// How many of `words` words are hit.
+    /// Draws the number of hits in `words` words.
     pub fn hits(self, words: u64, random: &mut impl FnMut() -> u64) -> u64 {
         if self.hit.probability > self.miss.probability {
             words - self.miss.events(words, random)
@@ -126,19 +127,19 @@ impl Odds {
         }
     }
 
-    /// How many of `words` words are hit, and where the next hit is: more than `words`.
+    /// Draws the number of hits in `words` words, and the place of the next hit: more than `words`.
     pub fn hits_and_next(self, words: u64, random: &mut impl FnMut() -> u64) -> (u64, u64) {
         let few = self.hit.expected(words) <= COUNTED;
         if few && self.hit.probability <= self.miss.probability {
             return self.hit.count(words, random);
         }
-        // What comes after does not depend on what was.
+        // Later hits do not depend on earlier ones.
         (self.hits(words, random), words + self.hit.gap(random))
     }
 }
 
-/// Bits that look random, the `n`th of a sequence for each seed: SplitMix64 (G. Steele, D. Lea, C. Flood, 2014), whose state is a
-/// counter, so that whoever adds to it first has a number of its own.
+/// Returns pseudo-random bits for a state: SplitMix64 (G. Steele, D. Lea, C. Flood, 2014). Its state is a counter, so
+/// each task that adds to it gets a different number.
 #[inline]
 pub(super) fn mix(state: u64) -> u64 {
     let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -149,9 +150,9 @@ pub(super) fn mix(state: u64) -> u64 {
 /// The step of the counter for [`mix`].
 pub(super) const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// -ln(1 - p). Infinite for 1. At the start only; `core` has no logarithm.
+/// Returns -ln(1 - p); infinite for 1. Used only at the start; `core` has no logarithm.
 fn negated_log_of_rest(p: f64) -> f64 {
-    /// -ln(1 - x) = x + x²/2 + x³/3 + …, for x up to 1/2.
+    /// Returns -ln(1 - x) = x + x²/2 + x³/3 + …, for x up to 1/2.
     fn series(x: f64) -> f64 {
         let (mut sum, mut power) = (0.0, 1.0);
         for n in 1..=60 {
@@ -174,7 +175,7 @@ fn negated_log_of_rest(p: f64) -> f64 {
     halvings * core::f64::consts::LN_2 + series(1.0 - rest)
 }
 
-/// -log2 of a random number in (0, 1], with [`LOG_BITS`] bits after the point: at most 64.
+/// Returns -log2 of a random number in (0, 1], with [`LOG_BITS`] fraction bits: at most 64.
 #[inline]
 fn negated_log2(random: u64) -> u64 {
     let random = random | 1;
@@ -189,7 +190,7 @@ fn negated_log2(random: u64) -> u64 {
         .cast_unsigned()
 }
 
-/// 1 - log2(1 + n/256), lowered as the module says.
+/// 1 - log2(1 + n/256), lowered as the module's documentation states.
 static LOG: [i32; INTERVALS + 1] = {
     let mut table = [0; INTERVALS + 1];
     let mut n = 0;
@@ -205,10 +206,10 @@ static LOG: [i32; INTERVALS + 1] = {
     table
 };
 
-/// log2 of a number in [1, 2] with 63 bits after the point, to [`LOG_BITS`]: bit by bit, by squaring.
+/// Returns log2 of a number in [1, 2] with 63 fraction bits, to [`LOG_BITS`]: bit by bit, by squaring.
 const fn log2(number: u64) -> i64 {
     if number == 0 {
-        // 2 does not fit: its shift came out as 0.
+        // 2 does not fit: its shift gave 0.
         return 1 << LOG_BITS;
     }
     let (mut number, mut bits, mut n) = (number, 0, 0);

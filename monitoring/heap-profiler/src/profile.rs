@@ -1,10 +1,10 @@
-//! The profile of a heap: sampled allocations and their frees, as they come.
+//! The profile of a heap: sampled allocations and their frees, in order.
 
 use core::fmt;
 
 use super::{Frames, Machine, Rate};
 
-/// Something whose allocations can be sampled: what a monitor is given.
+/// A heap whose allocations can be sampled. A monitor takes this.
 ///
 /// ```text
 ///             prepare (once)            start                    stop
@@ -12,8 +12,8 @@ use super::{Frames, Machine, Rate};
 ///                                 ▲   no sampled block is known                │
 ///                                 └────────────────────────────────────────────┘
 /// ```
-/// All calls but [`is_sampling`](Self::is_sampling) and [`lost`](Self::lost) are for one task, the consumer. None may be made inside the
-/// allocator.
+/// Only one task, the consumer, may make these calls, except [`is_sampling`](Self::is_sampling) and
+/// [`lost`](Self::lost). No call may be made inside the allocator.
 ///
 /// ```
 /// # #[cfg(not(feature = "std"))] fn main() {}
@@ -40,63 +40,65 @@ use super::{Frames, Machine, Rate};
 /// # }
 /// ```
 pub trait HeapProfile: Sync {
-    /// Takes the memory that sampling needs, for ever, from the global allocator. Returns its bytes, see [`memory_bytes`].
+    /// Takes the memory that sampling needs from the global allocator, permanently. Returns its bytes, see
+    /// [`memory_bytes`].
     ///
     /// # Errors
-    /// If it was done before, if there is no memory, or if the settings make no sense; then nothing has changed.
+    /// If it was called before, if there is not enough memory, or if the settings are invalid; then nothing has
+    /// changed.
     fn prepare(&self, settings: Settings) -> Result<usize, PrepareError>;
 
-    /// From now on words are sampled, until [`stop`](Self::stop); nothing is known of blocks that are alive already. What was sampled before
-    /// is forgotten, also what was not taken. The same seed, rate and allocations give the same samples.
+    /// Starts sampling, until [`stop`](Self::stop). Blocks that are already alive are unknown. Earlier samples are
+    /// discarded, even if they were not taken. The same seed, rate and allocations give the same samples.
     ///
-    /// Cost: makes the memory zero, some 30 µs for 300 KiB.
+    /// Cost: zeroes the memory, some 30 µs for 300 KiB.
     ///
     /// # Errors
-    /// If sampling goes on, or if it is not prepared. [`StartError::Busy`] if a task was preempted while it recorded a sample of the
-    /// last session: come again when it has run.
+    /// If sampling runs already, or if it is not prepared. [`StartError::Busy`] if a task was preempted while it
+    /// recorded a sample of the last session: call again after it has run.
     fn start(&self, rate: Rate, seed: u64) -> Result<(), StartError>;
 
-    /// From now on nothing is sampled: the frees of blocks that were are not recorded, and the memory is idle until the next
-    /// start. What was recorded can still be taken. Makes the set of sampled blocks empty, some 5 µs for 4,096.
+    /// Stops sampling. Frees of sampled blocks are no longer recorded, and the memory is unused until the next start.
+    /// Records can still be taken. Empties the set of sampled blocks, some 5 µs for 4,096.
     fn stop(&self);
 
-    /// Whether words are being sampled. One load; any task may ask.
+    /// Returns `true` while words are sampled. One load; any task may call it.
     fn is_sampling(&self) -> bool;
 
-    /// Shows the next record; its stack is in `frames`. It stays the next one until [`take`](Self::take). When all records are taken and
-    /// allocations have been lost since the last [`Record::Lost`] of that cause, the next record is another one.
-    ///
-    /// Cost: some 20 ns.
+    /// Shows the next record; its stack is in `frames`. It remains the next one until [`take`](Self::take). When all
+    /// records are taken and allocations have been lost since the last [`Record::Lost`] of that cause, the next record
+    /// is another one.
     fn peek<'f>(&self, frames: &'f mut Frames) -> Peek<'f>;
 
     /// Takes the record that [`peek`](Self::peek) has shown.
     fn take(&self, record: &Record<'_>);
 
-    /// How many slots there are: [`Record`]s have numbers below. 0 before it is prepared.
+    /// Returns the number of slots; the slots of [`Record`]s are below it. 0 before `prepare`.
     fn slots(&self) -> usize;
 
-    /// What could not be recorded, since the image's start.
+    /// Returns the samples that could not be recorded, since boot.
     fn lost(&self) -> Lost;
 }
 
-/// How a profile is set up.
+/// The settings of a profile.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Memory for records; see [`memory_bytes`] for what else is needed. A power of two from [`MIN_RING_BYTES`] to [`MAX_RING_BYTES`].
+    /// Memory for records, a power of two from [`MIN_RING_BYTES`] to [`MAX_RING_BYTES`]. [`memory_bytes`] includes the
+    /// rest.
     pub ring_bytes: usize,
-    /// Where stacks are, and the time.
+    /// Finds stacks and reads the time.
     pub machine: Machine,
 }
 
-/// A ring that holds some 2,700 samples with 16 frames: at the default rate, of 200 MB that are allocated between two turns of the
-/// consumer.
+/// A ring for some 2,700 samples with 16 frames. At the default rate that is 200 MB of allocations between two turns of
+/// the consumer.
 pub const DEFAULT_RING_BYTES: usize = 256 << 10;
-/// Room for a few samples with the longest stacks.
+/// The smallest ring: it has room for a few samples with the longest stacks.
 pub const MIN_RING_BYTES: usize = 4 << 10;
-/// More than a million blocks alive cannot be counted.
+/// The largest ring: the ring cannot count more than a million live blocks.
 pub const MAX_RING_BYTES: usize = 64 << 20;
-/// For each sampled block alive: a sixty-fourth of the ring can be taken by each free that is kept room for, 16 bytes, and
-/// as much again and more is for what is new.
+/// Bytes of the ring per sampled live block. The space reserved for each free is 16 bytes; the other 48 are for new
+/// records.
 const RING_BYTES_PER_SLOT: usize = 64;
 
 const _: () = {
@@ -104,96 +106,98 @@ const _: () = {
     assert!(MAX_RING_BYTES / RING_BYTES_PER_SLOT <= super::ring::MAX_LIVE);
 };
 
-/// Sampled blocks that can be alive at once with a ring of so many bytes: one for each 64 of them. With the default ring 4,096,
-/// which at the default rate are 330 MB alive.
+/// Returns the number of sampled blocks that can be alive at once with a ring of this size: one per 64 bytes. The
+/// default ring has 4,096, which at the default rate stand for 330 MB alive.
 #[must_use]
 pub const fn slots(ring_bytes: usize) -> usize {
     ring_bytes / RING_BYTES_PER_SLOT
 }
 
-/// All memory that a profile with this ring takes: the ring, and 10 bytes for each block that can be sampled at once. 296 KiB with the
-/// default ring.
+/// Returns the bytes of all memory of a profile with this ring: the ring, and 10 bytes for each block that can be
+/// sampled at once. 296 KiB with the default ring.
 #[must_use]
 pub const fn memory_bytes(ring_bytes: usize) -> usize {
     ring_bytes + slots(ring_bytes) * 10
 }
 
-/// Something that was recorded. `ticks` are those of [`Machine::ticks`]; a task that was preempted while it recorded can have an older time
-/// than the record before.
+/// A record of the profile. `ticks` are those of [`Machine::ticks`]. The record of a task that was preempted while it
+/// recorded can be older than the record before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
     /// A block with a hit was allocated.
     Alloc {
-        /// When.
+        /// The time.
         ticks: u64,
-        /// Its number until its free: no other block that is alive has it.
+        /// The block's number until its free: no other live block has it.
         slot: u32,
-        /// Its size, rounded up to words of 8 bytes, at least one.
+        /// The block's size, rounded up to words of 8 bytes, at least one.
         words: u64,
-        /// How many of its words were hit: at least one. Divided by the rate, an unbiased estimate of the words allocated.
+        /// The number of its words that were hit, at least one. Divided by the rate, an unbiased estimate of the words
+        /// allocated.
         hits: u64,
         /// Return addresses, innermost first. Empty if the program has no frame pointers.
         stack: &'a [usize],
-        /// There were more frames; the outermost are left out.
+        /// `true` if there were more frames; the outermost are left out.
         truncated: bool,
     },
     /// A block of an earlier [`Record::Alloc`] was freed.
     Free {
-        /// When.
+        /// The time.
         ticks: u64,
-        /// Its number; from now on it can be another block's.
+        /// The block's number; from now on another block can have it.
         slot: u32,
     },
-    /// So much could not be recorded since the session began or since the last of these with the same cause. The blocks have no
-    /// [`Record::Free`].
+    /// The blocks that could not be recorded since the session began, or since the last such record with the same
+    /// cause. They have no [`Record::Free`].
     Lost {
-        /// Now.
+        /// The present time.
         ticks: u64,
-        /// For want of what.
+        /// The cause of the loss.
         cause: LossCause,
         /// Blocks with a hit.
         blocks: u64,
-        /// Their sizes together.
+        /// The sum of their sizes.
         words: u64,
-        /// Their hits together.
+        /// The sum of their hits.
         hits: u64,
     },
 }
 
-/// For want of what a sample was lost.
+/// The cause of a lost sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossCause {
-    /// The ring had no room: the consumer did not come in time.
+    /// The ring had no room: the consumer was too slow.
     RingFull,
-    /// The set of sampled blocks alive had no room: more blocks are alive than it has slots, or nearly so many. A lower rate helps.
+    /// The set of sampled live blocks had no room: there are more live blocks than slots, or nearly as many. A lower
+    /// rate helps.
     LiveFull,
 }
 
-/// What [`HeapProfile::peek`] shows.
+/// The result of [`HeapProfile::peek`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peek<'a> {
     /// The next record.
     Record(Record<'a>),
     /// All records are taken.
     Empty,
-    /// A task that was preempted is still writing the next record, and those behind it wait.
+    /// A preempted task is still writing the next record, and the records after it wait.
     Unfinished,
 }
 
-/// What could not be recorded. Each number only grows.
+/// Counts of samples that could not be recorded. They only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     /// Samples for which the ring had no room.
     pub ring_full: u64,
     /// Samples for which the set of sampled blocks had no room.
     pub live_full: u64,
-    /// The sizes of both.
+    /// The sum of the sizes of both.
     pub words: u64,
-    /// The hits of both.
+    /// The sum of the hits of both.
     pub hits: u64,
 }
 
-/// Sampling cannot be prepared.
+/// The reason why sampling cannot be prepared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrepareError {
     /// It was prepared before.
@@ -202,21 +206,21 @@ pub enum PrepareError {
     RingBytes(usize),
     /// The code is empty or larger than 4 GiB.
     Code(core::ops::Range<usize>),
-    /// There is not so much memory.
+    /// There is not enough memory.
     Memory {
         /// Bytes that were needed.
         bytes: usize,
     },
 }
 
-/// Sampling does not begin.
+/// The reason why sampling does not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartError {
     /// [`HeapProfile::prepare`] was not called, or failed.
     NotPrepared,
     /// It has begun already.
     Running,
-    /// A task is still recording something of the last session.
+    /// A task is still recording a sample of the last session.
     Busy,
 }
 

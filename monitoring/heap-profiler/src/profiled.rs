@@ -1,4 +1,4 @@
-//! An allocator that counts, and that can be sampled.
+//! An allocator that counts and that can be sampled.
 
 use core::alloc::{GlobalAlloc, Layout};
 
@@ -6,27 +6,28 @@ use super::hook::{Hook, words};
 use super::profile::{HeapProfile, Lost, Peek, PrepareError, Record, Settings, StartError};
 use super::{Extent, Frames, HeapSource, HeapStats, Rate};
 
-/// Counts exactly what goes through an allocator, samples it while a [profile](HeapProfile) is wanted, and hands all of it on.
+/// Counts the calls of an allocator exactly, passes all of them on, and samples them while a [profile](HeapProfile)
+/// runs.
 ///
-/// Every method of `GlobalAlloc` is forwarded as itself, so that the inner allocator's way to grow in place
-/// or to have zeroed memory ready is not lost. The hooks never allocate, lock, block or panic, and may be entered
-/// again at any point by an interrupt or another task; see the crate [`sync`] for several cores.
+/// Every method of `GlobalAlloc` calls the same method of the inner allocator, which may grow in place or have zeroed
+/// memory ready. The hooks never allocate, lock, block or panic. An interrupt or another task may enter them again at
+/// any point; see the crate [`sync`] for several cores.
 ///
-/// Cost of an allocation and its free together, whether a profile runs or not: 22 instructions on x86-64 with one core, of which five
-/// change memory, all of it in one line of the cache. A sample costs some tens of nanoseconds more.
+/// Cost of an allocation and its free together, with or without a profile: 22 instructions on x86-64 with one core.
+/// Five of them change memory, all of it in one cache line. A sample costs some tens of nanoseconds more.
 ///
 /// # A reading while the heap is in use
 ///
-/// A high-priority task can take a reading while a lower one stands anywhere inside a hook. Every total is a
-/// counter of its own that only grows, so no reading is ever below an earlier one. A block is counted as allocated before its pointer
-/// is known to anyone who could free it, and as freed before its memory is given back: what is live is never
-/// negative, and was live at one moment during the reading.
+/// A high-priority task can read while a task of lower priority is anywhere inside a hook. Every total is a separate
+/// counter that only grows, so no reading is below an earlier one. A block counts as allocated before any other task
+/// knows its pointer and could free it, and as freed before its memory is given back. So the bytes alive are never
+/// negative, and they were alive at one moment during the reading.
 ///
 /// # The peak
 ///
-/// What is live grows until something is freed. So the peak is looked for right before a free and at a reading, which saves the
-/// allocation the comparison. A block counts as freed from the moment its free begins: what another task allocates in the few
-/// instructions of that is not on top of it.
+/// The bytes alive grow until a free. So the peak is checked right before a free and at a reading, which saves the
+/// comparison at each allocation. A block counts as freed from the moment its free begins: what another task allocates
+/// in the next few instructions does not add to it.
 ///
 /// ```
 /// # #[cfg(not(feature = "std"))] fn main() {}
@@ -48,7 +49,7 @@ pub struct Profiled<A> {
 }
 
 impl<A> Profiled<A> {
-    /// Wraps an allocator; all counts are 0, and nothing is sampled.
+    /// Wraps an allocator. All counts are 0, and nothing is sampled.
     pub const fn new(inner: A) -> Self {
         Self {
             hook: Hook::new(),
@@ -56,7 +57,7 @@ impl<A> Profiled<A> {
         }
     }
 
-    /// The allocator inside, for what is not counted, such as giving it its memory.
+    /// Returns the inner allocator, for calls that are not counted, such as giving it its memory.
     pub const fn inner(&self) -> &A {
         &self.inner
     }
@@ -66,7 +67,7 @@ impl<A> Profiled<A> {
         &self.hook
     }
 
-    /// What every new block passes, or a refusal. `block` is returned as it is.
+    /// Counts a new block, or a refusal, and returns `block` unchanged.
     #[inline(always)]
     fn allocated(&self, block: *mut u8, size: usize) -> *mut u8 {
         if self.hook.hot.allocate(block, size, words(size)) {
@@ -76,8 +77,10 @@ impl<A> Profiled<A> {
     }
 }
 
-// What is rare is one call at the end of each method, so that the common way saves no registers for it.
+// The rare cases are one call at the end of each method, so that the common way saves no registers for them.
 impl<A: GlobalAlloc> Profiled<A> {
+    /// Frees a block in the slow path.
+    ///
     /// # Safety
     /// As `GlobalAlloc::dealloc`.
     #[cold]
@@ -87,10 +90,12 @@ impl<A: GlobalAlloc> Profiled<A> {
         self.hook.hot.counts.raise_peak();
         self.hook.hot.counts.free(layout.size());
         self.hook.free(block.addr());
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { self.inner.dealloc(block, layout) }
     }
 
+    /// Reallocates a block in the slow path.
+    ///
     /// # Safety
     /// As `GlobalAlloc::realloc`.
     #[cold]
@@ -99,7 +104,7 @@ impl<A: GlobalAlloc> Profiled<A> {
     unsafe fn realloc_rarely(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         self.hook.hot.counts.raise_peak();
         let moving = self.hook.detach(block.addr());
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if let Some(moving) = moving {
             moving.moved(!moved.is_null());
@@ -117,14 +122,13 @@ impl<A: Default> Default for Profiled<A> {
     }
 }
 
-// SAFETY: every method returns what the same method of the inner allocator has returned for the same
-// arguments, and the caller's promises are handed on unchanged. The counting in between touches nothing but
-// counters and does not unwind.
+// SAFETY: every method returns the result of the same method of the inner allocator for the same arguments, and the
+// caller's contract is passed on unchanged. The counting in between changes only counters and does not unwind.
 #[expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Profiled<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are those of the inner allocator.
+        // SAFETY: the caller's contract is that of the inner allocator.
         let block = unsafe { self.inner.alloc(layout) };
         self.allocated(block, layout.size())
     }
@@ -138,9 +142,9 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Profiled<A> {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // Before: as soon as the inner allocator has it, another task may be given the same address.
+        // Counted first: as soon as the inner allocator has the block, another task may get the same address.
         if self.hook.hot.free(block, layout.size()) {
-            // SAFETY: the caller's promises.
+            // SAFETY: the caller keeps the same contract.
             return unsafe { self.dealloc_rarely(block, layout) };
         }
         // SAFETY: as in `alloc`; the block came from the inner allocator with this layout.
@@ -150,13 +154,13 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Profiled<A> {
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         if self.hook.hot.is_rare(block.addr()) {
-            // SAFETY: the caller's promises.
+            // SAFETY: the caller keeps the same contract.
             return unsafe { self.realloc_rarely(block, layout, new_size) };
         }
         // SAFETY: as in `dealloc`.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if !moved.is_null() {
-            // First: growing must not look like both sizes together.
+            // The free is counted first, so that a block that grows never counts with both sizes.
             self.hook.hot.counts.free(layout.size());
         }
         self.allocated(moved, new_size)

@@ -1,8 +1,8 @@
-//! How often a word is sampled.
+//! The sampling rate.
 
 use core::fmt;
 
-/// Samples per allocated word: from [`Rate::MIN`] to 1.
+/// The sampling rate: samples per allocated word, from [`Rate::MIN`] to 1.
 ///
 /// ```
 /// # use heap_profiler::Rate;
@@ -12,20 +12,22 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Rate(f64);
 
-// It is never NaN.
+// A rate is never NaN.
 impl Eq for Rate {}
 
-/// A number that is no sampling rate.
+/// A number that is not a sampling rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RateError(f64);
 
 impl Rate {
-    /// One sample in 8 TB: what the fixed-point numbers of the sampler can express.
+    /// The lowest rate, one sample in 8 TB: the limit of the sampler's fixed-point numbers.
     pub const MIN: f64 = 1e-12;
 
-    /// Every word: each block is sampled, with as many hits as it has words.
+    /// The rate 1: each block is sampled, with as many hits as it has words.
     pub const ALL: Self = Self(1.0);
 
+    /// Checks a rate.
+    ///
     /// # Errors
     /// If `rate` is below [`Rate::MIN`], above 1 or not a number.
     pub const fn new(rate: f64) -> Result<Self, RateError> {
@@ -36,7 +38,7 @@ impl Rate {
         }
     }
 
-    /// Samples per word.
+    /// Returns the samples per word.
     #[must_use]
     pub const fn get(self) -> f64 {
         self.0

@@ -1,4 +1,4 @@
-//! From the allocator's hook to the monitoring task: many producers, one consumer, fixed memory, no locks.
+//! The ring from the allocator's hook to the monitoring task: many producers, one consumer, fixed memory, no locks.
 //!
 //! ```text
 //!             tail                              head
@@ -13,16 +13,16 @@
 //!   header (never 0):   63      32 31     16 15      8 7    2 1   0
 //!                      │   slot   │    0    │ frames  │cut│0 │ kind │     kind: 1 alloc, 2 free; cut: bit 2
 //! ```
-//! A producer **reserves** by one instruction on the word that holds the head and the number of sampled blocks alive, writes, and
-//! **commits** by storing the header last. The consumer reads up to the first header that is 0, makes a record's words 0 again and
-//! only then moves the tail. So records come in the order of their reservation, and a record that a preempted task has not finished holds
-//! up those behind it, for the consumer only.
+//! A producer **reserves** by one instruction on the word that holds the head and the number of sampled live blocks.
+//! Then it writes, and **commits** by storing the header last. The consumer reads up to the first header that is 0. It
+//! sets a record's words to 0 again and only then moves the tail. So records come in the order of their reservation. An
+//! unfinished record of a preempted task delays the records after it, for the consumer only.
 //!
-//! # What is admitted
-//! An alloc is admitted only if afterwards there is still room for one free of every sampled block alive. So the free of a sampled
-//! block is never lost, however long the consumer is away.
+//! # Admission
+//! An alloc is admitted only if afterwards there is still room for one free of every sampled live block. So the free of
+//! a sampled block is never lost, however long the consumer is away.
 //!
-//! A return address is held as its distance from the beginning of the image's code, in 32 bits.
+//! A return address is stored as its distance from the beginning of the image's code, in 32 bits.
 
 use alloc::boxed::Box;
 use alloc::collections::TryReserveError;
@@ -30,17 +30,17 @@ use alloc::collections::TryReserveError;
 use super::live::boxed;
 use super::word::Word;
 
-/// Return addresses of one record at most. Where there are more, the outermost are left out: deep recursion is the usual cause, and what
-/// allocates is innermost.
+/// The most return addresses of one record. Longer stacks lose their outermost addresses: the usual cause is deep
+/// recursion, and the allocating code is innermost.
 pub const MAX_FRAMES: usize = 128;
 /// Words of an alloc before its frames, and of a free.
 const ALLOC_WORDS: usize = 4;
 pub(super) const FREE_WORDS: usize = 2;
-/// Bits of the number of blocks alive, below the head: a million sampled blocks.
+/// Bits of the number of live blocks, below the head: a million sampled blocks.
 pub(super) const LIVE_BITS: u32 = 20;
-/// The most blocks alive that a ring can account for.
+/// The most live blocks that a ring can count.
 pub(super) const MAX_LIVE: usize = 1 << LIVE_BITS;
-/// The largest alloc and one free; a smaller ring could never admit it.
+/// The largest alloc and one free. A smaller ring could never admit it.
 pub(super) const MIN_WORDS: usize = (ALLOC_WORDS + MAX_FRAMES / 2 + FREE_WORDS).next_power_of_two();
 
 /// The bits of a header that tell the kind of record.
@@ -52,15 +52,15 @@ const CUT: u64 = 1 << 2;
 /// Room for the return addresses of one record.
 pub type Frames = [usize; MAX_FRAMES];
 
-/// The head counts on when it comes to the end of the memory.
+/// The head does not wrap at the end of the memory, so the length must be a power of two.
 const _: () =
     assert!(MIN_WORDS.is_power_of_two() && MAX_FRAMES < 256 && MAX_FRAMES.is_multiple_of(2));
 
-/// A place that was reserved.
+/// A reserved place.
 #[derive(Debug)]
 pub(super) struct Reserved(u64);
 
-/// What an alloc tells besides its stack.
+/// The data of an alloc without its stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
     pub slot: u32,
@@ -69,7 +69,7 @@ pub(super) struct Sample {
     pub hits: u64,
 }
 
-/// A record as it comes out.
+/// A record that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry<'a> {
     Alloc {
@@ -83,30 +83,30 @@ pub(super) enum Entry<'a> {
     },
 }
 
-/// Why there is no next record.
+/// The reason why there is no next record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Nothing {
-    /// All are read.
+    /// All records are read.
     Empty,
-    /// The next one is reserved and not yet written.
+    /// The next record is reserved and not yet written.
     Unfinished,
 }
 
 /// The ring.
 #[derive(Debug)]
 pub(super) struct Ring {
-    /// The head in words, shifted by [`LIVE_BITS`], and the blocks alive. Wraps around at 2^44 words.
+    /// The head in words, shifted by [`LIVE_BITS`], and the number of live blocks. Wraps around at 2^44 words.
     pub head: Word,
-    /// Written by the consumer only. As far as the head counts.
+    /// The tail in words; it wraps around as the head does. Only the consumer writes it.
     pub tail: Word,
     pub words: Box<[Word]>,
 }
 
 impl Ring {
-    /// `words` is a power of two.
+    /// Creates a ring of `words` words, a power of two.
     ///
     /// # Errors
-    /// If there is no memory for it.
+    /// If there is not enough memory.
     pub fn new(words: usize) -> Result<Self, TryReserveError> {
         debug_assert!(words.is_power_of_two());
         Ok(Self {
@@ -120,7 +120,7 @@ impl Ring {
         size_of_val(&*self.words)
     }
 
-    /// Room for an alloc with so many frames, and for its free later on. `None` if there is none.
+    /// Reserves room for an alloc with `frames` frames, and for its free later on. Returns `None` if there is no room.
     #[inline]
     pub fn reserve_alloc(&self, frames: usize) -> Option<Reserved> {
         let len = (ALLOC_WORDS + frames.div_ceil(2)) as u64;
@@ -129,7 +129,8 @@ impl Ring {
             let live = head & (MAX_LIVE as u64 - 1);
             let kept = (live + 1) * FREE_WORDS as u64;
             if self.used(head) + len + kept > self.words.len() as u64 {
-                // Records written since may have been read already: then the tail is ahead of the head that was looked at.
+                // New records may have been written and read meanwhile; then the tail is ahead of the head that was
+                // loaded.
                 let now = self.head.load();
                 if now == head {
                     return None;
@@ -147,21 +148,22 @@ impl Ring {
         }
     }
 
-    /// Room for the free of a block whose alloc was admitted: there always is.
+    /// Reserves room for the free of an admitted block. This always succeeds.
     #[inline]
     pub fn reserve_free(&self) -> Reserved {
         const STEP: u64 = ((FREE_WORDS as u64) << LIVE_BITS) - 1;
         Reserved(self.head.fetch_add(STEP) >> LIVE_BITS)
     }
 
-    /// Words between the tail and this head: too many if the tail is older than the head, and far too many if it is newer.
+    /// Returns the words between the tail and this head: too many if the tail is older than the head, and far too many
+    /// if it is newer.
     #[inline]
     pub fn used(&self, head: u64) -> u64 {
         let tail = self.tail.load();
         (head >> LIVE_BITS).wrapping_sub(tail) & (u64::MAX >> LIVE_BITS)
     }
 
-    /// The words of a record: in one piece, but for one that goes round the end.
+    /// Returns the words of a record: in one piece, unless the record wraps around the end.
     #[inline]
     fn words(&self, at: u64, len: usize) -> impl Iterator<Item = &Word> {
         let start = at as usize & (self.words.len() - 1);
@@ -169,7 +171,7 @@ impl Ring {
         from.iter().chain(before).take(len)
     }
 
-    /// As many frames as were reserved, two in a word.
+    /// Writes an alloc with as many frames as were reserved, two in a word.
     #[inline]
     pub fn write_alloc(
         &self,
@@ -183,7 +185,7 @@ impl Ring {
         let header = ALLOC | cut | (frames as u64) << 8 | u64::from(sample.slot) << 32;
         let fixed = [sample.ticks, sample.words, sample.hits];
         let start = at.0 as usize & (self.words.len() - 1);
-        // In one piece nearly always: then there are no branches but the loop's.
+        // Nearly always in one piece: then the only branches are the loop's.
         if let Some([first, ticks, words, hits, rest @ ..]) =
             self.words.get(start..start + ALLOC_WORDS + pairs.len())
         {
@@ -214,8 +216,8 @@ impl Ring {
             .for_each(|first| first.publish(FREE | u64::from(slot) << 32));
     }
 
-    /// Shows the next record, which stays the next one until [`take`](Self::take). Return addresses are counted from `base`, the
-    /// beginning of the code. For one consumer at a time.
+    /// Shows the next record, which remains the next one until [`take`](Self::take). Return addresses are `base` plus
+    /// their distance; `base` is the beginning of the code. For one consumer at a time.
     ///
     /// # Errors
     /// If there is no record to show.
@@ -249,7 +251,7 @@ impl Ring {
         })
     }
 
-    /// Takes the record that [`peek`](Self::peek) has shown: it is gone, and its room is free.
+    /// Removes the record that [`peek`](Self::peek) has shown, and frees its room.
     pub fn take(&self) {
         let tail = self.tail.get();
         if let Some(len) = len_of(self.header(tail)) {
@@ -263,7 +265,7 @@ impl Ring {
         self.words(at, 1).map(Word::load).sum()
     }
 
-    /// Forgets everything. Not while anyone writes or reads.
+    /// Removes all records. Must not run while a task writes or reads.
     pub fn clear(&self) {
         self.words.iter().for_each(|word| word.set(0));
         self.tail.set(0);
@@ -271,12 +273,12 @@ impl Ring {
     }
 }
 
-/// The frames that a header tells of.
+/// Returns the number of frames in a header.
 fn frames_of(header: u64) -> usize {
     ((header >> 8 & 0xff) as usize).min(MAX_FRAMES)
 }
 
-/// Words of the record with this header; `None` before it is written.
+/// Returns the words of the record with this header; `None` before it is written.
 fn len_of(header: u64) -> Option<usize> {
     match header & KIND {
         ALLOC => Some(ALLOC_WORDS + frames_of(header).div_ceil(2)),

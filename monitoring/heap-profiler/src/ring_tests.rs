@@ -1,4 +1,4 @@
-//! The ring against a queue, through all its places.
+//! The ring against a queue, through all its positions.
 
 use std::collections::VecDeque;
 
@@ -27,7 +27,7 @@ impl From<Entry<'_>> for Owned {
     }
 }
 
-/// Where the code begins.
+/// The beginning of the code.
 const BASE: usize = 0x20_0000;
 
 fn pop(ring: &Ring) -> Result<Owned, Nothing> {
@@ -70,7 +70,7 @@ fn alloc(random: u64, slot: u32) -> Owned {
     Owned::Alloc(sample, frames, random & 8 != 0)
 }
 
-/// Begins just before the head's own end, so that it goes round.
+/// Creates a ring whose head is just before its wrap-around.
 fn ring(words: usize) -> Ring {
     let ring = Ring::new(words).unwrap();
     let position = (u64::MAX >> LIVE_BITS) - 1_000;
@@ -83,7 +83,7 @@ fn ring(words: usize) -> Ring {
 fn it_agrees_with_a_queue_and_a_free_always_fits() {
     let ring = ring(256);
     let mut queue = VecDeque::new();
-    // Slots whose alloc was admitted and whose free was not written yet.
+    // Slots whose alloc was admitted and whose free is not written yet.
     let mut alive = Vec::new();
     let (mut state, mut refused, mut slot) = (3u64, 0, 0);
     for step in 0..200_000 {
@@ -113,7 +113,7 @@ fn it_agrees_with_a_queue_and_a_free_always_fits() {
                 alive.push(slot);
             }
         }
-        // What is used and what is promised never exceed the memory.
+        // The used words and the words reserved for frees never exceed the memory.
         let head = ring.head.load();
         assert_eq!(head & (MAX_LIVE as u64 - 1), alive.len() as u64);
         assert!(ring.used(head) as usize + alive.len() * FREE_WORDS <= 256);

@@ -1,33 +1,33 @@
-//! Which words are sampled: a countdown to the next hit.
+//! The choice of the words that are sampled: a countdown to the next hit.
 //!
 //! ```text
 //!   words:   . . . . . . . . . . . ┃ . . . . X . . . . . ┃ . . .      X: hit
 //!   left:                      4 ─▶┃             -6 ─▶ + gaps ┃
 //!                                  └── a block of 10 words ──┘
 //! ```
-//! Each block subtracts its words. Whoever takes the countdown below zero owns the hit: it counts the hits in the rest
-//! of its block, draws gap after gap until one ends behind the block, and adds all of them.
+//! Each block subtracts its words. The block that takes the countdown below zero owns the hit: it counts the hits in
+//! its rest, draws gap after gap until one ends after the block, and adds all of them.
 //!
 //! # Without a lock
-//! A task can be preempted between its subtraction and its addition, by another that allocates, or by an interrupt.
-//! Until the first one goes on, the countdown is negative. Blocks that come meanwhile cannot know where the next hit
-//! will be; but hits have no memory, so they draw theirs afresh, from the beginning of the block, give their words
-//! back and are right by themselves. At rate 1 each block has as many hits as words, whatever preempts whatever.
+//! Another task that allocates, or an interrupt, can preempt a task between its subtraction and its addition. Until the
+//! first task continues, the countdown is negative. Blocks that come meanwhile cannot know where the next hit will be.
+//! But hits have no memory. So these blocks draw new hits from their beginning and give their words back; the result
+//! has the right distribution. At rate 1 each block has as many hits as words, in any order of preemption.
 //!
-//! What remains of a race: while a block's words are subtracted and not yet given back, the countdown is lower by them,
-//! and a block that comes just then may take a hit that would have fallen so many words later. A hit may thus move
-//! by the words of the blocks that are being counted at one moment; none is lost and none is added.
+//! One race remains: while a block's words are subtracted and not yet given back, the countdown is lower by them. A
+//! block that comes at this moment may take a hit that would have come that many words later. So a hit may move by the
+//! words of the blocks that are being counted at one moment; no hit is lost and none is added.
 
 use super::Rate;
 use super::odds::{Chance, Odds, STEP, mix};
 use super::word::Word;
 
-/// The countdown while nothing is sampled, in words: 2^65 bytes are never allocated.
+/// The countdown while nothing is sampled, in words. 2^65 bytes are never allocated.
 const NEVER: u64 = 1 << 62;
 
-/// Words until the next hit, less one: the word that takes it below zero is hit.
+/// The words before the next hit: the word that takes the countdown below zero is hit.
 ///
-/// Off and on are the same code; off is a countdown that does not end.
+/// Sampling and not sampling run the same code; without sampling the countdown does not end.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(super) struct Countdown(Word);
@@ -37,16 +37,16 @@ impl Countdown {
         Self(Word::new(NEVER))
     }
 
-    /// Counts a block. True if there may be a hit in it: then [`hits`](Self::hits) must be asked.
+    /// Counts a block. Returns `true` if it may have a hit; then [`hits`](Self::hits) must be called.
     #[inline(always)]
     pub fn pass(&self, words: u64) -> bool {
         let before = self.0.fetch_add(words.wrapping_neg());
         before.wrapping_sub(words).cast_signed() < 0
     }
 
-    /// How many words are hit of a block that [`pass`](Self::pass) said may be.
+    /// Returns the number of hits in a block for which [`pass`](Self::pass) returned `true`.
     ///
-    /// The subtraction is done again in a way that tells what was left before: in between, another task may have been here.
+    /// It repeats the subtraction, now with the previous value as its result: another task may have run in between.
     pub fn hits(&self, words: u64, chances: &Chances) -> u64 {
         self.0.add(words);
         let before = self.0.fetch_add(words.wrapping_neg()).cast_signed();
@@ -75,19 +75,19 @@ impl Countdown {
         self.0.get()
     }
 
-    /// From now on words are sampled.
+    /// Starts sampling.
     pub fn start(&self, chances: &Chances) {
         let gap = chances.odds().hit.gap(&mut || chances.random());
         self.0.publish(gap - 1);
     }
 
-    /// From now on none is.
+    /// Stops sampling.
     pub fn stop(&self) {
         self.0.publish(NEVER);
     }
 }
 
-/// The odds and the random numbers, as all tasks share them.
+/// The odds and the random numbers that all tasks share.
 #[derive(Debug)]
 pub(super) struct Chances {
     hit: [Word; 2],
@@ -105,7 +105,7 @@ impl Chances {
         }
     }
 
-    /// Not while anyone draws.
+    /// Sets the odds and the seed. Must not run while a task draws.
     pub fn set(&self, rate: Rate, seed: u64) {
         let odds = Odds::new(rate);
         for (words, chance) in [(&self.hit, odds.hit), (&self.miss, odds.miss)] {
@@ -126,7 +126,7 @@ impl Chances {
         }
     }
 
-    /// One instruction makes the number the caller's own.
+    /// Returns a random number. One instruction advances the state, so no other caller gets the same number.
     #[inline]
     fn random(&self) -> u64 {
         mix(self.state.fetch_add(STEP))

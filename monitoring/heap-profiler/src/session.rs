@@ -1,5 +1,5 @@
-//! The reading half of the hook: memory, sessions, records. Runs in the consumer's task, never inside the allocator; only `prepare`
-//! allocates.
+//! The reading half of the hook: memory, sessions, records. Runs in the consumer's task, never inside the allocator.
+//! Only `prepare` allocates.
 
 use super::Rate;
 use super::hook::{Hook, Rest};
@@ -74,7 +74,7 @@ impl Hook {
         rest.chances.set(rate, seed);
         self.hot.set_mask(rest.live.mask());
         rest.session.publish(session + 1);
-        // Last: who ends the countdown finds a session.
+        // Last: a task that ends the countdown must find a session.
         self.hot.countdown.start(&rest.chances);
         Ok(())
     }
@@ -83,12 +83,12 @@ impl Hook {
         let Some(rest) = self.rest.get() else { return };
         let session = rest.session.load();
         if session & 1 == 1 {
-            // First: nobody is sent in for nothing.
+            // First: then no further task enters the slow path.
             self.hot.countdown.stop();
             self.hot.set_mask(0);
             rest.session.publish(session + 1);
             store_load_fence();
-            // Else a free may go a longer way in vain now and then, until the next session begins.
+            // Otherwise some frees take the slow path in vain until the next session begins.
             if rest.inside.load() == 0 {
                 rest.live.clear();
             }

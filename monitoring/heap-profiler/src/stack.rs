@@ -1,40 +1,41 @@
-//! The stack of whoever allocates. The rules of the walk are in the crate [`unwind`], which a panic's backtrace uses too.
+//! The stack of the task that allocates. The crate [`unwind`] has the rules of the walk; a panic's backtrace uses them
+//! too.
 
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use super::ring::MAX_FRAMES;
 
-/// What a walk needs to know of the machine.
+/// The facts about the machine that a walk needs.
 ///
-/// Implementer's duties: all of it may be called inside the allocator, with interrupts masked, and from an interrupt: it neither
-/// allocates nor locks nor makes a system call.
+/// Implementer's duties: the functions may be called inside the allocator, with interrupts masked, and from an
+/// interrupt. They must not allocate, lock or make a system call.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// The addresses of the image's code, at most 4 GiB of them. A stack ends at the first return address outside.
+    /// The addresses of the image's code, at most 4 GiB. A stack ends at the first return address outside.
     pub code: Range<usize>,
-    /// Whether the page of 4096 bytes that begins at an address can be read. Asked for pages of the calling task's stack: each that a
-    /// walk comes to, but for the innermost one.
+    /// Returns `true` if the page of 4096 bytes at this address can be read. A walk asks for each page of the calling
+    /// task's stack that it comes to, except the innermost one.
     pub readable: fn(page: usize) -> bool,
-    /// The time, in a unit that the consumer knows; it need not be monotonic over several tasks.
+    /// Returns the time, in a unit that the consumer knows. It need not be monotonic across tasks.
     pub ticks: fn() -> u64,
 }
 
-/// Bytes of a page, as the smallest unit that is mapped or not.
+/// Bytes of a page, the smallest unit of mapped memory.
 const PAGE_BYTES: usize = 4096;
 
-/// Return addresses as distances from the beginning of the code, innermost first, two in a word as the ring has them: a processor waits when
-/// a word is read that was just written in two pieces.
+/// Return addresses as distances from the beginning of the code, innermost first, two in a word as in the ring. A
+/// processor stalls when it reads a word that was just written in two pieces.
 pub(super) struct Stack {
     pairs: [MaybeUninit<u64>; MAX_FRAMES / 2],
-    /// How many there are.
+    /// The number of return addresses.
     pub frames: usize,
-    /// There were more than [`MAX_FRAMES`].
+    /// `true` if there were more than [`MAX_FRAMES`].
     pub truncated: bool,
 }
 
 impl Stack {
-    /// An empty one. Nothing is made zero.
+    /// Creates an empty stack without zeroing its memory.
     #[inline(always)]
     pub fn new() -> Self {
         Self {
@@ -44,18 +45,19 @@ impl Stack {
         }
     }
 
-    /// Walks outwards from `frame`, which is a frame pointer of the calling task's stack if the program has any, else any number. The
-    /// value itself must be on that stack.
+    /// Walks outwards from `frame`: a frame pointer of the calling task's stack, or any number if the program has no
+    /// frame pointers. `self` must be on that stack.
     #[inline(always)]
     pub fn walk(&mut self, frame: usize, machine: &Machine) {
         let here = (&raw const *self).addr();
-        // Without frame pointers the register holds anything: a frame of this stack is above its innermost value, and near.
+        // Without frame pointers the register holds any value. A frame of this stack is above its innermost value, and
+        // near.
         if frame < here || frame - here > unwind::MAX_FRAME_BYTES {
             return;
         }
         let start = machine.code.start;
         let code_bytes = machine.code.end.saturating_sub(start);
-        // A frame up to here can be read: its page is the one that a local variable is in, or was asked for.
+        // Frames up to here can be read: their page holds a local variable, or was checked.
         let mut last = last_frame(here);
         let read = |frame: usize| {
             if frame > last {
@@ -65,8 +67,9 @@ impl Stack {
                 last = last_frame(frame);
             }
             let words = core::ptr::with_exposed_provenance::<usize>(frame);
-            // SAFETY: both words can be read, see `last`; the walk asks for aligned addresses, each above the one before and all
-            // above `here`. Any word may be read as a number, volatile, because the compiler knows nothing of it.
+            // SAFETY: both words can be read, see `last`. The walk asks for aligned addresses, each above the one
+            // before and all above `here`. Any word can be read as a number; the read is volatile because the compiler
+            // does not know of these words.
             #[expect(unsafe_code, reason = "reads the stack")]
             unsafe {
                 Some([words.read_volatile(), words.add(1).read_volatile()])
@@ -92,7 +95,7 @@ impl Stack {
 
     #[inline(always)]
     pub fn pairs(&self) -> &[u64] {
-        // SAFETY: `walk` has written the first `frames` distances, at most as many as there is room for, and so these words.
+        // SAFETY: `walk` has written the first `frames` distances, which fit the array, and so these words.
         #[expect(unsafe_code, reason = "the rest of the array is never written")]
         unsafe {
             core::slice::from_raw_parts(self.pairs.as_ptr().cast(), self.frames.div_ceil(2))
@@ -100,13 +103,13 @@ impl Stack {
     }
 }
 
-/// The highest address of a frame that lies in the page of `address`.
+/// Returns the highest address of a frame in the page of `address`.
 #[inline(always)]
 fn last_frame(address: usize) -> usize {
     (address | (PAGE_BYTES - 1)) - (size_of::<unwind::Frame>() - 1)
 }
 
-/// Whether a frame can be read: its page, and the next one if it goes that far.
+/// Returns `true` if a frame can be read: its page, and the next one if the frame reaches it.
 #[cold]
 #[inline(never)]
 fn readable(machine: &Machine, frame: usize) -> bool {
@@ -116,7 +119,7 @@ fn readable(machine: &Machine, frame: usize) -> bool {
         && (!goes_on || page.checked_add(PAGE_BYTES).is_some_and(machine.readable))
 }
 
-/// The frame pointer of the function that this is inlined into; 0 where there is none to read.
+/// Returns the frame pointer of the function into which this is inlined; 0 if there is none to read.
 #[inline(always)]
 pub(super) fn frame_pointer() -> usize {
     #[cfg(all(target_arch = "x86_64", not(miri)))]

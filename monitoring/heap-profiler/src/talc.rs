@@ -10,12 +10,12 @@ use lock_api::{Mutex, RawMutex};
 
 use super::Extent;
 
-/// A general-purpose heap with binned free blocks that merges neighbours at once.
+/// A general-purpose heap with binned free blocks, which merges neighbours at once.
 ///
-/// The lock is a parameter: in an image one that masks interrupts, because a task of higher priority that
-/// allocated while a lower one held a plain lock would wait for ever. It is held for one operation on the
-/// free lists, never while bytes are copied or zeroed; that operation is bounded by the number of free blocks
-/// in one size class, and for alignments above a word by that of all free blocks that are large enough.
+/// The lock is a parameter. In an image it masks interrupts: otherwise a task of higher priority that allocates while a
+/// task of lower priority holds the lock would wait forever. One operation on the free lists holds the lock, never a
+/// copy or a fill. The number of free blocks in one size class bounds that operation. For alignments above a word, the
+/// number of all free blocks that are large enough bounds it.
 ///
 /// Before [`claim`](Self::claim) every allocation fails.
 ///
@@ -37,7 +37,7 @@ pub struct Talc<R: RawMutex> {
 }
 
 impl<R: RawMutex> Talc<R> {
-    /// A heap without memory.
+    /// Creates a heap without memory.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -47,15 +47,14 @@ impl<R: RawMutex> Talc<R> {
 
     /// Gives the heap its memory. About 1 KiB of it goes to the free lists.
     ///
-    /// Returns whether it was taken: not if the heap has a region already, or if the region is too small to hold
-    /// anything.
+    /// Returns `false` and takes nothing if the heap already has a region, or if the region is too small.
     pub fn claim(&self, region: &'static mut [MaybeUninit<u8>]) -> bool {
         let mut heap = self.inner.lock();
         if heap.get_counters().heap_count != 0 {
             return false;
         }
         let span = Span::from_base_size(region.as_mut_ptr().cast(), region.len());
-        // SAFETY: the region was given away for ever, and nobody else has it.
+        // SAFETY: the caller gave the region away permanently, so no other code uses it.
         #[expect(unsafe_code, reason = "hands over raw memory")]
         unsafe { heap.claim(span) }.is_ok()
     }
@@ -73,8 +72,8 @@ impl<R: RawMutex> fmt::Debug for Talc<R> {
     }
 }
 
-// SAFETY: `talc` gives out disjoint blocks of the claimed region with the layout asked for, and every access
-// to it is behind the lock. Nothing here unwinds.
+// SAFETY: `talc` returns disjoint blocks of the claimed region with the requested layout, and the lock guards every
+// access to it. Nothing here unwinds.
 #[expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 unsafe impl<R: RawMutex> GlobalAlloc for Talc<R> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -95,8 +94,8 @@ unsafe impl<R: RawMutex> GlobalAlloc for Talc<R> {
             return ptr::null_mut();
         };
         if new_size <= layout.size() {
-            // SAFETY: the caller's promises: a block of this heap, and a size that is not zero. Shrinking
-            // never moves.
+            // SAFETY: by the caller's contract, a block of this heap and a size that is not zero. Shrinking never
+            // moves.
             unsafe { self.inner.lock().shrink(old, layout, new_size) };
             return block;
         }
@@ -104,9 +103,9 @@ unsafe impl<R: RawMutex> GlobalAlloc for Talc<R> {
         if unsafe { self.inner.lock().grow_in_place(old, layout, new_size) }.is_ok() {
             return block;
         }
-        // SAFETY: the caller promises that the new size, rounded up to the alignment, fits an `isize`. A new
-        // block is disjoint from the old one, which is valid for the old, smaller size and is given back only
-        // after the copy. The lock is free while bytes are copied.
+        // SAFETY: the caller promises that the new size, rounded up to the alignment, fits an `isize`. A new block is
+        // disjoint from the old one. The old one is valid for its smaller size and is freed only after the copy. The
+        // lock is free while bytes are copied.
         unsafe {
             let new = self.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
             if !new.is_null() {
@@ -118,24 +117,24 @@ unsafe impl<R: RawMutex> GlobalAlloc for Talc<R> {
     }
 }
 
-/// How exactly the largest free block is found: to this part of the free bytes.
+/// The precision of the largest free block: this fraction of the free bytes.
 const PRECISION: usize = 64;
 
 impl<R: RawMutex> Extent for Talc<R> {
-    /// One load under the lock.
+    /// Loads a counter under the lock.
     fn size_bytes(&self) -> u64 {
         self.inner.lock().get_counters().claimed_bytes as u64
     }
 
-    /// One load under the lock.
+    /// Loads a counter under the lock.
     fn free_bytes(&self) -> u64 {
         self.inner.lock().get_counters().available_bytes as u64
     }
 
-    /// Found by bisection: a block of half the free bytes is allocated and freed at once, and so on, until
-    /// the size is known to 1/64 of the free bytes. That is 6 rounds of one allocation and one free; the lock
-    /// is released between them, and nothing is written into the blocks but the heap's own tags. The result
-    /// is a size that can be had; the true one is at most 1/64 of the free bytes above it.
+    /// Finds the size by bisection: it allocates and frees a block of half the free bytes, and so on, until the size is
+    /// known to 1/64 of the free bytes. That is 6 rounds of one allocation and one free. The lock is released between
+    /// them, and the blocks get only the heap's own tags. A block of the result's size can be allocated; the true
+    /// maximum is at most 1/64 of the free bytes larger.
     #[expect(unsafe_code, reason = "tries allocations")]
     fn largest_free_bytes(&self) -> Option<u64> {
         let free = self.inner.lock().get_counters().available_bytes;
@@ -146,7 +145,7 @@ impl<R: RawMutex> Extent for Talc<R> {
             let mut heap = self.inner.lock();
             // SAFETY: the size is more than `fits`, hence not zero.
             if let Ok(block) = unsafe { heap.malloc(layout) } {
-                // SAFETY: just allocated with this layout.
+                // SAFETY: the block was just allocated with this layout.
                 unsafe { heap.free(block, layout) };
                 fits = middle;
             } else {

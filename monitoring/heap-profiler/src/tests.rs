@@ -1,4 +1,4 @@
-//! Both heaps through `Profiled` against a model, and `Profiled` around allocators that watch it.
+//! Both heaps through `Profiled` against a model, and `Profiled` around allocators that observe it.
 #![expect(unsafe_code, reason = "calls allocators")]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -12,13 +12,13 @@ type SpinLock = spin::mutex::SpinMutex<()>;
 type ProfiledTalc = Profiled<Talc<SpinLock>>;
 type ProfiledList = Profiled<LinkedList<SpinLock>>;
 
-/// Memory for one heap, never given back.
+/// Returns memory for one heap; it is never freed.
 fn region(bytes: usize) -> &'static mut [MaybeUninit<u8>] {
     let layout = Layout::from_size_align(bytes, 4096).unwrap();
     // SAFETY: the size is not zero.
     let start = unsafe { std::alloc::alloc(layout) };
     assert!(!start.is_null());
-    // SAFETY: just allocated, and leaked.
+    // SAFETY: the memory was just allocated, and is never freed.
     unsafe { core::slice::from_raw_parts_mut(start.cast(), bytes) }
 }
 
@@ -49,7 +49,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % limit
     }
 
-    /// Mostly small, sometimes up to 64 KiB, never zero: `GlobalAlloc` forbids it.
+    /// Returns a size: mostly small, sometimes up to 64 KiB, never zero, which `GlobalAlloc` forbids.
     fn size(&mut self) -> usize {
         let limit = 1 << self.below(17);
         1 + self.below(limit) as usize
@@ -70,7 +70,7 @@ struct Block {
 impl Block {
     fn fill(&mut self, fill: u8) {
         self.fill = fill;
-        // SAFETY: the block is live and this large.
+        // SAFETY: the block is live and has this size.
         unsafe { self.start.write_bytes(fill, self.layout.size()) }
     }
 
@@ -85,7 +85,7 @@ impl Block {
     }
 }
 
-/// Drives a heap at random and keeps its own books.
+/// Drives a heap at random and keeps its own counts.
 struct Model<'h, H> {
     heap: &'h H,
     blocks: Vec<Block>,
@@ -200,7 +200,7 @@ impl<H: GlobalAlloc + HeapSource> Model<'_, H> {
     }
 }
 
-/// A region that the workload overruns now and then.
+/// The size of a region that the workload exceeds now and then.
 const TIGHT: usize = 256 << 10;
 
 fn agrees_with_the_model(heap: &(impl GlobalAlloc + HeapSource)) {
@@ -219,7 +219,7 @@ fn agrees_with_the_model(heap: &(impl GlobalAlloc + HeapSource)) {
     assert_eq!((after.live_bytes, after.live_blocks), (0, 0));
     assert_eq!(
         after.free_bytes, before.free_bytes,
-        "not all memory came back in one piece"
+        "the free memory is not one piece"
     );
     assert_eq!(after.size_bytes, before.size_bytes);
 }
@@ -331,7 +331,7 @@ fn talc_grows_and_shrinks_in_place_and_that_is_a_free_and_an_allocation() {
     assert_eq!((stats.live_bytes, stats.peak_bytes), (0, 10_000));
 }
 
-/// Says no to every second request, and writes down what it was asked.
+/// An allocator that refuses every second request, and records its calls.
 #[derive(Default)]
 struct Spy(RefCell<Vec<&'static str>>);
 
@@ -346,7 +346,7 @@ impl Spy {
     }
 }
 
-// SAFETY: the pointers it gives out are never used.
+// SAFETY: the returned pointers are never used.
 unsafe impl GlobalAlloc for Spy {
     unsafe fn alloc(&self, _: Layout) -> *mut u8 {
         self.answer("alloc")
@@ -368,7 +368,7 @@ unsafe impl GlobalAlloc for Spy {
 #[test]
 fn all_four_methods_are_forwarded_as_themselves() {
     let heap = Profiled::new(Spy::default());
-    // SAFETY: the spy does nothing with its arguments.
+    // SAFETY: the spy does not use its arguments.
     unsafe {
         heap.alloc(layout(8, 8));
         heap.alloc_zeroed(layout(8, 8));
@@ -382,7 +382,7 @@ fn all_four_methods_are_forwarded_as_themselves() {
     );
 }
 
-/// Takes a reading of the heap it is in during every call, as a task that preempts the hook would.
+/// An allocator that reads the counts of its heap during every call, as a task that preempts the hook would.
 struct Peeping {
     heap: std::sync::OnceLock<&'static Profiled<Self>>,
     readings: std::sync::Mutex<Vec<HeapStats>>,
@@ -396,17 +396,17 @@ impl Peeping {
     }
 }
 
-// SAFETY: hands on to the system's allocator.
+// SAFETY: the methods pass their arguments on to the system's allocator.
 unsafe impl GlobalAlloc for Peeping {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.peep();
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { std::alloc::System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         self.peep();
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { std::alloc::System.dealloc(block, layout) }
     }
 }

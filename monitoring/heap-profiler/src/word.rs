@@ -1,6 +1,8 @@
-//! Words and bytes that tasks, interrupts and cores share. Runs inside the allocator: each operation is one instruction.
+//! Words and bytes that tasks, interrupts and cores share. Runs inside the allocator: each operation is one
+//! instruction.
 //!
-//! `tests/loom/word.rs` has the same types on loom's atomics, for a run of the ring and the live set through all interleavings.
+//! `tests/loom/word.rs` has the same types on loom's atomics, to run the ring and the live set through all
+//! interleavings.
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -20,7 +22,7 @@ impl Word {
         Self(AtomicU64::new(value))
     }
 
-    /// Sees everything that was stored before the value was [published](Self::publish).
+    /// Loads the value, and sees everything that was stored before it was [published](Self::publish).
     #[inline(always)]
     pub fn load(&self) -> u64 {
         self.0.load(Ordering::Acquire)
@@ -31,13 +33,13 @@ impl Word {
         self.0.store(value, Ordering::Release);
     }
 
-    /// A load without order, of what somebody else's published word says is there.
+    /// Loads without order. Used for data that another task's published word covers.
     #[inline(always)]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// A store without order, before something is published.
+    /// Stores without order. Used before a word is published.
     #[inline(always)]
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
@@ -48,13 +50,13 @@ impl Word {
         word::add(&self.0, n);
     }
 
-    /// Returns the value before.
+    /// Adds, and returns the previous value.
     #[inline(always)]
     pub fn fetch_add(&self, n: u64) -> u64 {
         word::fetch_add(&self.0, n)
     }
 
-    /// Returns what the value is if it is not `current`.
+    /// Replaces `current` by `new`. Otherwise returns the actual value.
     #[inline(always)]
     pub fn compare_exchange(&self, current: u64, new: u64) -> Result<(), u64> {
         word::compare_exchange(&self.0, current, new)

@@ -1,7 +1,7 @@
-//! Nanoseconds for a record that is not logged: `cargo bench -p monitoring --bench log`.
+//! Nanoseconds for a record that is not logged: `cargo bench -p logging --bench log`.
 //!
-//! Prints the median of rounds, and ratios to two relaxed loads with a comparison each, the most that a disabled record of a
-//! declared source may be made of. Fails if that record costs more than [`RATIO_MAX`] of them.
+//! Prints the median of rounds, and ratios to two relaxed loads with a comparison each, the most work that a disabled
+//! record of a declared source may do. Fails if that record costs more than [`RATIO_MAX`] of them.
 
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -10,11 +10,11 @@ use std::time::Instant;
 use logging::{self, log_source, log_to};
 use units::Micros;
 
-/// Enough rounds for a median that a few disturbed ones do not move.
+/// So many rounds that a few disturbed ones do not move the median.
 const ROUNDS: usize = 51;
 const RECORDS_PER_ROUND: u32 = 100_000;
 
-/// Room for noise. Far from the search by name, and from making a record.
+/// The limit. It leaves room for noise, and is far below the search by name or the making of a record.
 const RATIO_MAX: f64 = 4.0;
 
 log_source!(
@@ -24,7 +24,7 @@ log_source!(
 
 static LOADS: [AtomicU8; 2] = [AtomicU8::new(1), AtomicU8::new(1)];
 
-/// Median time of one record in nanoseconds.
+/// Returns the median time of one record in nanoseconds.
 fn measure(record: impl Fn(u64)) -> f64 {
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
@@ -62,11 +62,11 @@ fn main() {
     };
     tell("two loads and comparisons", loads);
     tell(
-        "a level that nobody logs at",
+        "a level that no source logs at",
         measure(|number| log::debug!("evicted {number} entries")),
     );
 
-    // From here on somebody logs at debug, so that the first load lets all records through.
+    // From here on a source logs at debug, so the first load lets all records through.
     for number in 0..30 {
         let _ = logging::levels().see(&format!("app::module::number_{number:02}"));
     }

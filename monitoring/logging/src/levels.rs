@@ -1,4 +1,4 @@
-//! Log levels: their grammar, and the table of which source logs at which level.
+//! Log levels: their grammar, and the table of sources and levels.
 //!
 //! ```text
 //! levels = item *("," item)
@@ -6,10 +6,10 @@
 //! level  = "quiet" / "off" / "app" / "error" / "warning" / "warn" / "info" / "debug" / "trace"   ; any case
 //! ```
 //!
-//! The grammar is that of `mirage-runtime`'s `--logs` and of `mirage-monitoring`'s command `L`, with these
-//! differences: a level in any case; a target may contain colons, as module paths do, and ends at the last
-//! one; `src:` in front of it is allowed, as in the command `M`; of several items for one target the last wins;
-//! `warn`, `off` and `trace` are known.
+//! The grammar is that of `mirage-runtime`'s `--logs` and of `mirage-monitoring`'s command `L`, with these differences.
+//! A level may be in any case. A target may contain colons, as module paths do, and ends at the last one. It may begin
+//! with `src:`, as in the command `M`. The last of several items for one target wins. `warn`, `off` and `trace` are
+//! known.
 
 mod source;
 mod table;
@@ -23,10 +23,10 @@ use core::str::{FromStr, Split};
 
 use units::OneLine;
 
-/// How much is logged, from nothing to everything.
+/// The amount of logging, from nothing to everything.
 ///
-/// Two pairs stand for the same records here, because the crate `log` has no level between nothing and
-/// errors: [`Level::App`] is shown as what it is, but lets through what [`Level::Quiet`] does.
+/// Two levels let through the same records, because the crate `log` has no level between nothing and errors:
+/// [`Level::App`] is shown as `app`, but lets through the records of [`Level::Quiet`].
 ///
 /// ```
 /// use logging::Level;
@@ -35,17 +35,17 @@ use units::OneLine;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// Nothing. Written `quiet` or `off`.
+    /// No records. Written `quiet` or `off`.
     Quiet,
-    /// Only what an application must show, of which the crate `log` has nothing.
+    /// Only output that an application must show. The crate `log` has no such records.
     App,
     /// Errors.
     Error,
     /// Errors and warnings. Written `warning` or `warn`.
     Warning,
-    /// And what went well.
+    /// Also reports of success.
     Info,
-    /// And what helps to find a mistake.
+    /// Also details that help to find errors.
     Debug,
     /// Everything.
     Trace,
@@ -64,13 +64,13 @@ impl Level {
         ("warn", Self::Warning),
     ];
 
-    /// The name under which the level is shown, in lower case.
+    /// Returns the name under which the level is shown, in lower case.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].0
     }
 
-    /// The same for the crate `log`.
+    /// Returns the corresponding filter of the crate `log`.
     #[must_use]
     pub const fn filter(self) -> log::LevelFilter {
         match self {
@@ -83,7 +83,7 @@ impl Level {
         }
     }
 
-    /// The level with this number in the order of declaration.
+    /// Returns the level with this number in the order of declaration.
     const fn from_index(index: u8) -> Self {
         match index {
             0 => Self::Quiet,
@@ -103,7 +103,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// Not the name of a level.
+/// The error of a text that is not the name of a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownLevel;
 
@@ -118,7 +118,7 @@ impl core::error::Error for UnknownLevel {}
 impl FromStr for Level {
     type Err = UnknownLevel;
 
-    /// A name in any case.
+    /// Parses a name in any case.
     fn from_str(text: &str) -> Result<Self, UnknownLevel> {
         let known = Self::ALL
             .iter()
@@ -130,13 +130,13 @@ impl FromStr for Level {
 /// One setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item<'a> {
-    /// Whose level; `None` is everyone's without one of his own. Never empty and never `*`.
+    /// The target; `None` stands for all targets without their own level. Never empty and never `*`.
     pub target: Option<&'a str>,
     /// The level.
     pub level: Level,
 }
 
-/// A list of settings that is right, as text.
+/// A valid list of settings, as text.
 ///
 /// ```
 /// use logging::{Item, Level, Levels};
@@ -165,7 +165,7 @@ impl<'a> Levels<'a> {
         Ok(Self { text })
     }
 
-    /// The settings in the order in which they were given, at least one.
+    /// Returns the settings in the given order, at least one.
     #[must_use]
     pub fn iter(&self) -> Items<'a> {
         Items {
@@ -193,12 +193,12 @@ impl<'a> Iterator for Items<'a> {
     type Item = Item<'a>;
 
     fn next(&mut self) -> Option<Item<'a>> {
-        // Every item was parsed once when the list was made, so that none is wrong here.
+        // `parse` has checked every item, so this skips none.
         self.rest.find_map(|item| parse_item(item).ok())
     }
 }
 
-/// Why a list of levels is not one.
+/// The reason why a list of levels is invalid.
 ///
 /// ```
 /// use logging::{Levels, LevelsError};
@@ -206,13 +206,13 @@ impl<'a> Iterator for Items<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LevelsError<'a> {
-    /// This is not a level.
+    /// This text is not a level.
     UnknownLevel(&'a str),
-    /// This item cannot be read: it names no target, or has several colons and no level after the last.
+    /// This item is invalid: it names no target, or has several colons and no level after the last.
     CannotParse(&'a str),
 }
 
-/// The texts of `mirage-runtime`, on one line whatever the text was.
+/// Writes the texts of `mirage-runtime`. The result is always one line.
 impl fmt::Display for LevelsError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -233,7 +233,7 @@ fn parse_item(item: &str) -> Result<Item<'_>, LevelsError<'_>> {
         });
     };
     let Ok(level) = word.parse() else {
-        // Where the reference found too many colons it said so, and named the whole item.
+        // The reference implementation reports too many colons and names the whole item.
         let several = target.contains(':');
         return Err(if several {
             LevelsError::CannotParse(item)
@@ -254,7 +254,7 @@ fn parse_item(item: &str) -> Result<Item<'_>, LevelsError<'_>> {
     }
 }
 
-/// The target without the `src:` that may stand in front of it. A module of a crate called `src` has two colons there.
+/// Returns the target without an optional `src:` in front. In a module path of a crate called `src`, two colons follow.
 fn name_of(target: &str) -> &str {
     let name = target.strip_prefix("src:");
     name.filter(|name| !name.starts_with(':')).unwrap_or(target)

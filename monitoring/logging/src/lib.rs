@@ -6,15 +6,15 @@
 //!  └─ seconds since boot, 5 digits, and microseconds
 //! ```
 //!
-//! The time is right-aligned for images that are up for less than 28 hours and grows to the left after that;
-//! the level is padded to five letters. The target of a record is a source: one that the application declares
-//! ([`log_source!`](crate::log_source)), or one that is entered when its first record comes here.
+//! The time is right-aligned for images that run for less than 28 hours, and grows to the left after that. The level is
+//! padded to five letters. The target of a record is a source. An application can declare it
+//! ([`log_source!`](crate::log_source)); otherwise its first record adds it.
 //!
 //! | a disabled record | costs |
 //! |---|---|
 //! | of a level that no source logs at | one load |
-//! | given to a declared source, [`log_to!`](crate::log_to) | one load |
-//! | else | a look into the [`Table`] |
+//! | of a declared source, by [`log_to!`](crate::log_to) | one load |
+//! | any other | a look into the [`Table`] |
 //!
 //! `cargo bench -p logging --bench log` measures all three.
 
@@ -37,26 +37,26 @@ pub use self::levels::{
     MAX_TARGET_LEN, Table, Unknown, UnknownLevel,
 };
 
-/// Takes one whole line, the newline included, and prints it in one piece. Called from any task that logs.
+/// Takes one whole line, with its newline, and prints it in one piece. Any task that logs calls it.
 pub type Sink = fn(fmt::Arguments<'_>);
 
-/// Tells the time since boot.
+/// Returns the time since boot.
 pub type Clock = fn() -> Micros;
 
-/// Lines printed since boot, by level.
+/// Numbers of lines printed since boot, by level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lines {
-    /// At the level error.
+    /// Lines at the level error.
     pub errors: u64,
-    /// At the level warning.
+    /// Lines at the level warning.
     pub warnings: u64,
-    /// At the level info.
+    /// Lines at the level info.
     pub infos: u64,
-    /// At the levels debug and trace.
+    /// Lines at the levels debug and trace.
     pub debugs: u64,
 }
 
-/// Why the levels are not what was asked for.
+/// The reason why the levels were not set.
 ///
 /// ```
 /// use logging::LogError;
@@ -68,7 +68,7 @@ pub enum LogError<'a> {
     Parse(LevelsError<'a>),
     /// The list could not be applied.
     Apply(ApplyError<'a>),
-    /// The program has a logger already.
+    /// The program already has a logger.
     Taken,
 }
 
@@ -84,12 +84,12 @@ impl fmt::Display for LogError<'_> {
 
 impl core::error::Error for LogError<'_> {}
 
-/// Makes this the program's logger: from now on every record whose target has its level goes to `sink`.
-/// Levels that are not named are `info`; targets that are named become sources.
+/// Makes this the program's logger: from now on `sink` gets every record that its target's level lets through. Sources
+/// that are not named log at `info`; named targets become sources.
 ///
 /// # Errors
 ///
-/// [`LogError`] if `levels` is wrong, in which case nothing is logged, or if there is a logger already.
+/// [`LogError`] if `levels` is invalid, and then nothing is logged, or if there is already a logger.
 ///
 /// # Example
 ///
@@ -115,11 +115,11 @@ pub fn init(sink: Sink, clock: Clock, levels: &str) -> Result<(), LogError<'_>> 
     Ok(())
 }
 
-/// Changes levels while the program runs, all that the text says or nothing. See [`Table::apply`].
+/// Changes levels while the program runs, all of the text or nothing. See [`Table::apply`].
 ///
 /// # Errors
 ///
-/// [`LogError`] if the text is wrong, or names what is no source.
+/// [`LogError`] if the text is invalid, or names an unknown source.
 ///
 /// ```
 /// assert_eq!(logging::set_levels("*:debug"), Ok(()));
@@ -131,7 +131,7 @@ pub fn set_levels(text: &str) -> Result<(), LogError<'_>> {
     result.map_err(LogError::Apply)
 }
 
-/// Makes declared sources known before their first record, so that their levels can be set.
+/// Adds declared sources before their first record, so that their levels can be set.
 ///
 /// ```
 /// use logging::{self, log_source};
@@ -147,20 +147,21 @@ pub fn declare(sources: &[&'static LogSource]) {
     }
 }
 
-/// Sets what `log` looks at first. Before there is a sink, nothing is logged.
+/// Sets the maximum level of the crate `log`, which every record is compared with first. Without a sink, nothing is
+/// logged.
 fn publish(max: Level) {
     if LOGGER.shell.is_completed() {
         log::set_max_level(max.filter());
     }
 }
 
-/// The levels as they are.
+/// Returns the table of levels.
 #[must_use]
 pub fn levels() -> &'static Table {
     &LOGGER.levels
 }
 
-/// What has been printed. A few loads.
+/// Returns the numbers of printed lines. A few loads.
 #[must_use]
 pub fn lines() -> Lines {
     LOGGER.lines()
@@ -235,7 +236,7 @@ impl log::Log for Logger {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        // A caller that asks first and one that does not are treated alike.
+        // `log` may be called without `enabled`, so it checks again.
         if self.enabled(record.metadata()) {
             self.write(record.target(), record);
         }
@@ -244,8 +245,8 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
-/// Records that are given to the source by name, `log::debug!(logger: CACHE, …)`, which is what [`log_to!`](crate::log_to) does
-/// when the level is on. The source is their target.
+/// Handles records of `log::debug!(logger: CACHE, …)`, which [`log_to!`](crate::log_to) uses when the level is on.
+/// Their target is the source.
 impl log::Log for &'static LogSource {
     #[inline]
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
@@ -262,7 +263,7 @@ impl log::Log for &'static LogSource {
     fn flush(&self) {}
 }
 
-/// The level of a source that does not know it itself.
+/// Returns the level of a source that does not hold it.
 #[cold]
 fn level_of(source: &'static LogSource, why: Unsettled) -> Level {
     if why == Unsettled::New {

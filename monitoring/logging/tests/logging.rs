@@ -1,4 +1,4 @@
-//! The program's own logger, as an application sees it: one test, because a program has one logger.
+//! The program's logger, as an application sees it. One test, because a program has one logger.
 
 use std::sync::Mutex;
 
@@ -51,7 +51,7 @@ fn levels_decide_what_reaches_the_console_and_can_be_changed() {
     logging::set_levels("quiet").unwrap();
     log::error!(target: "app", "not shown");
 
-    // A declared source has its records to itself, whatever the module's path is.
+    // A declared source decides about its records, whatever the module's path is.
     logging::set_levels("error,app:quiet").unwrap();
     log::error!(logger: DECLARED, "not shown");
     assert!(
@@ -65,7 +65,7 @@ fn levels_decide_what_reaches_the_console_and_can_be_changed() {
     assert!(log::log_enabled!(logger: DECLARED, log::Level::Debug));
     assert!(!log::log_enabled!(logger: DECLARED, log::Level::Trace));
 
-    // One of the same name is looked up.
+    // A second source of the same name is looked up.
     log::debug!(logger: SAME_NAME, "and this");
     assert_eq!(
         logging::levels()

@@ -1,7 +1,8 @@
 //! Nanoseconds and bytes per event of a trace: `cargo bench -p memtrace-writer --bench memtrace`.
 //!
-//! Allocs and collects both count as events. Prints the median of many short rounds, because on a shared machine
-//! others run in between; beside it stands what copying the stacks alone takes, so that ratios can be compared between machines.
+//! Allocs and collects both count as events. Prints the median of many short rounds, because other programs use a
+//! shared machine in between. It also prints the time of a plain copy of the stacks, so that ratios can be compared
+//! between machines.
 
 #[path = "../tests/memtrace/program.rs"]
 mod program;
@@ -17,12 +18,12 @@ use memtrace_writer::{Alloc, CollectError, Encoder, Info, ObjectId, Resolve, Uni
 use program::{Happening, Names, Program, Random, run};
 
 const PASSES: u64 = 8;
-/// Some hundred microseconds: most rounds are not interrupted.
+/// Events of a round. It takes some hundred microseconds, so most rounds are not interrupted.
 const EVENTS_PER_ROUND: usize = 2_000;
 const ALLOCATIONS: u64 = 50_000;
 const START: u64 = 1_700_000_000_000_000;
 
-/// Encodes everything that happened, from `at` on. Returns the bytes.
+/// Encodes all events, from `at` on. Returns the bytes.
 fn encode(
     encoder: &mut Encoder,
     happenings: &[Happening],
@@ -106,7 +107,7 @@ fn measure(name: &str, happenings: &[Happening], names: &mut dyn Resolve) {
     let (mut encoded, mut copied) = (Vec::new(), Vec::new());
     let mut definitions = Vec::new();
     for pass in 0..PASSES {
-        // A trace that goes on: names are known after the first pass, the clock and the ids move.
+        // A trace that continues: names are known after the first pass, the clock and the ids advance.
         let mut at = START + pass * (events as u64 * 20 + 60_000_000);
         let mut taken = encoder.flush().map_or(0, <[u8]>::len);
         for happenings in happenings.chunks(EVENTS_PER_ROUND) {

@@ -1,4 +1,4 @@
-//! Backtraces: what is like the last one is left out, and the rest is written over a cache of codes.
+//! Backtraces: the part that equals the last one is left out, and the rest is written over a cache of codes.
 //!
 //! ```text
 //! backtrace = number of outermost codes that are those of the last one | u8 or u16 count | count × codeword
@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Each of 16,384 slots has a code and a prediction: the slot that came next the last time. Readers keep the same codes
-//! and predictions, because every change of them is in the stream. The time of a slot's last use is the writer's alone,
-//! and so is the choice of the slot for a new code.
+//! and predictions, because every change of them is in the stream. Only the writer keeps the time of a slot's last use,
+//! and only the writer chooses the slot for a new code.
 //!
 //! **The slot of a code.** A code has two buckets of 8 slots, by two hashes, and goes to the one with more free slots.
 //! If both are full, one of the 16 codes makes room. Two choices fill a table evenly: in a trace with 12,000 codes no
@@ -35,9 +35,9 @@ const BUCKETS: usize = SLOTS / WAYS;
 
 /// The number of a slot.
 type SlotNumber = u16;
-/// The slot before the first codeword of each backtrace. It never has a code.
+/// The slot that the format takes as the one before the first codeword of each backtrace.
 const START: SlotNumber = 0;
-/// The number of no slot.
+/// Stands for "no slot".
 const NONE: SlotNumber = SlotNumber::MAX;
 
 const HIT: SlotNumber = 0;
@@ -50,11 +50,11 @@ struct Slot {
     /// 0 in an empty slot. No code of a backtrace is 0.
     code: u32,
     prediction: SlotNumber,
-    /// The low bits of the time when a codeword named it last.
+    /// The low bits of the time when a codeword last named the slot.
     used: u16,
 }
 
-/// A slot at the beginning of a packet. It stands in the packet's header, and readers compare.
+/// A slot at the beginning of a packet. The packet's header holds it, and readers compare it with theirs.
 #[derive(Clone, Copy)]
 pub(crate) struct Check {
     pub(crate) slot: SlotNumber,
@@ -62,7 +62,7 @@ pub(crate) struct Check {
     pub(crate) code: u32,
 }
 
-/// Codes, the outermost first, at the end of the array: stacks are unwound from the innermost frame.
+/// Codes, the outermost first, at the end of the array, because stacks are unwound from the innermost frame.
 struct Backtrace {
     codes: [u32; CODES_MAX],
     len: usize,
@@ -112,19 +112,19 @@ const fn legal(frame: u64) -> u32 {
 /// [`undefined`](Self::undefined), then [`write`](Self::write). Only the last of them changes what readers keep.
 pub(crate) struct Cache {
     slots: Box<[Slot; SLOTS]>,
-    /// The backtrace of the last event and the next one; which is the last.
+    /// The backtraces of the last event and of the next one; `last` is the index of the former.
     backtraces: [Backtrace; 2],
     last: usize,
     /// Outermost codes that the two have in common.
     common: usize,
-    /// The slots of the next one's other codes, at the codes' places; [`NONE`] of a code without one.
+    /// The slots of the next one's other codes, at the places of the codes. A code without a slot has [`NONE`].
     found: [SlotNumber; CODES_MAX],
-    /// The place of the first code that may have to be defined.
+    /// The place of the first code that may need a definition.
     unknown: usize,
     /// Codes that are defined and wait for the event that takes them into the cache.
     waiting: [u32; CODES_MAX],
     waits: usize,
-    /// The slot that was changed last: a reader that missed a packet is most likely to have it wrong.
+    /// The slot that was changed last: a reader that missed a packet most likely has a wrong value there.
     newest: SlotNumber,
     /// Backtraces so far: a clock for [`Slot::used`].
     written: u32,
@@ -135,7 +135,7 @@ pub(crate) struct Cache {
 impl Cache {
     /// Bytes outside the value.
     pub(crate) const MEMORY: usize = SLOTS * size_of::<Slot>();
-    /// The most bytes of [`write`](Self::write), but for the codewords.
+    /// The most bytes of [`write`](Self::write) without the codewords.
     const FIXED_MAX: usize = 3 + 2;
     /// The most bytes of a codeword: a slot and a new code.
     const CODEWORD_MAX: usize = 2 + 8;
@@ -182,7 +182,7 @@ impl Cache {
         let mut slot = START;
         for place in CODES_MAX - next.len + self.common..CODES_MAX {
             let code = next.codes[place];
-            // Mostly the predicted one.
+            // Usually the predicted slot.
             slot = self.slots[usize::from(slot) % SLOTS].prediction;
             if self.slots[usize::from(slot) % SLOTS].code != code {
                 slot = self.find(code).unwrap_or(NONE);
@@ -194,7 +194,7 @@ impl Cache {
         }
     }
 
-    /// A code of the next backtrace that has yet to be defined.
+    /// Returns a code of the next backtrace that is still to be defined.
     #[inline]
     pub(crate) fn undefined(&mut self) -> Option<u32> {
         while self.unknown < CODES_MAX {
@@ -209,20 +209,21 @@ impl Cache {
 
     /// Notes that the stream defines a code of the next backtrace.
     pub(crate) fn defined(&mut self, code: u32) {
-        // It is full only of codes of events that were given up. They are defined again should they come back.
+        // If the list is full, it forgets codes of events that were given up. They are defined again if they come back.
         self.waits %= CODES_MAX;
         self.waiting[self.waits] = code;
         self.waits += 1;
     }
 
-    /// The most bytes of the next backtrace.
+    /// Returns the most bytes of the next backtrace.
     #[inline]
     pub(crate) const fn bytes_max(&self) -> usize {
         let codes = self.backtraces[1 - self.last].len - self.common;
         Self::FIXED_MAX + codes * Self::CODEWORD_MAX
     }
 
-    /// Writes the next backtrace, with a count of so many bytes. All of its codes are defined, and the packet has room.
+    /// Writes the next backtrace; its count of codewords has `count_bytes` bytes. All of its codes are defined, and the
+    /// packet has [`bytes_max`](Self::bytes_max).
     #[inline]
     pub(crate) fn write(&mut self, count_bytes: usize, packet: &mut Packet) {
         packet.number(self.common as u64);
@@ -289,7 +290,7 @@ impl Cache {
         &mut self.slots[usize::from(number) % SLOTS]
     }
 
-    /// After `from` comes `to`: readers note the same for each codeword.
+    /// Notes that `to` comes after `from`. Readers note the same for each codeword.
     #[inline]
     fn link(&mut self, from: SlotNumber, to: SlotNumber) {
         self.slot(to).used = self.now();
@@ -300,7 +301,7 @@ impl Cache {
         }
     }
 
-    /// The slot of a code.
+    /// Returns the slot of a code.
     #[inline]
     fn find(&self, code: u32) -> Option<SlotNumber> {
         let [first, second] = buckets(code);
@@ -313,7 +314,7 @@ impl Cache {
         let slots: &[Slot; WAYS] = self.slots[bucket * WAYS..][..WAYS]
             .try_into()
             .expect("a bucket");
-        // Without a branch for each slot: at most one of them has the code.
+        // No branch per slot: at most one of them has the code.
         let mut found = WAYS;
         for (way, slot) in slots.iter().enumerate() {
             if slot.code == code {
@@ -323,18 +324,17 @@ impl Cache {
         (found < WAYS).then_some((bucket * WAYS + found) as SlotNumber)
     }
 
-    /// The time for [`Slot::used`]. It moves every 16 backtraces, so 16 bits tell a million of them apart. A slot that
-    /// was not used for longer may pass for recently used.
+    /// Returns the time for [`Slot::used`]. It advances every 16 backtraces, so 16 bits distinguish a million of them.
+    /// A slot that was not used for longer may look recently used.
     #[inline]
     const fn now(&self) -> u16 {
         (self.written >> 4) as u16
     }
 
-    /// The slot for a new code.
+    /// Returns the slot for a new code.
     fn place_for(&self, code: u32) -> SlotNumber {
         let free = |bucket: usize| {
-            (bucket * WAYS..(bucket + 1) * WAYS)
-                .filter(|at| *at != usize::from(START) && self.slots[*at].code == 0)
+            (bucket * WAYS..(bucket + 1) * WAYS).filter(|at| self.slots[*at].code == 0)
         };
         let [first, second] = buckets(code);
         let roomier = if free(second).count() > free(first).count() {
@@ -347,18 +347,18 @@ impl Cache {
             .unwrap_or_else(|| self.victim([first, second])) as SlotNumber
     }
 
-    /// The slot that makes room. Every other time any of the sixteen is drawn, else the one of two that was used less
-    /// recently.
+    /// Returns the slot that makes room. Every other time it is a random one of the sixteen; otherwise it is the one of
+    /// two that was used less recently.
     ///
-    /// The least recently used of all would be the worst choice for a program that goes round through more codes than
-    /// there are slots: each code would go just before it comes back. Any one would be a bad choice for a program that
-    /// uses few of its codes often. In both cases this takes fewer bytes than memtrace's writer
+    /// The least recently used slot of all would be the worst choice for a program that cycles through more codes than
+    /// there are slots: each code would be removed just before it comes back. A random slot would be a bad choice for a
+    /// program that uses few of its codes often. In both cases this rule takes fewer bytes than memtrace's writer
     /// (`tests/memtrace/size.rs`).
     fn victim(&self, buckets: [usize; 2]) -> usize {
         let drawn = (self.evictions + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let slot = |bits: u32| {
             let number = (drawn >> bits) as usize % (2 * WAYS);
-            (buckets[number / WAYS] * WAYS + number % WAYS).max(usize::from(START) + 1)
+            buckets[number / WAYS] * WAYS + number % WAYS
         };
         let age = |slot: usize| self.now().wrapping_sub(self.slots[slot].used);
         let (one, other) = (slot(60), slot(52));
@@ -370,7 +370,7 @@ impl Cache {
         }
     }
 
-    /// The slot that was changed last, for the header of the packet that begins now.
+    /// Returns the slot that was changed last, for the header of the packet that begins now.
     pub(crate) fn check(&self) -> Option<Check> {
         let slot = self.slots.get(usize::from(self.newest))?;
         Some(Check {
@@ -381,7 +381,7 @@ impl Cache {
     }
 }
 
-/// The two buckets of a code: the high bits of its product with the golden ratio (Knuth, TAOCP 3, 6.4), which
+/// Returns the two buckets of a code: the high bits of its product with the golden ratio (Knuth, TAOCP 3, 6.4), which
 /// spreads neighbours, and bits below them.
 #[inline]
 const fn buckets(code: u32) -> [usize; 2] {

@@ -1,4 +1,4 @@
-//! Events into packets: the order of what is written, times, and the ids of objects.
+//! Events into packets: the order in the stream, times, and the ids of objects.
 //!
 //! ```text
 //!               restart                    flush (1)
@@ -7,9 +7,9 @@
 //!                                                       └───────┘
 //! ```
 //!
-//! An alloc event is written in three steps. The cache takes the stack and finds which codes are new to the stream;
-//! their definitions are written; the event is written. Each step has a packet with room for all of it, or ends with
-//! [`Full`]. Definitions stay, so each attempt comes further, however much has to be defined.
+//! An alloc event is written in three steps. The cache takes the stack and finds the codes that are new to the stream.
+//! Then their definitions are written, and last the event. Each step has a packet with room for all of it, or ends with
+//! [`Full`]. Definitions stay, so each attempt gets further, even if many definitions are needed.
 
 use core::fmt;
 use core::num::NonZeroU64;
@@ -26,11 +26,11 @@ const COLLECT_MAX: usize = EVENT_HEADER + 9;
 /// The latest time, and the largest number, that readers hold: OCaml's `int` has 63 bits with its sign.
 const LARGEST: u64 = (1 << 62) - 1;
 
-// Every event and every definition fits an empty packet: a caller that flushes and repeats comes to an end.
+// Every event and every definition fits an empty packet, so a caller that flushes and repeats always finishes.
 const _: () = assert!(HEADER + ALLOC_MAX + Cache::BYTES_MAX <= crate::PACKET_MAX);
 const _: () = assert!(HEADER + DEFINITION_MAX <= crate::PACKET_MAX);
 
-/// The kinds of heap that the format knows. Rust has one heap; here they tell blocks apart by size.
+/// The kinds of heap that the format knows. Rust has one heap; here they distinguish blocks by size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Small blocks. With at most 16 words and one hit, their events are three bytes shorter.
@@ -57,16 +57,16 @@ impl Source {
 /// A sampled block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alloc {
-    /// Its size in words of 8 bytes, rounded up.
+    /// The block's size in words of 8 bytes, rounded up.
     pub words: u64,
-    /// The number of its words that were sampled. Readers estimate by this number, divided by the rate.
+    /// The number of words that were sampled. Readers estimate with this number divided by the rate.
     pub hits: NonZeroU64,
-    /// The heap it lies in; [`Source::of`] tells it by size.
+    /// The heap of the block; [`Source::of`] derives it from the size.
     pub source: Source,
 }
 
 impl Alloc {
-    /// A block with the source that its size gives it.
+    /// Creates a block with the source for its size.
     #[must_use]
     pub const fn new(words: u64, hits: NonZeroU64) -> Self {
         Self {
@@ -120,7 +120,7 @@ impl From<Full> for CollectError {
     }
 }
 
-/// Counts of one trace: what was written, and what could not be written as it was.
+/// Counts of one trace: what was written, and what could not be written unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Packets handed out.
@@ -147,8 +147,8 @@ pub struct Counts {
 
 /// Writes one trace after the other.
 ///
-/// It takes its memory when it is made, [`MEMORY`](crate::MEMORY) bytes, and allocates nothing afterwards. Do not use it
-/// inside an allocator: an event with many new names may take milliseconds. The [crate] has an example.
+/// It takes its memory when it is created, [`MEMORY`](crate::MEMORY) bytes, and allocates nothing afterwards. Do not
+/// use it inside an allocator: an event with many new names may take milliseconds. The [crate] has an example.
 pub struct Encoder {
     packet: Packet,
     cache: Cache,
@@ -158,7 +158,7 @@ pub struct Encoder {
     last: u64,
     /// The time that the caller gave for the first event of the packet.
     oldest: UnixMicros,
-    /// The id of the packet's first alloc event; that of the next one is the number of alloc events so far.
+    /// The id of the packet's first alloc event. The id of the next event is the number of alloc events so far.
     first_id: u64,
     /// A slot of the cache when the packet was begun.
     check: Option<Check>,
@@ -166,7 +166,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Takes the memory and begins a trace, as [`restart`](Self::restart).
+    /// Takes the memory and begins a trace, like [`restart`](Self::restart).
     #[must_use]
     pub fn new(info: &Info<'_>) -> Self {
         let mut encoder = Self {
@@ -184,8 +184,8 @@ impl Encoder {
         encoder
     }
 
-    /// Drops what was not flushed and begins another trace. Its first packet is ready; no event is taken before it is
-    /// flushed. Cost: clears 128 KiB.
+    /// Drops everything that was not flushed and begins another trace. Its first packet is ready; the encoder takes no
+    /// event before that is flushed. Cost: clears 128 KiB.
     pub fn restart(&mut self, info: &Info<'_>) {
         self.packet.clear();
         self.cache.clear();
@@ -202,10 +202,10 @@ impl Encoder {
     /// Writes that a block was allocated, and returns its id.
     ///
     /// `stack` is the backtrace, the innermost frame first: addresses or other codes from
-    /// [`code::FIRST_FREE`](crate::code::FIRST_FREE) to 2^32 - 1, or codes that [`code`](crate::code) lists. Of more
-    /// than 128 frames the outermost are left out, with a mark. `names` is asked about each code that is new to the
-    /// stream. Cost: two passes over the stack, about 4 ns a frame on a server's core (`benches/memtrace.rs`), and
-    /// for each new code what `names` takes.
+    /// [`code::FIRST_FREE`](crate::code::FIRST_FREE) to 2^32 - 1, or codes that [`code`](crate::code) lists. If there
+    /// are more than 128 frames, the outermost are left out, with a mark. The encoder asks `names` about each code that
+    /// is new to the stream. Cost: two passes over the stack, about 4 ns a frame on a server's core
+    /// (`benches/memtrace.rs`), and the time of `names` for each new code.
     ///
     /// # Errors
     /// [`Full`]: the event is not in the stream. Flush and repeat; each attempt comes further.
@@ -246,8 +246,8 @@ impl Encoder {
         Ok(id)
     }
 
-    /// Writes that a block was freed. The caller does so at most once for each block, as readers rely on that. Cost:
-    /// some nanoseconds.
+    /// Writes that a block was freed. The caller must do so at most once for each block, because readers rely on that.
+    /// Cost: some nanoseconds.
     ///
     /// # Errors
     /// [`CollectError::Full`]: flush and repeat. [`CollectError::Unknown`] if no event of this trace gave the id.
@@ -264,8 +264,8 @@ impl Encoder {
         Ok(())
     }
 
-    /// Returns the packet, if there is anything in it. The caller sends all of it, at once or in pieces
-    /// ([`flushed`](Self::flushed)), before the next event is written over it.
+    /// Returns the packet, if it is not empty. The caller sends all of it, at once or in pieces
+    /// ([`flushed`](Self::flushed)). The next event overwrites it.
     pub fn flush(&mut self) -> Option<&[u8]> {
         if self.packet.is_empty() {
             return None;
@@ -279,7 +279,7 @@ impl Encoder {
         Some(packet)
     }
 
-    /// Returns the first `len` bytes of the packet that was flushed last, until the next event is written over it.
+    /// Returns the first `len` bytes of the packet that was flushed last. The next event overwrites them.
     #[must_use]
     pub fn flushed(&self, len: usize) -> &[u8] {
         self.packet.sealed(len)
@@ -301,11 +301,11 @@ impl Encoder {
         }
     }
 
-    /// Returns the time in the stream of what is written next, once the packet has room for all of it.
+    /// Returns the time of the next write in the stream, once the packet has room for all of it.
     #[inline]
     fn admit(&mut self, at: UnixMicros, bytes: usize) -> Result<u64, Full> {
         let time = at.0.clamp(self.last, LARGEST);
-        // The first packet has only its own event.
+        // The first packet holds only its own event.
         if self.counts.packets == 0 || !self.packet.has_room(time, bytes) {
             return Err(Full);
         }

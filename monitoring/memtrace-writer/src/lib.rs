@@ -1,8 +1,8 @@
 //! Writes heap traces in [memtrace](https://github.com/janestreet/memtrace)'s format: events in, packets out.
 //!
-//! A profiler samples allocations. This crate turns the samples into a stream that memtrace's released tools (0.2.3), its
-//! viewer and this project's `hermon` read as it is. It needs an allocator once, when the [`Encoder`] is made, and no
-//! clock, no socket and no `std`.
+//! A profiler samples allocations. This crate turns the samples into a stream that memtrace's released tools (0.2.3),
+//! its viewer and this project's `hermon` read unchanged. It needs an allocator once, when the [`Encoder`] is created.
+//! It needs no clock, no socket and no `std`.
 //!
 //! # Example
 //! ```
@@ -38,7 +38,7 @@
 //! * Write events: [`Encoder::alloc`], [`Encoder::collect`].
 //! * Send packets: [`Encoder::flush`], and [`Encoder::flushed`] for a connection that takes them in pieces.
 //! * Name functions and lines: [`Resolve`].
-//! * Say what was lost: the codes of [`code`].
+//! * Report losses: the codes of [`code`].
 //!
 //! # The format
 //! Version 2 of memtrace's format, little-endian. The code follows the drawing from top to bottom: `encoder.rs`,
@@ -54,21 +54,21 @@
 //! backtrace = common prefix with the backtrace before, codewords
 //! codeword  = slot of the cache [, frames predicted from there] or slot and a new code
 //! ```
-//! Its facts were read in memtrace 0.2.3 and its development version of 2024, and checked by experiment against
-//! memtrace's own reader and writer.
+//! These facts come from the sources of memtrace 0.2.3 and its development version of 2024, and were checked by
+//! experiment against memtrace's own reader and writer.
 //!
 //! # Units
 //! Times are microseconds since 1970 ([`UnixMicros`]). Sizes are words of 8 bytes. Hits are sampled words; hits divided by
 //! [`Info::rate`] estimate the words that were allocated.
 //!
 //! # Promises
-//! * A whole event is in the stream, or nothing of it: then the error is [`Full`]. Definitions that an event needs
-//!   may stay, and are not written again when it is repeated.
-//! * Packets are whole. A stream that was cut is repaired by cutting it at the end of its last whole packet.
-//! * Times never run backwards, whatever the caller's clock does. Events that had to be moved are counted.
+//! * A whole event is in the stream, or no part of it: then the error is [`Full`]. Definitions that an event needs may
+//!   stay, and are not written again when it is repeated.
+//! * Packets are whole. To repair a stream that was cut, cut it at the end of its last whole packet.
+//! * Times never run backwards, even if the caller's clock does. Events that had to be moved are counted.
 //! * Every code is defined before it is used, and a backtrace is never empty ([`code::UNKNOWN`]).
-//! * Every name is what [`Resolve`] said, unless the format cannot hold it: a NUL becomes `␀`, a name longer than
-//!   [`NAME_MAX`] ends in `…`, and lines and columns beyond the range become its end. All of that is counted.
+//! * Every name is that of [`Resolve`], unless the format cannot hold it: a NUL becomes `␀`, a name longer than
+//!   [`NAME_MAX`] ends in `…`, and lines and columns beyond the range become its end. All of these changes are counted.
 //! * The memory is [`MEMORY`] bytes, all of it taken by [`Encoder::new`]. No other call allocates.
 //! * A trace takes no more bytes than a model of memtrace's own writer needs for it, in all traces of
 //!   `tests/memtrace/size.rs`.
@@ -80,10 +80,10 @@
 //! # Not supported
 //! * Promotions: there is one heap.
 //! * Domains, which are version 3: one stream has one order of events.
-//! * Packets of definitions alone, as memtrace writes them. A definition stands before the event that needs it, so
+//! * Packets with only definitions, as memtrace writes them. A definition stands before the event that needs it, so
 //!   memtrace's limit of 128 definitions a packet does not apply.
 //! * Codes of 2^32 and more. They become [`code::OUTSIDE`].
-//! * Reading: that is the crate `memtrace-reader`, which shares no code with this one.
+//! * Reading: the crate `memtrace-reader` does that, and shares no code with this one.
 //!
 //! There are no features. The minimum Rust version is 1.91.
 
@@ -104,8 +104,8 @@ pub use packet::Info;
 /// The most bytes of a packet. The buffer of memtrace's readers has this size.
 pub const PACKET_MAX: usize = 32_768;
 
-/// The most frames of a backtrace. Of more, the outermost are left out, and [`code::OUTER_DROPPED`] stands in their
-/// place.
+/// The most frames of a backtrace. If there are more, the outermost are left out, and [`code::OUTER_DROPPED`] replaces
+/// them.
 pub const FRAMES_MAX: usize = 128;
 
 /// The longest name in the stream, in bytes. A Rust name with its generic arguments can have thousands; four of
@@ -115,8 +115,8 @@ pub const NAME_MAX: usize = 512;
 /// The most positions of a code. The format counts them in a byte; one is kept for the mark that there were more.
 pub const INLINED_MAX: usize = 254;
 
-/// A packet spans at most this many microseconds. The format tells times apart over 2^25 µs, 33.5 s; memtrace's
-/// own writer stops at 30 s as well.
+/// The longest span of a packet, in microseconds. The format distinguishes times over 2^25 µs, 33.5 s; memtrace's own
+/// writer stops at 30 s as well.
 pub const SPAN_MAX_MICROS: u64 = 30_000_000;
 
 /// Bytes of memory that an [`Encoder`] holds, with its own size.
@@ -125,15 +125,15 @@ pub const MEMORY: usize = cache::Cache::MEMORY
     + locations::Locations::MEMORY
     + size_of::<Encoder>();
 
-// 128 KiB of slots and 32 of the packet are given by the format.
+// The format fixes 128 KiB of slots and the 32 KiB of the packet.
 const _: () = assert!(MEMORY <= 172 << 10);
 
-/// A time on the wall clock: microseconds since 1970-01-01T00:00:00 UTC. Times beyond 2^62 µs, 146,000 years, are
-/// taken as that.
+/// A time on the wall clock: microseconds since 1970-01-01T00:00:00 UTC. Times beyond 2^62 µs, 146,000 years, become
+/// 2^62 µs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMicros(pub u64);
 
-/// Codes that the encoder names itself.
+/// Codes that the encoder names.
 ///
 /// A caller's own codes are addresses, or offsets, from [`FIRST_FREE`](code::FIRST_FREE) to 2^32 - 1: 32 bits halve the
 /// cache.
@@ -148,10 +148,10 @@ pub mod code {
     pub const LOST_RING_FULL: u64 = 4;
     /// The only frame of allocations that were lost because too many sampled blocks were alive.
     pub const LOST_LIVE_FULL: u64 = 5;
-    /// The smallest code that the caller may choose. Smaller ones that are not listed here are taken as unknown.
+    /// The smallest code that the caller may choose. Smaller codes that are not listed here become [`UNKNOWN`].
     pub const FIRST_FREE: u64 = 16;
 
-    /// The name of a code of this list.
+    /// Returns the name of a code of this list.
     pub(crate) const fn name(code: u32) -> Option<&'static str> {
         match code as u64 {
             OUTSIDE => Some("[outside the image]"),

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! File and function are places in two move-to-front lists that readers keep as well: one of 31 files, and for each
-//! file one of 31 functions. Place 31 says that the name is new and follows; it comes to the front of its list, and
-//! the last of 31 falls off. The lists last as long as the trace.
+//! file one of 31 functions. Place 31 marks a new name, which follows. It moves to the front of its list, and the last
+//! of 31 names is dropped. The lists last as long as the trace.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -19,11 +19,11 @@ use crate::{INLINED_MAX, NAME_MAX, code};
 /// A position in the source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Location<'a> {
-    /// Any text. One that is longer than [`NAME_MAX`] is cut.
+    /// The function, any text. A text longer than [`NAME_MAX`] is cut.
     pub function: &'a str,
-    /// Any text. One that is longer than [`NAME_MAX`] is cut.
+    /// The file, any text. A text longer than [`NAME_MAX`] is cut.
     pub file: &'a str,
-    /// At most 1,048,575; 0 if it is not known.
+    /// The line, at most 1,048,575; 0 if it is not known.
     pub line: u32,
     /// The first column, at most 255; 0 if it is not known.
     pub column: u32,
@@ -31,13 +31,13 @@ pub struct Location<'a> {
     pub end_column: u32,
 }
 
-/// Says what codes stand for. The caller implements it, usually over a symbol table.
+/// Finds the positions that codes stand for. The caller implements it, usually over a symbol table.
 pub trait Resolve {
     /// Returns the position at `index` in the list of `code`. The function that the linker knows is at 0, and each
     /// function inlined into the one before follows. `None` ends the list.
     ///
-    /// The encoder asks for one code at a time, from 0 on. The implementer gives the same list each time: a code
-    /// that made room for others is asked for again. An empty list is allowed; tools then show the code.
+    /// The encoder asks for one code at a time, from 0 on. The implementer must return the same list each time: the
+    /// encoder asks again for a code that made room for others. An empty list is allowed; tools then show the code.
     fn location(&mut self, code: u64, index: usize) -> Option<Location<'_>>;
 }
 
@@ -55,7 +55,7 @@ const MORE_MAX: usize = POSITION + MORE.function.len() + 1 + MORE.file.len() + 1
 // At least three positions with the longest names fit.
 const _: () = assert!(EVENT_HEADER + 9 + 3 * POSITION_MAX + MORE_MAX <= DEFINITION_MAX);
 
-/// A position of the encoder's own.
+/// Returns a position that the encoder names.
 const fn own(function: &str) -> Location<'_> {
     Location {
         function,
@@ -82,7 +82,7 @@ struct List {
 }
 
 impl List {
-    /// Moves a name to the front. Returns the place it was at; as an error, for a new name, the place that it fills.
+    /// Moves a name to the front. Returns its former place, or for a new name, as an error, the place that it fills.
     fn move_to_front(&mut self, text: &str) -> Result<usize, usize> {
         let name = hash(text);
         let known = self.names[..self.len].iter().position(|of| *of == name);
@@ -96,7 +96,7 @@ impl List {
     }
 }
 
-/// FNV-1a over the bytes (Fowler, Noll and Vo), and Murmur's finisher, which spreads its high bits.
+/// Computes FNV-1a over the bytes (Fowler, Noll and Vo), with Murmur's finisher, which spreads its high bits.
 fn hash(text: &str) -> u64 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -179,11 +179,11 @@ impl Locations {
         }
     }
 
-    /// The places of a file's and of a function's name. Both are at the front afterwards.
+    /// Returns the places of a file's and of a function's name, and moves both to the front.
     fn places(&mut self, file: &str, function: &str) -> (u8, u8) {
         let file = self.files.move_to_front(file);
         let (Ok(place) | Err(place)) = file;
-        // A new file takes over the list at the place that it fills, and begins it anew.
+        // A new file takes over the list at the place that it fills, and clears it.
         self.owned[..=place].rotate_right(1);
         let functions = &mut self.functions[usize::from(self.owned[0])];
         if file.is_err() {
@@ -195,7 +195,7 @@ impl Locations {
     }
 }
 
-/// A position of a code: the encoder's own name, or what the caller says.
+/// Returns a position of a code: the encoder's name for it, or the caller's.
 fn location<'n>(code: u32, index: usize, names: &'n mut dyn Resolve) -> Option<Location<'n>> {
     match code::name(code) {
         Some(name) => (index == 0).then_some(own(name)),

@@ -14,7 +14,7 @@ pub(crate) const EVENT_HEADER: usize = 4;
 /// The first four bytes of a packet: C1 1F FC C1.
 const MAGIC: u32 = 0xC1FC_1FC1;
 const VERSION: u16 = 2;
-/// An event holds so many bits of its time, and its code above them.
+/// Bits of an event's time in its header. The code is above them.
 const TIME_BITS: u32 = 25;
 
 // The readers' rule for recovering a time holds for spans below 2^25 µs.
@@ -37,22 +37,22 @@ impl EventCode {
     pub(crate) const ALLOC: Self = Self(2);
     pub(crate) const COLLECT: Self = Self(4);
 
-    /// The short form for blocks of 1 to 16 words.
+    /// Returns the short form for blocks of 1 to 16 words.
     pub(crate) const fn short_alloc(words: u64) -> Self {
         debug_assert!(words >= 1 && words <= 16);
         Self(100 + words as u32)
     }
 }
 
-/// What the first packet says about the trace.
+/// The facts in the first packet of a trace.
 ///
-/// Texts may be empty. One that is longer than 4,096 bytes is cut, and a NUL becomes `␀`.
+/// Texts may be empty. A text longer than 4,096 bytes is cut, and a NUL becomes `␀`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Info<'a> {
-    /// When the trace begins. No event is earlier.
+    /// The beginning of the trace. No event is earlier.
     pub start: UnixMicros,
-    /// The probability of each allocated word to be sampled: 0 < rate ≤ 1. Readers divide by it; the encoder writes
-    /// it as it is.
+    /// The probability of each allocated word to be sampled: 0 < rate ≤ 1. Readers divide by it; the encoder writes it
+    /// unchanged.
     pub rate: f64,
     /// The image, with its build id.
     pub executable: &'a str,
@@ -60,19 +60,19 @@ pub struct Info<'a> {
     pub host: &'a str,
     /// Parameters of the run-time system. memtrace's tools show them.
     pub parameters: &'a str,
-    /// Tells this run of the program from others: two traces with one number may be taken for one trace.
+    /// The number of this run of the program. Readers may take two traces with one number for one trace.
     pub pid: u64,
     /// Free text, such as version and command line.
     pub context: &'a str,
 }
 
-/// A packet in the making, with room for its header in front.
+/// A packet that is being written, with room for its header in front.
 ///
-/// The caller asks [`has_room`](Self::has_room) before it writes. If the caller were wrong, the checks of the slices
-/// would stop the program before a byte beyond the packet is written.
+/// The caller checks [`has_room`](Self::has_room) before it writes. If that were wrong, the checks of the slices would
+/// stop the program before a byte beyond the packet is written.
 pub(crate) struct Packet {
     content: Box<[u8; PACKET_MAX]>,
-    /// Bytes written, with those of the header.
+    /// Bytes written, including the header.
     len: usize,
     /// Times of the first and the last event.
     begin: u64,
@@ -101,18 +101,18 @@ impl Packet {
         self.len = HEADER;
     }
 
-    /// Bytes so far, with those of the header: the place of the next byte.
+    /// Returns the bytes so far, including the header: the place of the next byte.
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether an event at the time `at` fits, if it has at most `bytes` bytes with its header.
+    /// Returns `true` if an event at the time `at` fits. It has at most `bytes` bytes, including its header.
     #[inline]
     pub(crate) const fn has_room(&self, at: u64, bytes: usize) -> bool {
         bytes <= PACKET_MAX - self.len && (self.is_empty() || at - self.begin <= SPAN_MAX_MICROS)
     }
 
-    /// Writes the header of an event. Its time is not before that of the last event.
+    /// Writes the header of an event. Its time must not be before that of the last event.
     #[inline]
     pub(crate) fn event(&mut self, at: u64, code: EventCode) {
         if self.is_empty() {
@@ -130,8 +130,8 @@ impl Packet {
         self.len += bytes.len();
     }
 
-    /// Writes a number in the variable size of the format: a byte, or a tag and 2, 4 or 8 bytes. Readers take the 4
-    /// bytes as signed, so 2^31 and more have 8.
+    /// Writes a number in the variable size of the format: a byte, or a tag and 2, 4 or 8 bytes. Readers take 4 bytes
+    /// as signed, so numbers from 2^31 on have 8.
     #[inline]
     pub(crate) fn number(&mut self, value: u64) {
         match value {
@@ -151,8 +151,8 @@ impl Packet {
         self.bytes(&value.to_le_bytes()[..bytes]);
     }
 
-    /// Writes a text and the NUL at its end, at most `most` bytes and one. A NUL inside becomes `␀`, and a text that
-    /// is too long ends in `…`. Returns whether the text was changed.
+    /// Writes a text and a NUL at its end, at most `most` + 1 bytes. A NUL inside becomes `␀`, and a text that is too
+    /// long ends in `…`. Returns `true` if the text was changed.
     pub(crate) fn text(&mut self, text: &str, most: usize) -> bool {
         let nuls = text.bytes().filter(|byte| *byte == 0).count();
         let is_cut = text.len() + nuls * ('␀'.len_utf8() - 1) > most;
@@ -180,12 +180,12 @@ impl Packet {
         is_cut || nuls > 0
     }
 
-    /// Writes a byte that was not known when its place was written.
+    /// Writes a byte at a place that was left for it.
     pub(crate) fn set(&mut self, place: usize, byte: u8) {
         self.content[place] = byte;
     }
 
-    /// Writes the event of the first packet. Returns how many texts were changed.
+    /// Writes the event of the first packet. Returns the number of texts that were changed.
     pub(crate) fn info(&mut self, at: u64, info: &Info<'_>) -> u64 {
         const BITS_OF_A_WORD: u8 = 64;
         self.event(at, EventCode::TRACE_INFO);
@@ -199,12 +199,13 @@ impl Packet {
         changed + u64::from(self.text(info.context, TEXT_MAX))
     }
 
-    /// Writes the header and begins an empty packet. The next event is written over what is returned.
+    /// Writes the header and begins an empty packet. Returns the packet; the next event overwrites it.
     ///
-    /// `ids` are those of the alloc events in the packet; `check` is about the cache at the beginning of the packet.
+    /// `ids` are those of the alloc events in the packet; `check` is a slot of the cache at the beginning of the
+    /// packet.
     pub(crate) fn seal(&mut self, pid: u64, ids: Range<u64>, check: Option<Check>) -> &[u8] {
         let len = self.len;
-        // No slot has the number 0xFFFF: it says that there is nothing to compare.
+        // No slot has the number 0xFFFF: readers then compare nothing.
         let check = check.unwrap_or(Check {
             slot: u16::MAX,
             prediction: 0,
@@ -215,7 +216,7 @@ impl Packet {
         self.bytes(&(8 * len as u32).to_le_bytes());
         self.bytes(&self.begin.to_le_bytes());
         self.bytes(&self.end.to_le_bytes());
-        // How long the flush took: no reader uses it.
+        // The duration of the flush: no reader uses it.
         self.bytes(&0_u32.to_le_bytes());
         self.bytes(&VERSION.to_le_bytes());
         self.bytes(&pid.to_le_bytes());
@@ -228,7 +229,7 @@ impl Packet {
         &self.content[..len]
     }
 
-    /// The first bytes of the packet that was sealed last, as long as nothing was written since.
+    /// Returns the first bytes of the packet that was sealed last, until the next write.
     pub(crate) fn sealed(&self, len: usize) -> &[u8] {
         &self.content[..len]
     }

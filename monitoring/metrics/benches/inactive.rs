@@ -1,6 +1,6 @@
-//! What a source that is off costs its user: `cargo bench -p monitoring --bench inactive`.
+//! The cost of a source that is off: `cargo bench -p metrics --bench inactive`.
 //!
-//! Prints the median of rounds, each beside an empty loop in the same round; take differences, not digits.
+//! Prints the median of rounds, each minus an empty loop of the same round. Compare orders of magnitude, not digits.
 
 use core::hint::black_box;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use std::time::Instant;
 use metrics::line::Value;
 use metrics::{self, Counter, FieldDef, Gauge, Histogram, KeyedCounter, Points};
 
-/// Enough rounds for a median that a few disturbed ones do not move.
+/// So many rounds that a few disturbed ones do not move the median.
 const ROUNDS: usize = 51;
 const USES_PER_ROUND: u32 = 1_000_000;
 
@@ -24,7 +24,7 @@ static POINTS: Points<1, 1> = Points::new(
     [FieldDef::u64("value", "units", "a value")],
 );
 
-/// Nanoseconds of one round of a loop around `each`.
+/// Returns the nanoseconds per pass of one loop around `each`.
 fn time(mut each: impl FnMut(u64)) -> f64 {
     let start = Instant::now();
     for n in 0..u64::from(USES_PER_ROUND) {
@@ -33,7 +33,7 @@ fn time(mut each: impl FnMut(u64)) -> f64 {
     start.elapsed().as_secs_f64() * 1e9 / f64::from(USES_PER_ROUND)
 }
 
-/// Median nanoseconds of one use, above the empty loop of the same round.
+/// Prints the median nanoseconds of one use, minus the empty loop of the same round.
 fn measure(name: &str, mut each: impl FnMut(u64)) {
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {

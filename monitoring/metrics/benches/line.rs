@@ -1,6 +1,6 @@
-//! Nanoseconds per encoded line: `cargo bench -p monitoring --bench line`.
+//! Nanoseconds per encoded line: `cargo bench -p metrics --bench line`.
 //!
-//! Prints the median of rounds, because a shared machine has bad moments; take ratios, not digits.
+//! Prints the median of rounds, because a shared machine has slow moments. Compare ratios, not digits.
 
 use core::hint::black_box;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use std::time::Instant;
 use metrics::line::{Field, Point, Value, encode};
 use units::UnixNanos;
 
-/// Enough rounds for a median that a few disturbed ones do not move.
+/// So many rounds that a few disturbed ones do not move the median.
 const ROUNDS: usize = 51;
 const LINES_PER_ROUND: u32 = 20_000;
 
@@ -16,7 +16,7 @@ fn field<'a>(key: &'a str, value: Value<'a>) -> Field<'a> {
     Field { key, value }
 }
 
-/// Median time of one line in nanoseconds, and the line's length.
+/// Returns the median time of one line in nanoseconds, and the line's length.
 fn measure(point: &Point<'_>, out: &mut [u8]) -> (f64, usize) {
     let mut rounds = Vec::with_capacity(ROUNDS);
     let mut len = 0;

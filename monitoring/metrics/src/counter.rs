@@ -1,10 +1,10 @@
-//! A number of events.
+//! A counter of events.
 
 use super::fields::FieldDef;
 use super::source::{Metric, Source, setters};
 use crate::line::{Field, Value};
 
-/// Counts events since boot in the field `count`. Never reset by being read.
+/// Counts events since boot in the field `count`. Reading does not reset it.
 ///
 /// ```
 /// use metrics::Counter;
@@ -20,19 +20,19 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// A counter at 0.
+    /// Creates a counter at 0.
     #[must_use]
     pub const fn new(name: &'static str, doc: &'static str) -> Self {
         Self {
             source: Source::new(name, doc),
-            fields: [FieldDef::u64("count", "events", "how many since boot")],
+            fields: [FieldDef::u64("count", "events", "count since boot")],
             count: sync::Counter::new(),
         }
     }
 
     setters!(unit: "Names what is counted, in the plural.");
 
-    /// Counts `n` more while the source is on. One load and one addition.
+    /// Adds `n` while the source is on. One load and one addition.
     #[inline]
     pub fn add(&'static self, n: u64) {
         if self.source.is_active(self) {
@@ -40,7 +40,7 @@ impl Counter {
         }
     }
 
-    /// What has been counted.
+    /// Returns the count.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.count.get()

@@ -11,7 +11,7 @@ pub struct Row<T: 'static> {
     value: Expression<T>,
 }
 
-/// Where a value comes from; `None` leaves the field out.
+/// The expression of a value; `None` leaves the field out.
 #[derive(Debug)]
 enum Expression<T> {
     U64(fn(&T) -> u64),
@@ -37,7 +37,7 @@ impl<T> Clone for Expression<T> {
 impl<T> Copy for Expression<T> {}
 
 impl<T> Row<T> {
-    /// An unsigned integer.
+    /// Declares an unsigned integer.
     #[must_use]
     pub const fn u64(
         name: &'static str,
@@ -51,7 +51,7 @@ impl<T> Row<T> {
         }
     }
 
-    /// An unsigned integer that is not always known.
+    /// Declares an unsigned integer that is not always known.
     #[must_use]
     pub const fn maybe_u64(
         name: &'static str,
@@ -65,7 +65,7 @@ impl<T> Row<T> {
         }
     }
 
-    /// A signed integer that is not always known.
+    /// Declares a signed integer that is not always known.
     #[must_use]
     pub const fn maybe_i64(
         name: &'static str,
@@ -79,7 +79,7 @@ impl<T> Row<T> {
         }
     }
 
-    /// A text; an empty one is left out.
+    /// Declares a text; an empty one is left out.
     #[must_use]
     pub const fn text(
         name: &'static str,
@@ -92,13 +92,13 @@ impl<T> Row<T> {
         }
     }
 
-    /// What is declared about the field.
+    /// Returns the field's declaration.
     #[must_use]
     pub const fn field(&self) -> &FieldDef {
         &self.field
     }
 
-    /// The value now; `None` if it is not known.
+    /// Returns the value now; `None` if it is not known.
     pub fn value(&self, from: &T) -> Option<Value<'static>> {
         match self.value {
             Expression::U64(read) => Some(Value::U64(read(from))),
@@ -110,7 +110,7 @@ impl<T> Row<T> {
         }
     }
 
-    /// The declarations of all fields, for kinds that want them alone.
+    /// Returns the declarations of all fields, for kinds of sources that need only these.
     #[must_use]
     pub const fn fields<const N: usize>(rows: &[Self; N]) -> [FieldDef; N] {
         let mut fields = [FieldDef::u64("", "", ""); N];
@@ -123,7 +123,7 @@ impl<T> Row<T> {
     }
 }
 
-/// A source whose values whoever emits it reads from a `T`, all at one moment.
+/// A source whose emitter reads all values from a `T` at one moment.
 ///
 /// ```
 /// use metrics::{Declared, FieldList, Row, Told};
@@ -131,9 +131,9 @@ impl<T> Row<T> {
 /// struct Reading {
 ///     jobs: u64,
 /// }
-/// static JOBS: &dyn Told<Reading> = &Declared::new(
+/// static JOBS: Declared<Reading, 1> = Declared::new(
 ///     "jobs",
-///     "what the workers do",
+///     "the work of the workers",
 ///     [Row::u64("done", "jobs", "jobs done since boot", |it: &Reading| it.jobs)],
 /// );
 /// let mut fields = FieldList::new();
@@ -148,7 +148,7 @@ pub struct Declared<T: 'static, const N: usize> {
 }
 
 impl<T, const N: usize> Declared<T, N> {
-    /// A source with these fields. More than [`FIELDS_MAX`](super::FIELDS_MAX) of them do not compile.
+    /// Creates a source with these fields. More than [`FIELDS_MAX`](super::FIELDS_MAX) of them do not compile.
     #[must_use]
     pub const fn new(name: &'static str, doc: &'static str, rows: [Row<T>; N]) -> Self {
         const { assert!(N <= super::FIELDS_MAX, "too many fields") };
@@ -159,7 +159,7 @@ impl<T, const N: usize> Declared<T, N> {
         }
     }
 
-    /// Tags with their values, the same on every line.
+    /// Sets the tags with their values, the same on every line.
     #[must_use]
     pub const fn tags(mut self, tags: &'static [Tag<'static>]) -> Self {
         self.source.tags = tags;
@@ -167,7 +167,7 @@ impl<T, const N: usize> Declared<T, N> {
     }
 }
 
-/// A [`Declared`] source, however many fields it has.
+/// A [`Declared`] source with any number of fields.
 pub trait Told<T>: Metric {
     /// Adds the fields whose values are known.
     fn tell(&self, from: &T, fields: &mut FieldList<'_>);
@@ -196,6 +196,6 @@ impl<T, const N: usize> Metric for Declared<T, N> {
         Origin::Emitter
     }
 
-    /// Its values come from who emits it, see [`Told`].
+    /// Does nothing: the emitter adds the values, see [`Told`].
     fn sample(&self, _: &mut dyn FnMut(&[Field<'_>])) {}
 }

@@ -1,4 +1,4 @@
-//! Fields: what is declared about each, and the values of one point.
+//! Fields: the declaration of each, and the values of one point.
 
 use core::time::Duration;
 
@@ -6,7 +6,7 @@ use sync::Counter;
 
 use crate::line::{Field, Value};
 
-/// Most fields of one source. Two lines at about 35 bytes a field.
+/// The most fields of one source: two lines at about 35 bytes per field.
 pub const FIELDS_MAX: usize = 48;
 
 /// The type of a field. It never changes: InfluxDB fixes it at a field's first value.
@@ -20,7 +20,7 @@ pub const FIELDS_MAX: usize = 48;
 pub enum FieldKind {
     /// A signed integer.
     I64,
-    /// An unsigned integer; above 2^63 - 1 it is sent as that.
+    /// An unsigned integer. Values above 2^63 - 1 are sent as 2^63 - 1.
     U64,
     /// A floating-point number; NaN and the infinities are left out.
     F64,
@@ -35,7 +35,7 @@ pub enum FieldKind {
 }
 
 impl FieldKind {
-    /// Whether a value is of this type.
+    /// Returns `true` if a value has this type.
     #[must_use]
     pub const fn takes(self, value: &Value<'_>) -> bool {
         matches!(
@@ -48,7 +48,7 @@ impl FieldKind {
         )
     }
 
-    /// How documentation calls it.
+    /// Returns the type's name in documentation.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl FieldKind {
     }
 }
 
-/// What is declared about one field.
+/// The declaration of one field.
 ///
 /// ```
 /// use metrics::{FieldDef, FieldKind};
@@ -72,18 +72,18 @@ impl FieldKind {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldDef {
-    /// Key on the line.
+    /// The key on the line.
     pub name: &'static str,
-    /// Type.
+    /// The type.
     pub kind: FieldKind,
-    /// Unit, in the plural; empty for what has none.
+    /// The unit, in the plural; empty if the field has no unit.
     pub unit: &'static str,
-    /// What it tells, in one sentence without a full stop.
+    /// The meaning, in one sentence without a full stop.
     pub doc: &'static str,
 }
 
 impl FieldDef {
-    /// A field of this type.
+    /// Creates a field of this type.
     #[must_use]
     pub const fn new(
         name: &'static str,
@@ -99,14 +99,14 @@ impl FieldDef {
         }
     }
 
-    /// An unsigned integer.
+    /// Creates a field of unsigned integers.
     #[must_use]
     pub const fn u64(name: &'static str, unit: &'static str, doc: &'static str) -> Self {
         Self::new(name, FieldKind::U64, unit, doc)
     }
 }
 
-/// The value of a [`FieldKind::DurationNs`]. Saturates after 584 years.
+/// Returns the value of a [`FieldKind::DurationNs`]. Saturates after 584 years.
 ///
 /// ```
 /// use core::time::Duration;
@@ -118,7 +118,7 @@ pub fn duration(span: Duration) -> Value<'static> {
     Value::U64(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// The value of a [`FieldKind::Status`].
+/// Returns the value of a [`FieldKind::Status`].
 ///
 /// ```
 /// use metrics::line::Value;
@@ -131,13 +131,13 @@ pub const fn status(ok: bool) -> Value<'static> {
 
 static LEFT_OUT: Counter = Counter::new();
 
-/// Fields that found no room among the [`FIELDS_MAX`] of their source, since boot.
+/// Returns the number of fields that exceeded the [`FIELDS_MAX`] of their source, since boot.
 #[must_use]
 pub fn fields_left_out() -> u64 {
     LEFT_OUT.get()
 }
 
-/// Fields of one point, in fixed memory: 40 bytes each.
+/// The fields of one point, in fixed memory: 40 bytes each.
 ///
 /// ```
 /// use metrics::FieldList;
@@ -153,7 +153,7 @@ pub struct FieldList<'a> {
 }
 
 impl<'a> FieldList<'a> {
-    /// No field.
+    /// Creates an empty list.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -167,7 +167,7 @@ impl<'a> FieldList<'a> {
         }
     }
 
-    /// Adds a field. One beyond [`FIELDS_MAX`] is left out and counted.
+    /// Adds a field. A field beyond [`FIELDS_MAX`] is left out and counted.
     pub fn add(&mut self, key: &'a str, value: Value<'a>) {
         if let Some(field) = self.fields.get_mut(self.len) {
             *field = Field { key, value };
@@ -185,7 +185,7 @@ impl<'a> FieldList<'a> {
         }
     }
 
-    /// The fields, in the order in which they were added.
+    /// Returns the fields, in the order in which they were added.
     #[must_use]
     pub fn as_slice(&self) -> &[Field<'a>] {
         &self.fields[..self.len]

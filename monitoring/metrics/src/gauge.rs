@@ -6,7 +6,7 @@ use super::fields::{FieldDef, FieldKind};
 use super::source::{Metric, Source, setters};
 use crate::line::{Field, Value};
 
-/// A whole number as it is now, in the field `value`.
+/// The present value of a whole number, in the field `value`.
 ///
 /// ```
 /// use metrics::Gauge;
@@ -23,7 +23,7 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// A gauge at 0.
+    /// Creates a gauge at 0.
     #[must_use]
     pub const fn new(name: &'static str, doc: &'static str) -> Self {
         Self {
@@ -43,15 +43,15 @@ impl Gauge {
         }
     }
 
-    /// Adds to the value, or takes away from it, whether the source is on or not: a gauge that missed a half
-    /// of a pair would be wrong for ever. Wraps around. One load and one atomic addition.
+    /// Adds to the value, or subtracts from it, even if the source is off: a gauge that missed one of two opposite
+    /// changes would stay wrong. Wraps around. One load and one atomic addition.
     #[inline]
     pub fn add(&'static self, change: i64) {
         self.source.is_active(self);
         self.value.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// The value.
+    /// Returns the value.
     #[must_use]
     pub fn get(&self) -> i64 {
         self.value.load(Ordering::Relaxed)
@@ -75,7 +75,7 @@ impl Metric for Gauge {
     }
 }
 
-/// A floating-point number as it is now, in the field `value`. NaN and the infinities are not sent.
+/// The present value of a floating-point number, in the field `value`. NaN and the infinities are not sent.
 ///
 /// ```
 /// use metrics::FloatGauge;
@@ -91,7 +91,7 @@ pub struct FloatGauge {
 }
 
 impl FloatGauge {
-    /// A gauge at 0.
+    /// Creates a gauge at 0.
     #[must_use]
     pub const fn new(name: &'static str, doc: &'static str) -> Self {
         Self {
@@ -111,7 +111,7 @@ impl FloatGauge {
         }
     }
 
-    /// The value.
+    /// Returns the value.
     #[must_use]
     pub fn get(&self) -> f64 {
         f64::from_bits(self.bits.load(Ordering::Relaxed))

@@ -1,8 +1,9 @@
-//! How values are spread: buckets that are finer for small values, as in HdrHistogram.
+//! The distribution of values: buckets that are finer for small values, as in HdrHistogram.
 //!
-//! Values 0 to 15 have a bucket each. Above, every power of two is cut into 8 buckets of the same width, so a
-//! bucket from `low` on is at most `low / 8` wide. A quantile is told as the middle of its bucket: **it is off
-//! by at most 1/16 (6.25 %) of the true value, and exact below 16.** `count`, `sum`, `mean` and `max` are exact.
+//! Values 0 to 15 have one bucket each. Above, every power of two is divided into 8 buckets of the same width, so a
+//! bucket that begins at `low` is at most `low / 8` wide. A quantile is reported as the middle of its bucket: **its
+//! error is at most 1/16 (6.25 %) of the true value, and it is exact below 16.** `count`, `sum`, `mean` and `max` are
+//! exact.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,21 +15,21 @@ use sync::Lock;
 /// 2^3 buckets per power of two.
 const PRECISION_BITS: u32 = 3;
 const PER_POWER: usize = 1 << PRECISION_BITS;
-/// Values below 8 have a bucket of their own, and so has each eighth of the 61 powers of two above.
+/// Each value below 8 has one bucket, and so has each eighth of the 61 powers of two above.
 const BUCKETS: usize = PER_POWER + (u64::BITS - PRECISION_BITS) as usize * PER_POWER;
 
-/// The number of the bucket that `value` falls into.
+/// Returns the number of the bucket of `value`.
 const fn bucket(value: u64) -> usize {
     if value < PER_POWER as u64 {
         return value as usize;
     }
     let power = value.ilog2() - PRECISION_BITS;
-    // Between 8 and 15: the first four digits of the value in binary.
+    // 8 to 15: the first four digits of the value in binary.
     let digits = (value >> power) as usize;
     power as usize * PER_POWER + digits
 }
 
-/// The middle of a bucket, rounded down.
+/// Returns the middle of a bucket, rounded down.
 const fn middle(bucket: usize) -> u64 {
     if bucket < 2 * PER_POWER {
         return bucket as u64;
@@ -38,26 +39,26 @@ const fn middle(bucket: usize) -> u64 {
     low + ((1 << power) - 1) / 2
 }
 
-/// How the values since the last look are spread.
+/// The distribution of the values since the last look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// How many values.
+    /// The number of values.
     pub count: u64,
-    /// Their sum; wraps around.
+    /// The sum of the values; wraps around.
     pub sum: u64,
-    /// Half of them are at most this.
+    /// The median: half of the values are at most this.
     pub p50: u64,
-    /// Nine of ten are at most this.
+    /// 90 of 100 values are at most this.
     pub p90: u64,
-    /// 99 of 100 are at most this.
+    /// 99 of 100 values are at most this.
     pub p99: u64,
-    /// The largest.
+    /// The largest value.
     pub max: u64,
 }
 
-/// A histogram that is no source: for what is told as a field of another. 8 KiB.
+/// A histogram that is not a source, for fields of another source. 8 KiB.
 ///
-/// Counts of buckets, and what they were at the last look: nobody resets what is being counted.
+/// Holds the counts of buckets, and a copy of them from the last look; the counts are never reset.
 #[derive(Debug)]
 pub struct Spread {
     counts: [sync::Counter; BUCKETS],
@@ -73,7 +74,7 @@ struct Seen {
 }
 
 impl Spread {
-    /// No values.
+    /// Creates a histogram without values.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -87,7 +88,7 @@ impl Spread {
         }
     }
 
-    /// Adds a value. A load and two additions.
+    /// Adds a value. One load and two additions.
     #[inline]
     pub fn record(&self, value: u64) {
         self.counts[bucket(value)].add(1);
@@ -97,21 +98,21 @@ impl Spread {
         }
     }
 
-    /// Sum of all values since boot; wraps around.
+    /// Returns the sum of all values since boot; wraps around.
     #[must_use]
     pub fn sum(&self) -> u64 {
         self.sum.get()
     }
 
-    /// Number of values since boot. A load per bucket.
+    /// Returns the number of values since boot. One load per bucket.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().map(sync::Counter::get).sum()
     }
 
-    /// The values since the last look. Two passes over 496 counts, the first with the lock of the looks, which
-    /// no task of the application takes. A value that is just being recorded may be counted with its sum in
-    /// the next look.
+    /// Summarizes the values since the last look. Two passes over 496 counts, the first under a lock that no task of
+    /// the application takes. A value that is being recorded at this moment may be counted in this look and added to
+    /// the sum in the next.
     #[must_use]
     pub fn look(&self) -> Summary {
         let mut new = [0; BUCKETS];
@@ -152,17 +153,17 @@ impl Default for Spread {
     }
 }
 
-/// How many values are at most the quantile: the nearest rank, 1 to `count`.
+/// Returns the nearest rank of a quantile, 1 to `count`.
 fn rank(count: u64, percent: u64) -> u64 {
     let rank = (u128::from(count) * u128::from(percent)).div_ceil(100);
     u64::try_from(rank).unwrap_or(u64::MAX)
 }
 
-/// How values are spread. `count` and `sum` are since boot; `mean`, `p50`, `p90`, `p99` and `max` are of the
+/// The distribution of values. `count` and `sum` are since boot; `mean`, `p50`, `p90`, `p99` and `max` are those of the
 /// values since the last interval, and left out if there were none. 8 KiB.
 ///
-/// Quantiles are by nearest rank and off by at most 1/16 of the true value; below 16 they are exact. A value
-/// that is recorded while the interval is summed up may count for `max` of this and for the rest of the next.
+/// Quantiles are by nearest rank, with an error of at most 1/16 of the true value; below 16 they are exact. A value
+/// that is recorded during the summary may count for `max` of this interval and for the other fields of the next.
 ///
 /// ```
 /// use metrics::Histogram;
@@ -177,7 +178,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// A histogram without values.
+    /// Creates a histogram without values.
     #[must_use]
     pub const fn new(name: &'static str, doc: &'static str) -> Self {
         const fn recent(name: &'static str, doc: &'static str) -> FieldDef {
@@ -186,19 +187,25 @@ impl Histogram {
         Self {
             source: Source::new(name, doc),
             fields: [
-                FieldDef::u64("count", "values", "how many since boot"),
-                FieldDef::u64("sum", "", "their sum since boot"),
+                FieldDef::u64("count", "values", "number of values since boot"),
+                FieldDef::u64("sum", "", "sum of the values since boot"),
                 FieldDef::new("mean", FieldKind::F64, "", "mean of the last interval"),
                 recent("p50", "median of the last interval"),
-                recent("p90", "nine of ten of the last interval are at most this"),
-                recent("p99", "99 of 100 of the last interval are at most this"),
-                recent("max", "largest of the last interval"),
+                recent(
+                    "p90",
+                    "value that 90 of 100 of the last interval did not exceed",
+                ),
+                recent(
+                    "p99",
+                    "value that 99 of 100 of the last interval did not exceed",
+                ),
+                recent("max", "largest value of the last interval"),
             ],
             buckets: Spread::new(),
         }
     }
 
-    /// Names the unit of the values, in the plural.
+    /// Sets the unit of the values, in the plural.
     #[must_use]
     pub const fn unit(mut self, unit: &'static str) -> Self {
         let mut at = 1;

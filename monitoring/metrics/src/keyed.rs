@@ -11,11 +11,11 @@ pub const KEYS_MAX: usize = 32;
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 32;
 
-/// The field that counts what has no field of its own: keys beyond [`KEYS_MAX`], longer ones than
-/// [`KEY_BYTES_MAX`], empty ones, and those called `other` or `total`.
+/// The field that counts events without a separate field: keys beyond [`KEYS_MAX`], keys longer than [`KEY_BYTES_MAX`],
+/// empty keys, and the keys `other` and `total`.
 pub const OTHER: &str = "other";
 
-/// The field that counts everything.
+/// The field that counts all events.
 pub const TOTAL: &str = "total";
 
 const _: () = assert!(KEYS_MAX + 2 <= FIELDS_MAX && KEY_BYTES_MAX < 256);
@@ -47,7 +47,7 @@ struct Table {
     total: u64,
 }
 
-/// Counts events since boot by key: a field for every key, `other`, and `total`. 1.5 KiB.
+/// Counts events since boot by key: one field for every key, `other`, and `total`. 1.5 KiB.
 ///
 /// ```
 /// use metrics::KeyedCounter;
@@ -64,14 +64,14 @@ pub struct KeyedCounter {
 }
 
 impl KeyedCounter {
-    /// A counter without keys.
+    /// Creates a counter without keys.
     #[must_use]
     pub const fn new(name: &'static str, doc: &'static str) -> Self {
         Self {
             source: Source::new(name, doc),
             fields: [
-                FieldDef::u64(OTHER, "events", "those whose key has no field"),
-                FieldDef::u64(TOTAL, "events", "all of them since boot"),
+                FieldDef::u64(OTHER, "events", "events whose key has no field"),
+                FieldDef::u64(TOTAL, "events", "all events since boot"),
             ],
             table: Lock::new(Table {
                 keys: [Key::EMPTY; KEYS_MAX],
@@ -82,7 +82,7 @@ impl KeyedCounter {
         }
     }
 
-    /// Names what is counted, in the plural.
+    /// Sets the name of the counted things, in the plural.
     #[must_use]
     pub const fn unit(mut self, unit: &'static str) -> Self {
         self.fields[0].unit = unit;
@@ -92,8 +92,7 @@ impl KeyedCounter {
 
     setters!();
 
-    /// Counts `n` more of `key` while the source is on. Cost: at most [`KEYS_MAX`] comparisons, with interrupts
-    /// masked.
+    /// Adds `n` to `key` while the source is on. Cost: at most [`KEYS_MAX`] comparisons, with interrupts masked.
     #[inline(always)]
     pub fn add(&'static self, key: &str, n: u64) {
         if self.source.is_active(self) {
@@ -101,7 +100,7 @@ impl KeyedCounter {
         }
     }
 
-    /// Out of line, so that a source that is off costs no more than the look.
+    /// Adds to a key. Out of line, so that a source that is off costs only the look at its switch.
     #[inline(never)]
     fn count(&self, key: &str, n: u64) {
         let mut table = self.table.lock();
@@ -112,7 +111,7 @@ impl KeyedCounter {
         }
     }
 
-    /// What has been counted under this key; 0 for one that was never counted, or under `other`.
+    /// Returns the count of this key; 0 for a key that was never counted, or was counted under `other`.
     #[must_use]
     pub fn get(&self, key: &str) -> u64 {
         let table = self.table.lock();
@@ -121,13 +120,13 @@ impl KeyedCounter {
             .map_or(0, |known| known.count)
     }
 
-    /// What has been counted under keys without a field.
+    /// Returns the count of keys without a field.
     #[must_use]
     pub fn other(&self) -> u64 {
         self.table.lock().other
     }
 
-    /// What has been counted.
+    /// Returns the count of all events.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.table.lock().total
@@ -165,7 +164,7 @@ impl Metric for KeyedCounter {
         let table = *self.table.lock();
         let mut fields = FieldList::new();
         for key in &table.keys[..table.len] {
-            // Whole strings were copied in, so they are text.
+            // Whole strings are copied in, so the key is text.
             if let Ok(name) = str::from_utf8(key.text()) {
                 fields.add(name, Value::U64(key.count));
             }

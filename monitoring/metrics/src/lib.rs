@@ -1,6 +1,6 @@
-//! Metrics: what an application declares, bumps and switches.
+//! Metrics: an application declares sources, updates them and switches them.
 //!
-//! Two lines: one declares a source, one uses it.
+//! It takes two lines: one declares a source, one uses it.
 //!
 //! ```
 //! use metrics::Counter;
@@ -8,15 +8,15 @@
 //! REQUESTS.add(1);
 //! ```
 //!
-//! | to tell | kind | fields |
+//! | to report | kind | fields |
 //! |---|---|---|
-//! | how often | [`Counter`] | `count` |
-//! | how much now | [`Gauge`], [`FloatGauge`] | `value` |
-//! | how values are spread | [`Histogram`] | `count`, `sum`, `mean`, `p50`, `p90`, `p99`, `max` |
-//! | how often, by a key known at run time | [`KeyedCounter`] | the keys, `other`, `total` |
-//! | how long a piece of work took, and whether it failed | [`Timer`] | `duration_ns`, `status`, `ok`, `errors`, `p50_ns` … |
+//! | the number of events | [`Counter`] | `count` |
+//! | a present value | [`Gauge`], [`FloatGauge`] | `value` |
+//! | a distribution of values | [`Histogram`] | `count`, `sum`, `mean`, `p50`, `p90`, `p99`, `max` |
+//! | the number of events by a key known at run time | [`KeyedCounter`] | the keys, `other`, `total` |
+//! | the duration of work, and whether it failed | [`Timer`] | `duration_ns`, `status`, `ok`, `errors`, `p50_ns` … |
 //! | values with tags: one series per set of tag values | [`Points`] | as declared |
-//! | what can be asked once per interval | [`Polled`] | as declared |
+//! | values that a function returns once per interval | [`Polled`] | as declared |
 //!
 //! ```text
 //!  Counter, Gauge, … ─── sampled ──────────▶┐
@@ -25,9 +25,9 @@
 //!                 Registry: names, tags, on or off
 //! ```
 //!
-//! Sources are `static`, may be used from any task and before the monitoring task runs, and register
-//! themselves at their first use; [`register`] does it earlier and tells of a clash of names. Nothing here
-//! allocates. While a source is off, a use costs one relaxed load.
+//! Sources are `static`. Any task may use them, also before the monitoring task runs. They register themselves at their
+//! first use; [`register`] does it earlier and reports a clash of names. Nothing here allocates. While a source is off,
+//! a use costs one relaxed load.
 
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
@@ -71,7 +71,7 @@ pub use self::timer::Timer;
 static SERIES: SeriesCache = SeriesCache::new();
 static REGISTRY: Registry = Registry::new(&SERIES);
 
-/// The registry of the image. What is switched by name, by tag, or all is switched here.
+/// Returns the registry of the image, which switches sources by name, by tag, or all.
 ///
 /// ```
 /// use metrics::Counter;

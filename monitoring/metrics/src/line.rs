@@ -7,33 +7,43 @@
 //!
 //! # What is written
 //!
-//! Every parser of the protocol reads these lines, and reads the same from them: InfluxDB 1
+//! Every parser of the protocol accepts these lines and reads the same point from them: InfluxDB 1
 //! (`models/points.go`), the decoder of InfluxDB 2 and of newer Telegraf (`influxdata/line-protocol`,
 //! `lineprotocol/decoder.go`), Telegraf's own (`plugins/parsers/influx/machine.go.rl`), VictoriaMetrics
-//! (`lib/protoparser/influx/parser.go`) and InfluxDB 3 (crate `influxdb-line-protocol`). They differ, so
-//! what not all of them agree on is not written:
+//! (`lib/protoparser/influx/parser.go`) and InfluxDB 3 (crate `influxdb-line-protocol`). They differ, so the encoder
+//! avoids everything on which they disagree:
 //!
 //! | in | escaped with `\` | replaced | reason |
 //! |---|---|---|---|
 //! | measurement | `,` space | leading `#` by `-` | the line would be a comment; no parser undoes `\#` |
 //! | tag key, tag value, field key | `,` `=` space | | |
-//! | every name (the four above) | | control characters (00–1F, 7F) by `-` | a newline ends the line in any name, tab, CR and FF are errors in Telegraf, NUL is skipped by InfluxDB 1, and all of them are illegal in InfluxDB 2 |
-//! | every name | | `\` by `/` at the end and before `,` `=` space `"` `\` or a control character; elsewhere it stays | at the end it would escape the separator (telegraf#7558, influxdb#6154); doubled it is read as one backslash by some parsers and as two by others, and Telegraf reads `\"` as `"` |
-//! | text value (between `"`) | `"` `\` | control characters but tab by a space | the protocol has no newline in a value: InfluxDB would take it, but Telegraf's TCP listener and VictoriaMetrics cut there; Telegraf rejects CR and FF; an escape sequence has no business on an operator's terminal |
+//! | every name (the four above) | | control characters (00–1F, 7F) by `-` | parsers end the line there, or reject it |
+//! | every name | | `\` by `/` where it could escape the next byte | parsers read it differently |
+//! | text value (between `"`) | `"` `\` | control characters but tab by a space | the protocol has no newline in a value |
 //!
-//! All else, UTF-8 included, is kept byte for byte. Substitutions are the only loss, and two different
-//! names may become one by them. Names that InfluxDB keeps for itself (`time`, a leading `_`) are the
-//! caller's to avoid, and so is `"` in a field key, which is legal but which VictoriaMetrics misreads.
+//! A newline ends the line in any name. Tab, CR and FF are errors in Telegraf, InfluxDB 1 skips NUL, and all of them
+//! are illegal in InfluxDB 2.
 //!
-//! * Integers are written with `i`, never with `u`, which InfluxDB 1 rejects; an unsigned value above
-//!   `i64::MAX` becomes `i64::MAX` and is counted.
-//! * Floats have the shortest digits that read back as the same value and always a point or an exponent.
-//!   NaN and the infinities do not exist in the protocol: left out and counted.
-//! * Tags are sorted by key, bytewise, as InfluxDB wants them. A tag with an empty value is the same as no
-//!   tag and is not written. InfluxDB 1 rejects a repeated tag key: the last one wins. At most [`MAX_TAGS`].
+//! A `\` becomes `/` at the end of a name, and before `,` `=` space `"` `\` or a control character; elsewhere it stays.
+//! At the end it would escape the separator (telegraf#7558, influxdb#6154). Some parsers read a doubled backslash as
+//! one, others as two, and Telegraf reads `\"` as `"`.
+//!
+//! InfluxDB would accept a newline in a text value, but Telegraf's TCP listener and VictoriaMetrics cut there. Telegraf
+//! rejects CR and FF. Escape sequences must not reach an operator's terminal.
+//!
+//! Everything else, including UTF-8, is kept byte for byte. Only substitutions lose information: they can make two
+//! different names equal. Callers must avoid names that InfluxDB reserves (`time`, a leading `_`). They must also avoid
+//! `"` in a field key, which is legal but which VictoriaMetrics misreads.
+//!
+//! * Integers are written with `i`, never with `u`, which InfluxDB 1 rejects. An unsigned value above `i64::MAX`
+//!   becomes `i64::MAX` and is counted.
+//! * Floats have the shortest digits that read back as the same value, and always a point or an exponent. NaN and the
+//!   infinities do not exist in the protocol: they are left out and counted.
+//! * Tags are sorted by key, bytewise, as InfluxDB recommends. A tag with an empty value is the same as no tag and is
+//!   not written. InfluxDB 1 rejects a repeated tag key: the last one wins. At most [`MAX_TAGS`].
 //! * A field key is written once: the last field that can be written wins.
-//! * Without a measurement or without a field there is no line.
-//! * Timestamps are in nanoseconds, moved into InfluxDB's range if they are outside, and counted.
+//! * A point without a measurement or without a field has no line.
+//! * Timestamps are in nanoseconds. A timestamp outside InfluxDB's range is moved into it and counted.
 
 mod decimal;
 mod escape;
@@ -49,30 +59,29 @@ use units::UnixNanos;
 
 /// The most tags on one line.
 ///
-/// Tags are an index in the database: a source with more than a handful is a mistake, and the sorted order
-/// is kept on the stack.
+/// Tags are an index in the database, so a source with many tags is a mistake. Their sorted order is kept on the stack.
 pub const MAX_TAGS: usize = 16;
 
-/// No number is longer: `-2.2250738585072014e-308` has 24 bytes, `-9223372036854775808i` 21.
+/// The length of the longest number: `-2.2250738585072014e-308` has 24 bytes, `-9223372036854775808i` 21.
 const MAX_NUMBER_LEN: usize = 24;
 
-/// The range of timestamps that InfluxDB 1 and 2 accept (`models/time.go`): the outermost values of an
-/// `i64` are kept for its own use.
+/// The range of timestamps that InfluxDB 1 and 2 accept (`models/time.go`): they reserve the outermost values of an
+/// `i64`.
 const TIMESTAMPS: core::ops::RangeInclusive<i64> = i64::MIN + 2..=i64::MAX - 1;
 
-/// Key and value of a tag. Both are names: any text, see the [module](self) for what is replaced.
+/// The key and the value of a tag. Both are names: any text, with the replacements of the [module](self).
 pub type Tag<'a> = (&'a str, &'a str);
 
 /// One measured value with its key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Field<'a> {
-    /// Any text but the empty one; a field with an empty key is left out.
+    /// Any text but the empty one. A field with an empty key is left out.
     pub key: &'a str,
-    /// The value; its type must not change over the life of a series.
+    /// The value. Its type must not change during the life of a series.
     pub value: Value<'a>,
 }
 
-/// A value of one of the types the protocol knows.
+/// A value of one of the protocol's types.
 ///
 /// ```
 /// use metrics::line::Value;
@@ -81,11 +90,11 @@ pub struct Field<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
-    /// Written as it is, with `i`.
+    /// An integer, written with `i`.
     I64(i64),
-    /// Written with `i`, at most `i64::MAX`.
+    /// An unsigned integer, written with `i`, at most `i64::MAX`.
     U64(u64),
-    /// Shortest digits that read back the same; NaN and infinities are left out.
+    /// A number, written with the shortest digits that read back the same; NaN and infinities are left out.
     F64(f64),
     /// `true` or `false`.
     Bool(bool),
@@ -93,32 +102,32 @@ pub enum Value<'a> {
     Str(&'a str),
 }
 
-/// What was measured at one time.
+/// The values that were measured at one time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point<'a> {
-    /// Name of the source; a point with an empty one is not sent.
+    /// The name of the source. A point with an empty one is not sent.
     pub measurement: &'a str,
-    /// In any order.
+    /// The tags, in any order.
     pub tags: &'a [Tag<'a>],
-    /// In the order in which they are to appear.
+    /// The fields, in the order in which they are written.
     pub fields: &'a [Field<'a>],
-    /// Without one, the receiver takes the time of arrival.
+    /// The time; without it, the receiver uses the time of arrival.
     pub timestamp: Option<UnixNanos>,
 }
 
-/// What [`encode`] has written, and what it could not write as it was.
+/// The result of [`encode`], with counts of values that it changed or left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Encoded {
-    /// Bytes written, the newline included; 0 if the point has nothing to send.
+    /// Bytes written, with the newline; 0 if the point has nothing to send.
     pub len: usize,
-    /// Values moved into the protocol's range.
+    /// Values outside the protocol's range, written as the nearest value in it.
     pub clamped: u32,
-    /// Fields and tags that the line lacks: NaN, an infinity, an empty key, a key repeated later, or more
-    /// than [`MAX_TAGS`]. Tags with an empty value are not counted. If nothing is sent, the fields.
+    /// Fields and tags that the line lacks: NaN, an infinity, an empty key, a key repeated later, or more than
+    /// [`MAX_TAGS`]. Tags with an empty value are not counted. If nothing is sent, the number of fields.
     pub left_out: u32,
 }
 
-/// The line does not fit. Nothing was written.
+/// The line does not fit; nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -132,11 +141,10 @@ impl core::error::Error for Full {}
 
 /// Writes `point` as one line, ending in a newline, to the front of `out`.
 ///
-/// Cost: one pass over the point if `out` has room for twice its text, else two; about 85 ns for a line of
-/// 116 bytes on a server's core (`benches/line.rs`). The comparisons of keys grow with the square of the
-/// number of fields, so it is meant for some dozens. Allocates nothing. What is behind the line in `out` is
-/// unspecified. Source: the line protocol references of InfluxDB 1.8 and 2, and the parsers named in the
-/// [module](self).
+/// Cost: one pass over the point if `out` has room for twice its text, else two; about 85 ns for a line of 116 bytes on
+/// a server's core (`benches/line.rs`). The comparisons of keys grow with the square of the number of fields, so use it
+/// for some dozens. Allocates nothing. The bytes after the line in `out` are unspecified. Source: the line protocol
+/// references of InfluxDB 1.8 and 2, and the parsers named in the [module](self).
 ///
 /// # Errors
 ///
@@ -186,7 +194,7 @@ pub fn encode(point: &Point<'_>, out: &mut [u8]) -> Result<Encoded, Full> {
     let mut line = Buffer::new(out);
     let mut counts = write(point, &tags, repeated, &mut line);
     let (mut len, escaped) = (line.len, line.escaped);
-    // Only keys that were substituted can have become the same without being it before.
+    // Without a repeated key before, only substituted keys can have become equal.
     if escaped && !repeated && a_key_is_repeated(point.fields) {
         (len, counts) = write_again(point, &tags, out);
     }
@@ -204,7 +212,7 @@ fn write_again(point: &Point<'_>, tags: &tags::Sorted, out: &mut [u8]) -> (usize
     (line.len, counts)
 }
 
-/// No line of this point is longer: every byte of text escaped, every number at its longest.
+/// Returns the length that no line of this point exceeds: every byte of text escaped, every number at its longest.
 fn most_bytes(point: &Point<'_>) -> usize {
     let tags: usize = point
         .tags
@@ -231,8 +239,8 @@ struct Counts {
     left_out: u32,
 }
 
-/// `repeated`: whether a key may come twice, so that each has to be compared with those after it. Inlined, so
-/// that the state of the sink is kept in registers.
+/// Writes the line. `repeated`: a key may occur twice, so each is compared with those after it. Inlined, so that the
+/// state of the sink stays in registers.
 #[inline(always)]
 fn write(point: &Point<'_>, tags: &tags::Sorted, repeated: bool, sink: &mut impl Sink) -> Counts {
     let mut counts = Counts {
@@ -265,7 +273,7 @@ fn write(point: &Point<'_>, tags: &tags::Sorted, repeated: bool, sink: &mut impl
     counts
 }
 
-/// Writes the equals sign and the value. Whether the value had to be moved into range.
+/// Writes the equals sign and the value. Returns `true` if the value had to be moved into range.
 #[inline(always)]
 fn write_value(value: Value<'_>, sink: &mut impl Sink) -> bool {
     match value {

@@ -2,8 +2,8 @@
 
 use super::registry::{ENABLED_TAGS_MAX, Registry, SOURCES_MAX, SwitchError};
 
-/// What is to be switched, all of it or nothing: first all, then tags, then single sources. What is said last about one of
-/// them counts.
+/// A set of switches that are applied together or not at all: first all, then tags, then single sources. The last
+/// switch of a tag or source counts.
 ///
 /// ```
 /// use metrics::{self, Counter, Plan};
@@ -21,12 +21,12 @@ use super::registry::{ENABLED_TAGS_MAX, Registry, SOURCES_MAX, SwitchError};
 pub struct Plan {
     pub(super) all: Option<bool>,
     pub(super) tags: [Option<(&'static str, bool)>; ENABLED_TAGS_MAX],
-    /// By the number of the source, which never changes.
+    /// Indexed by the number of the source, which never changes.
     pub(super) sources: [Option<bool>; SOURCES_MAX],
 }
 
 impl Plan {
-    /// Nothing.
+    /// Creates an empty plan.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -36,15 +36,15 @@ impl Plan {
         }
     }
 
-    /// Adds what [`Registry::enable_all`] or [`Registry::disable_all`] does.
+    /// Adds [`Registry::enable_all`] or [`Registry::disable_all`].
     pub const fn all(&mut self, on: bool) {
         self.all = Some(on);
     }
 
-    /// Adds what [`Registry::enable_tag`] or [`Registry::disable_tag`] does. Cost: a comparison with every tag of every source.
+    /// Adds [`Registry::enable_tag`] or [`Registry::disable_tag`]. Cost: a comparison with every tag of every source.
     ///
     /// # Errors
-    /// [`SwitchError`] if no source has the tag, or more of them are named than may be on.
+    /// [`SwitchError`] if no source has the tag, or if the plan names more tags than may be on.
     pub fn tag<'a>(
         &mut self,
         registry: &Registry,
@@ -58,7 +58,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Adds what [`Registry::enable`] or [`Registry::disable`] does. Cost: a comparison with every source.
+    /// Adds [`Registry::enable`] or [`Registry::disable`]. Cost: a comparison with every source.
     ///
     /// # Errors
     /// [`SwitchError`] if no source has this name.

@@ -5,8 +5,8 @@ use super::series::{SERIES_FIELDS_MAX, SERIES_LABELS_MAX};
 use super::source::{Metric, Origin, Source};
 use crate::line::{Field, Value};
 
-/// Values with tags: one series for every set of tag values, of which the last point is sent each interval
-/// until it expires. See [`SeriesCache`](super::SeriesCache) for the bounds.
+/// Values with tags: one series for every set of tag values. The last point of a series is sent each interval until the
+/// series expires. See [`SeriesCache`](super::SeriesCache) for the bounds.
 ///
 /// ```
 /// use metrics::line::Value;
@@ -26,8 +26,8 @@ pub struct Points<const LABELS: usize, const FIELDS: usize> {
 }
 
 impl<const LABELS: usize, const FIELDS: usize> Points<LABELS, FIELDS> {
-    /// A source without points. `labels` are the names of the tags whose values come with each point. More
-    /// than [`SERIES_LABELS_MAX`] of them, or more than [`SERIES_FIELDS_MAX`] fields, do not compile.
+    /// Creates a source without points. `labels` are the names of the tags whose values come with each point. More than
+    /// [`SERIES_LABELS_MAX`] of them, or more than [`SERIES_FIELDS_MAX`] fields, do not compile.
     #[must_use]
     pub const fn new(
         name: &'static str,
@@ -44,9 +44,9 @@ impl<const LABELS: usize, const FIELDS: usize> Points<LABELS, FIELDS> {
         Self { source, fields }
     }
 
-    /// Replaces the last point of the series with these tag values, while the source is on. A point whose
-    /// values have other types than declared, or whose series finds no room, is refused and counted. Cost: one
-    /// hash of the tag values, at most 16 comparisons and one copy with interrupts masked.
+    /// Replaces the last point of the series with these tag values, while the source is on. A point is refused and
+    /// counted if its values do not have the declared types, or if its series finds no room. Cost: one hash of the tag
+    /// values, at most 16 comparisons and one copy with interrupts masked.
     #[inline(always)]
     pub fn push(&'static self, labels: [&str; LABELS], values: [Value<'static>; FIELDS]) {
         if self.source.is_active(self) {
@@ -54,8 +54,8 @@ impl<const LABELS: usize, const FIELDS: usize> Points<LABELS, FIELDS> {
         }
     }
 
-    /// The same for a point that is worth not making while the source is off: then `point` is not called, and
-    /// the cost is one load.
+    /// Does the same for a point that is expensive to make: while the source is off, `point` is not called and the cost
+    /// is one load.
     ///
     /// ```
     /// use metrics::line::Value;
@@ -80,7 +80,7 @@ impl<const LABELS: usize, const FIELDS: usize> Points<LABELS, FIELDS> {
         }
     }
 
-    /// Out of line, so that a source that is off costs no more than the look.
+    /// Stores a point. Out of line, so that a source that is off costs only the look at its switch.
     #[inline(never)]
     fn keep(&'static self, labels: &[&str; LABELS], values: &[Value<'static>; FIELDS]) {
         let Some(registry) = self.source.home() else {
@@ -113,6 +113,6 @@ impl<const LABELS: usize, const FIELDS: usize> Metric for Points<LABELS, FIELDS>
         Origin::Series
     }
 
-    /// Its lines come from the cache.
+    /// Does nothing: the lines come from the cache.
     fn sample(&self, _: &mut dyn FnMut(&[Field<'_>])) {}
 }

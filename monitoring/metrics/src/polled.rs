@@ -1,13 +1,13 @@
-//! Values that are asked for.
+//! Values that a function returns on demand.
 
 use super::fields::{FieldDef, FieldList};
 use super::source::{Metric, Source, setters};
 use crate::line::Field;
 
-/// A function that is called once per interval while the source is on, by the monitoring task.
+/// A function that the monitoring task calls once per interval while the source is on.
 ///
-/// The function does bounded work of some µs, allocates nothing and takes no lock that a task of lower priority
-/// may hold. It adds the declared fields, each with its type; a field that has no value now it leaves out.
+/// The function does bounded work of some µs, allocates nothing, and takes no lock that a task of lower priority may
+/// hold. It adds the declared fields, each with its type. It leaves out a field that has no value now.
 ///
 /// ```
 /// use metrics::line::Value;
@@ -27,7 +27,7 @@ pub struct Polled {
 }
 
 impl Polled {
-    /// A source that `read` tells the values of. It has no first use: [`register`](super::register) it.
+    /// Creates a source whose values `read` adds. It has no first use, so it must be [registered](super::register).
     #[must_use]
     pub const fn new(
         name: &'static str,

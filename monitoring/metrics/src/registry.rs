@@ -1,8 +1,8 @@
-//! All sources of an image, and which of them are on.
+//! All sources of an image, and their switches.
 //!
-//! A source is on if it was switched on by its own name; or else if `all` is on or one of its tags is. What was
-//! said about one source holds until something is said about all; tags come and go meanwhile. A source that is
-//! registered later follows the rules in force then.
+//! A source is on if it was switched on by its name. If it was not switched by name, it is on if `all` is on or one of
+//! its tags is. A switch by name holds until all sources are switched; switches of tags do not change it. A source that
+//! is registered later follows the rules in force then.
 //!
 //! | call | all | tags that are on | single sources |
 //! |---|---|---|---|
@@ -11,8 +11,8 @@
 //! | `enable_tag`, `disable_tag` | stays | one more, one less | those switched by name stay |
 //! | `enable`, `disable` | stays | stay | this one stays on or off |
 //!
-//! As in `mirage/metrics`, tags make no difference while all is on. Unlike there, a tag does not undo what was
-//! said about a single source, and names that nobody has are errors.
+//! As in `mirage/metrics`, tags have no effect while all is on. Unlike there, a tag does not undo a switch of a single
+//! source, and unknown names are errors.
 
 use core::fmt;
 
@@ -23,14 +23,14 @@ use crate::line::MAX_TAGS;
 use sync::Lock;
 use units::OneLine;
 
-/// The most sources. An application has a few dozen; every one costs a look per interval, and all are looked at
-/// with interrupts masked when a tag is switched: 128 takes some µs. 4 KiB.
+/// The most sources. An application has a few dozen. Every source costs a look per interval, and a switch of a tag
+/// looks at all of them with interrupts masked: 128 take some µs. 4 KiB.
 pub const SOURCES_MAX: usize = 128;
 
-/// The most tags that are on at a time: one for each subsystem of an image, and some.
+/// The most tags that are on at a time: one for each subsystem of an image, and a reserve.
 pub const ENABLED_TAGS_MAX: usize = 32;
 
-/// Why a source was not registered.
+/// The reason why a source was not registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterError {
     /// Another source has this name.
@@ -39,7 +39,7 @@ pub enum RegisterError {
     TooMany(&'static str),
     /// This source has more tags than fit a line beside `vm`: [`MAX_TAGS`] less one.
     TooManyTags(&'static str),
-    /// A source without a name.
+    /// The source has no name.
     NoName,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for RegisterError {
 
 impl core::error::Error for RegisterError {}
 
-/// Why nothing was switched.
+/// The reason why nothing was switched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwitchError<'a> {
     /// No source has this name.
@@ -67,8 +67,8 @@ pub enum SwitchError<'a> {
     TooManyTags(&'a str),
 }
 
-/// The texts of the control port: the first is `mirage-monitoring`'s. A tag that nobody has is told with the same words, for it is a source
-/// with that tag that is missing.
+/// Writes the texts of the control port; the first is `mirage-monitoring`'s. An unknown tag has the same text: the
+/// source with that tag is unknown.
 impl fmt::Display for SwitchError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -91,9 +91,9 @@ impl core::error::Error for SwitchError<'_> {}
 pub struct Entry {
     /// The source.
     pub metric: &'static dyn Metric,
-    /// Whether it is on.
+    /// `true` if it is on.
     pub active: bool,
-    /// What was said about it by name, since all was switched.
+    /// The last switch by name since all sources were switched.
     pub explicit: Option<bool>,
 }
 
@@ -101,7 +101,7 @@ pub struct Entry {
 struct Slot {
     metric: &'static dyn Metric,
     explicit: Option<bool>,
-    /// How many of its tags are on. At most [`MAX_TAGS`].
+    /// The number of its tags that are on, at most [`MAX_TAGS`].
     tags_on: u8,
 }
 
@@ -119,17 +119,17 @@ struct Inner {
     refused: u64,
 }
 
-/// Sources and switches. One for the whole image: [`super::registry`]; tests make their own as a `static`.
+/// The sources and their switches. An image has one: [`super::registry`]; tests make their own as a `static`.
 ///
-/// Every call may be made from any task; none allocates. Memory: under 5 KiB and the [`SeriesCache`].
+/// Any task may make any call; none allocates. Memory: under 5 KiB and the [`SeriesCache`].
 pub struct Registry {
     inner: Lock<Inner>,
     series: &'static SeriesCache,
 }
 
 impl Registry {
-    /// No source, and all on. The cache is a `static` of its own: it is all zeros, and so needs no place in the
-    /// image's file.
+    /// Creates a registry without sources, with all on. The cache is a separate `static`: it is all zeros, so it takes
+    /// no space in the image's file.
     #[must_use]
     pub const fn new(series: &'static SeriesCache) -> Self {
         Self {
@@ -144,10 +144,10 @@ impl Registry {
         }
     }
 
-    /// Adds a source. To add it again is no error and changes nothing. Cost: a comparison per source.
+    /// Adds a source. Adding it again changes nothing and is not an error. Cost: one comparison per source.
     ///
     /// # Errors
-    /// [`RegisterError`]; the source stays off then, and is counted.
+    /// [`RegisterError`]; then the source stays off and is counted.
     pub fn register(&'static self, metric: &'static dyn Metric) -> Result<(), RegisterError> {
         let source = metric.source();
         let mut inner = self.inner.lock();
@@ -180,26 +180,26 @@ impl Registry {
         Ok(())
     }
 
-    /// Memory of the registry and its series, in bytes. Static: it does not grow.
+    /// Returns the memory of the registry and its series, in bytes. It is static and does not grow.
     #[must_use]
     pub const fn memory_bytes(&self) -> usize {
         size_of::<Self>() + SeriesCache::BYTES
     }
 
-    /// Switches everything on, now and later.
+    /// Switches all sources on, also those registered later.
     pub fn enable_all(&self) {
         self.inner.lock().switch_all(true);
     }
 
-    /// Switches everything off, now and later, and forgets the tags that are on.
+    /// Switches all sources off, also those registered later, and switches all tags off.
     pub fn disable_all(&self) {
         self.inner.lock().switch_all(false);
     }
 
-    /// Switches on the sources that have a tag of this name, now and later.
+    /// Switches on the sources that have a tag of this name, also those registered later.
     ///
     /// # Errors
-    /// [`SwitchError`] if no source has it, or too many tags are on.
+    /// [`SwitchError`] if no source has the tag, or too many tags are on.
     pub fn enable_tag<'a>(&self, name: &'a str) -> Result<(), SwitchError<'a>> {
         let mut inner = self.inner.lock();
         let tag = inner.tag(name)?;
@@ -212,10 +212,10 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes a tag from those that are on.
+    /// Switches a tag off.
     ///
     /// # Errors
-    /// [`SwitchError`] if no source has it.
+    /// [`SwitchError`] if no source has the tag.
     pub fn disable_tag<'a>(&self, name: &'a str) -> Result<(), SwitchError<'a>> {
         let mut inner = self.inner.lock();
         let tag = inner.tag(name)?;
@@ -234,7 +234,7 @@ impl Registry {
         self.inner.lock().switch(name, true)
     }
 
-    /// Switches one source off. It sends nothing more from the next interval on.
+    /// Switches one source off. It sends nothing from the next interval on.
     ///
     /// # Errors
     /// [`SwitchError`] if no source has this name.
@@ -242,10 +242,10 @@ impl Registry {
         self.inner.lock().switch(name, false)
     }
 
-    /// Switches all that is planned, at once. Cost: a look at every source and its tags, with interrupts masked.
+    /// Applies a plan, at once. Cost: a look at every source and its tags, with interrupts masked.
     ///
     /// # Errors
-    /// [`SwitchError`] if too many tags would be on; nothing is switched then.
+    /// [`SwitchError`] if too many tags would be on; then nothing is switched.
     pub fn apply(&self, plan: &Plan) -> Result<(), SwitchError<'static>> {
         let mut inner = self.inner.lock();
         let tags = inner.tags_after(plan)?;
@@ -261,29 +261,29 @@ impl Registry {
         Ok(())
     }
 
-    /// The number of the source with this name.
+    /// Returns the number of the source with this name.
     pub(super) fn index(&self, name: &str) -> Option<usize> {
         self.inner.lock().find(name)
     }
 
-    /// The tag of this name, as the source has it.
+    /// Returns the tag of this name, as the source holds it.
     pub(super) fn tag<'a>(&self, name: &'a str) -> Result<&'static str, SwitchError<'a>> {
         self.inner.lock().tag(name)
     }
 
-    /// Whether sources that nothing is said about are on.
+    /// Returns `true` if sources without a switch of their name are on.
     #[must_use]
     pub fn all(&self) -> bool {
         self.inner.lock().all
     }
 
-    /// The tags that are on, in no order.
+    /// Returns the tags that are on, in any order.
     pub fn enabled_tags(&self) -> impl Iterator<Item = &'static str> + use<> {
         let tags = self.inner.lock().tags;
         tags.into_iter().flatten()
     }
 
-    /// The source with this number, in the order of registration from 0.
+    /// Returns the source with this number, in the order of registration from 0.
     #[must_use]
     pub fn entry(&self, index: usize) -> Option<Entry> {
         let inner = self.inner.lock();
@@ -295,37 +295,37 @@ impl Registry {
         })
     }
 
-    /// The source with this name.
+    /// Returns the source with this name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Entry> {
         let index = self.inner.lock().find(name)?;
         self.entry(index)
     }
 
-    /// All sources in the order of registration. The lock is taken for one at a time.
+    /// Returns all sources in the order of registration. The lock is taken for one at a time.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         (0..).map_while(|index| self.entry(index))
     }
 
-    /// Number of sources.
+    /// Returns the number of sources.
     #[must_use]
     pub fn len(&self) -> usize {
         self.inner.lock().len
     }
 
-    /// Whether there is no source.
+    /// Returns `true` if there are no sources.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Sources that could not be registered, since boot.
+    /// Returns the number of sources that could not be registered, since boot.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.inner.lock().refused
     }
 
-    /// The last values of the sources that push points.
+    /// Returns the last values of the sources that push points.
     #[must_use]
     pub const fn series(&self) -> &SeriesCache {
         self.series
@@ -344,7 +344,7 @@ impl Inner {
         slots.position(|slot| slot.is_some_and(|slot| slot.metric.source().name == name))
     }
 
-    /// The text that lives as long as the source which has the tag.
+    /// Returns the text of the tag that lives as long as its source.
     fn tag<'a>(&self, name: &'a str) -> Result<&'static str, SwitchError<'a>> {
         let mut tags = self
             .slots
@@ -364,7 +364,7 @@ impl Inner {
         Ok(())
     }
 
-    /// The tags that are on after `plan`.
+    /// Returns the tags that are on after `plan`.
     fn tags_after(
         &self,
         plan: &Plan,
@@ -388,7 +388,7 @@ impl Inner {
         Ok(tags)
     }
 
-    /// Gives every source the state that follows from what was said.
+    /// Gives every source the state that follows from all switches.
     fn settle(&mut self) {
         let tags = self.tags;
         for slot in self.slots.iter_mut().flatten() {
@@ -411,8 +411,8 @@ impl Inner {
     }
 }
 
-/// A registry of a test's own. Unoptimized code moves it over the stack several times, which a test's thread has
-/// too little of.
+/// Creates a registry for one test. Unoptimized code moves it over the stack several times, and a test's thread has too
+/// little stack for that.
 #[cfg(test)]
 pub(crate) fn leaked() -> &'static Registry {
     let thread = std::thread::Builder::new().stack_size(16 << 20);

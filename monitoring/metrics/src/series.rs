@@ -1,4 +1,4 @@
-//! The last point of every series: of every source that pushes points, one per set of tag values.
+//! The last point of every series. A series is one set of tag values of a source that pushes points.
 //!
 //! ```text
 //!  hash of source and tag values
@@ -7,12 +7,11 @@
 //!                 └─────────┘   └────────────┘   └────────────┘
 //!
 //!   none ──1──▶ kept ──2──▶ none      1 a point of new tag values; refused and counted if there is no room
-//!              └─3─┘                  2 not updated for so many intervals, or its source is off
+//!              └─3─┘                  2 not updated for several intervals, or its source is off
 //!                                     3 a point of the same tag values replaces the last one
 //! ```
 //!
-//! All memory is there from the start, so that points can be pushed before monitoring runs and a series never
-//! fails for lack of heap.
+//! All memory is static, so that points can be pushed before monitoring runs and a series never fails for lack of heap.
 
 use core::fmt;
 
@@ -23,25 +22,24 @@ use sync::Lock;
 /// The most series. At 10 fields each, 1,000 of them are 10,000 fields per interval.
 pub const SERIES_MAX: usize = 1_024;
 
-/// The most fields of one point. More is a line of which a reader remembers nothing; two sources are better. Each
-/// costs 24 KiB of the mebibyte that all of monitoring may hold.
+/// The most fields of one point. A reader cannot remember a line with more; use two sources. Each field costs 24 KiB of
+/// the mebibyte that all of monitoring may hold.
 pub const SERIES_FIELDS_MAX: usize = 10;
 
 /// The most tags whose values come with a point.
 pub const SERIES_LABELS_MAX: usize = 8;
 
-/// Bytes for the tag values of one series, each with one byte more for its length. Routes, methods, peers.
+/// Bytes for the tag values of one series (routes, methods, peers), each with one more byte for its length.
 pub const SERIES_TAG_BYTES: usize = 64;
 
-/// Intervals for which a series that is not updated is still sent.
+/// The number of intervals for which a series that is not updated is still sent.
 pub const EXPIRY_DEFAULT: u32 = 5;
 
-/// The most series with the same head. With as many heads as series, more than 16 come together by chance less
-/// than once in 10^14 heads; a peer that chooses tag values so that they do gets its own series refused and
-/// costs no more time.
+/// The most series with the same head. With as many heads as series, more than 16 share a head by chance less than once
+/// in 10^14 heads. A peer that chooses colliding tag values gets its own series refused and costs no more time.
 const CHAIN_MAX: usize = 16;
 
-/// Places looked at in one go, with interrupts masked.
+/// Places that one call looks at, with interrupts masked.
 const LOOK_MAX: usize = 64;
 
 const _: () = {
@@ -51,7 +49,7 @@ const _: () = {
     assert!(SeriesCache::BYTES <= 340 * 1024);
 };
 
-/// Values of tags, one after the other: a byte that tells the length, and so many bytes of text.
+/// Values of tags, one after the other: one byte for the length, then that many bytes of text.
 #[derive(Clone, Copy)]
 struct Labels {
     bytes: [u8; SERIES_TAG_BYTES],
@@ -88,7 +86,7 @@ impl Labels {
             let (len, bytes) = rest.split_first()?;
             let (value, after) = bytes.split_at_checked(usize::from(*len))?;
             rest = after;
-            // Whole strings were packed, so they are text.
+            // Whole strings were packed, so the value is text.
             str::from_utf8(value).ok()
         })
     }
@@ -96,15 +94,15 @@ impl Labels {
 
 #[derive(Clone, Copy)]
 struct Series {
-    /// `None`: the place is free.
+    /// The source; `None` if the place is free.
     metric: Option<&'static dyn Metric>,
     values: [Value<'static>; SERIES_FIELDS_MAX],
     labels: Labels,
     fields: u8,
-    /// The next of the chain, or the next free place: its number and one more; 0 for none.
+    /// The next place of the chain, or the next free place: its number plus one, or 0 for the end.
     next: u16,
     hash: u32,
-    /// The interval in which the last point came.
+    /// The interval of the last point.
     updated: u32,
 }
 
@@ -128,13 +126,13 @@ impl Series {
     }
 }
 
-/// What became of series, since boot, and how many there are.
+/// Counts of series: how many there are, and what happened since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeriesCounts {
     /// Series now.
     pub series: u64,
-    /// Points that were refused: of a new series for which there was no room, or whose tag values are longer
-    /// than [`SERIES_TAG_BYTES`], or of the wrong types.
+    /// Points that were refused: their new series had no room, their tag values are longer than [`SERIES_TAG_BYTES`],
+    /// or their values have the wrong types.
     pub refused: u64,
     /// Series that were not updated any more, or whose source was switched off.
     pub expired: u64,
@@ -143,17 +141,17 @@ pub struct SeriesCounts {
 struct Inner {
     places: [Series; SERIES_MAX],
     heads: [u16; SERIES_MAX],
-    /// The first free place that was taken before: its number and one more; 0 for none.
+    /// The first free place that was used before: its number plus one, or 0 if there are none.
     free: u16,
-    /// Places that were ever taken.
+    /// The number of places that were ever used.
     high: u16,
     interval: u32,
-    /// Less [`EXPIRY_DEFAULT`], wrapping around: all of a new cache is zeros.
+    /// The expiry minus [`EXPIRY_DEFAULT`], wrapping around, so that a new cache is all zeros.
     expiry: u32,
     counts: SeriesCounts,
 }
 
-/// One series as it was at one moment.
+/// A copy of one series at one moment.
 #[derive(Clone, Copy)]
 pub struct Snapshot {
     metric: &'static dyn Metric,
@@ -161,19 +159,19 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The source that pushed it.
+    /// Returns the source that pushed the series.
     #[must_use]
     pub fn metric(&self) -> &'static dyn Metric {
         self.metric
     }
 
-    /// The tags whose values came with the point.
+    /// Returns the tags whose values came with the point.
     pub fn labels(&self) -> impl Iterator<Item = Tag<'_>> {
         let names = self.metric.source().labels().iter().copied();
         names.zip(self.series.labels.iter())
     }
 
-    /// The fields.
+    /// Returns the fields.
     pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         let values = &self.series.values[..usize::from(self.series.fields)];
         let named = self.metric.fields().iter().zip(values);
@@ -184,22 +182,22 @@ impl Snapshot {
     }
 }
 
-/// What is at a place and after.
+/// The result of [`SeriesCache::look`].
 #[expect(
     clippy::large_enum_variant,
     reason = "lives on the stack for one line; nothing here may allocate"
 )]
 pub enum Look {
-    /// A series that is to be sent. Go on at this place.
+    /// A series to send. Continue at this place.
     Series(Snapshot, usize),
-    /// None so far. Go on at this place.
+    /// No series so far. Continue at this place.
     Nothing(usize),
-    /// That was the last place.
+    /// The last place is done.
     End,
 }
 
-/// The last points of all series. Everything may be called from any task; nothing allocates. Interrupts are
-/// masked for at most `LOOK_MAX` (64) looks or `CHAIN_MAX` (16) comparisons and one copy of 384 bytes.
+/// The last points of all series. Any task may make any call; nothing allocates. Interrupts are masked for at most
+/// 64 looks or 16 comparisons and one copy of 384 bytes.
 pub struct SeriesCache {
     inner: Lock<Inner>,
 }
@@ -208,7 +206,7 @@ impl SeriesCache {
     /// Memory of the cache, in bytes.
     pub const BYTES: usize = size_of::<Self>();
 
-    /// No series.
+    /// Creates an empty cache.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -228,23 +226,23 @@ impl SeriesCache {
         }
     }
 
-    /// For how many intervals a series that is not updated is still sent, at least 1.
+    /// Sets the number of intervals for which a series that is not updated is still sent, at least 1.
     pub fn set_expiry(&self, intervals: u32) {
         self.inner.lock().expiry = intervals.max(1).wrapping_sub(EXPIRY_DEFAULT);
     }
 
-    /// What became of series.
+    /// Returns the counts of series.
     #[must_use]
     pub fn counts(&self) -> SeriesCounts {
         self.inner.lock().counts
     }
 
-    /// Tells which interval it is, counted from 0; the number wraps around.
+    /// Sets the number of the present interval, counted from 0; it wraps around.
     pub fn begin(&self, interval: u32) {
         self.inner.lock().interval = interval;
     }
 
-    /// Keeps a point, or counts it as refused. `values` has not more than [`SERIES_FIELDS_MAX`] elements.
+    /// Stores a point, or counts it as refused. `values` has at most [`SERIES_FIELDS_MAX`] elements.
     pub(super) fn push(
         &self,
         metric: &'static dyn Metric,
@@ -263,8 +261,8 @@ impl SeriesCache {
         self.inner.lock().counts.refused += 1;
     }
 
-    /// Looks for the first series to be sent, from the place with this number on. Those that have expired are
-    /// removed on the way. At most `LOOK_MAX` (64) places are looked at.
+    /// Returns the first series to send, from this place on. Expired series on the way are removed. At most
+    /// 64 places are looked at.
     #[must_use]
     pub fn look(&self, from: usize) -> Look {
         let mut inner = self.inner.lock();
@@ -359,7 +357,7 @@ impl Inner {
         Some(place)
     }
 
-    /// Takes a place out of its chain. (2)
+    /// Removes a place from its chain. (2)
     fn remove(&mut self, place: usize) {
         let Series { next, hash, .. } = self.places[place];
         let head = hash as usize % SERIES_MAX;
@@ -385,7 +383,7 @@ impl Inner {
     }
 }
 
-/// FNV-1a, 32 bits (Fowler, Noll, Vo; IETF draft-eastlake-fnv), with its high bits mixed into the low ones.
+/// Computes FNV-1a, 32 bits (Fowler, Noll, Vo; IETF draft-eastlake-fnv), and mixes its high bits into the low ones.
 fn hash(name: &str, labels: &[u8]) -> u32 {
     let bytes = name.bytes().chain([0]).chain(labels.iter().copied());
     let hash = bytes.fold(0x811c_9dc5, |hash: u32, byte| {

@@ -1,4 +1,4 @@
-//! What every kind of source has: a name, a switch, and a way to tell its values.
+//! The common part of all kinds of sources: a name, a switch, and a way to read the values.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -11,7 +11,7 @@ use crate::line::{Field, Tag};
 const NEW: u8 = 0;
 const OFF: u8 = 1;
 const ON: u8 = 2;
-/// The registry has no place for it, or its name is taken: off for good.
+/// The registry has no place for the source, or its name is taken: it stays off permanently.
 const REFUSED: u8 = 3;
 
 /// The head of every source.
@@ -21,7 +21,7 @@ const REFUSED: u8 = 3;
 ///    └────1──▶ refused               2 switched by name, tag, or all
 /// ```
 ///
-/// Whether it is on is one byte, read by one relaxed load: that is all that a use costs while it is off.
+/// The switch is one byte, read by one relaxed load. That is the whole cost of a use while the source is off.
 #[derive(Debug)]
 pub struct Source {
     pub(super) name: &'static str,
@@ -35,7 +35,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// A source that no registry knows yet.
+    /// Creates a source that no registry knows yet.
     #[must_use]
     pub const fn new(name: &'static str, doc: &'static str) -> Self {
         Self {
@@ -48,44 +48,44 @@ impl Source {
         }
     }
 
-    /// The same with tags that have the same value on every line.
+    /// Returns the source with tags that have the same value on every line.
     #[must_use]
     pub const fn tagged(mut self, tags: &'static [Tag<'static>]) -> Self {
         self.tags = tags;
         self
     }
 
-    /// Name of the measurement.
+    /// Returns the name of the measurement.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What it tells, in one sentence.
+    /// Returns the source's meaning, in one sentence.
     #[must_use]
     pub const fn doc(&self) -> &'static str {
         self.doc
     }
 
-    /// Tags with the same value on every line.
+    /// Returns the tags with the same value on every line.
     #[must_use]
     pub const fn tags(&self) -> &'static [Tag<'static>] {
         self.tags
     }
 
-    /// Names of tags whose values come with each point.
+    /// Returns the names of the tags whose values come with each point.
     #[must_use]
     pub const fn labels(&self) -> &'static [&'static str] {
         self.labels
     }
 
-    /// The names of all its tags. The tag `vm`, which is on every line, is not one of them.
+    /// Returns the names of all tags, without the tag `vm`, which is on every line.
     pub fn tag_names(&self) -> impl Iterator<Item = &'static str> + use<> {
         let fixed = self.tags.iter().map(|(name, _)| *name);
         fixed.chain(self.labels.iter().copied())
     }
 
-    /// Whether it is on. One relaxed load; the first use also registers the source.
+    /// Returns `true` if the source is on. One relaxed load; the first use also registers the source.
     #[inline(always)]
     pub(super) fn is_active(&self, metric: &'static dyn Metric) -> bool {
         match self.state.load(Ordering::Relaxed) {
@@ -95,19 +95,19 @@ impl Source {
         }
     }
 
-    /// Whether it is on; never registers it.
+    /// Returns `true` if the source is on; never registers it.
     pub(super) fn is_on(&self) -> bool {
         self.state.load(Ordering::Relaxed) == ON
     }
 
-    /// A clash of names is counted by the registry; nobody is there to whom it could be told.
+    /// Registers the source at its first use. The registry counts a clash of names; the caller cannot handle it.
     #[cold]
     fn first_use(&self, metric: &'static dyn Metric) -> bool {
         let registered = super::registry().register(metric);
         registered.is_ok() && self.state.load(Ordering::Relaxed) == ON
     }
 
-    /// The registry that the source belongs to.
+    /// Returns the registry of the source.
     pub(super) fn home(&self) -> Option<&'static Registry> {
         self.home.get().copied()
     }
@@ -127,14 +127,14 @@ impl Source {
     }
 }
 
-/// Where the values of a source are.
+/// The place of a source's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The source tells them itself.
+    /// The source holds them.
     Itself,
-    /// In the registry's cache of series.
+    /// The registry's cache of series holds them.
     Series,
-    /// Whoever emits the lines knows them, see [`Told`](super::Told).
+    /// The emitter knows them, see [`Told`](super::Told).
     Emitter,
 }
 
@@ -143,27 +143,27 @@ pub enum Origin {
 /// Implementer's duties: [`sample`](Metric::sample) does bounded work, holds no lock while it calls `line`,
 /// allocates nothing, and gives every field the type that [`fields`](Metric::fields) declares.
 pub trait Metric: Sync {
-    /// Its head.
+    /// Returns the source's head.
     fn source(&self) -> &Source;
 
-    /// What is declared about its fields. A source whose keys are known only at run time declares those that
-    /// are always there.
+    /// Returns the declarations of its fields. A source whose keys are known only at run time declares the fields that
+    /// always exist.
     fn fields(&self) -> &[FieldDef];
 
-    /// Where its values are.
+    /// Returns the place of its values.
     fn origin(&self) -> Origin {
         Origin::Itself
     }
 
-    /// Hands over the values of now: the fields of one line, or none. Called once per interval.
+    /// Calls `line` with the present values: the fields of one line, or never. Called once per interval.
     fn sample(&self, line: &mut dyn FnMut(&[Field<'_>]));
 }
 
-/// The setters that kinds of metrics have alike, for their `impl` blocks: those of a trait could not be `const`, and metrics are
-/// `static`. With `unit`, for a kind with one field.
+/// Defines the setters that kinds of metrics share, for their `impl` blocks. Setters of a trait could not be `const`,
+/// and metrics are `static`. With `unit`, for a kind with one field.
 macro_rules! setters {
     () => {
-        /// Tags with their values, the same on every line.
+        /// Sets the tags with their values, the same on every line.
         #[must_use]
         pub const fn tags(mut self, tags: &'static [crate::line::Tag<'static>]) -> Self {
             self.source.tags = tags;

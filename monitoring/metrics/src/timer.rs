@@ -1,4 +1,4 @@
-//! How long work took, and whether it failed.
+//! The duration of work, and whether it failed.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -8,9 +8,8 @@ use super::histogram::Spread;
 use super::source::{Metric, Source, setters};
 use crate::line::{Field, Value};
 
-/// Times a closure. `duration_ns` and `status` are those of the last run, `ok` and `errors` count runs since
-/// boot, and the quantiles are of the runs since the last interval, as those of [`Histogram`](super::Histogram).
-/// 8 KiB.
+/// Times a closure. `duration_ns` and `status` are those of the last run, and `ok` and `errors` count runs since boot.
+/// The quantiles are those of the runs since the last interval, as in [`Histogram`](super::Histogram). 8 KiB.
 ///
 /// The clock is an argument: in an image `|| Duration::from_micros(kernel::clock::micros())`.
 ///
@@ -28,12 +27,12 @@ pub struct Timer {
     clock: fn() -> Duration,
     ok: sync::Counter,
     errors: sync::Counter,
-    /// Bit 0: whether it failed. Above: ns. In one word, so that no reading mixes two runs.
+    /// The last run. Bit 0: it failed. Above: nanoseconds. In one word, so that a reading never mixes two runs.
     last: AtomicU64,
     buckets: Spread,
 }
 
-/// No run yet: more nanoseconds than ever are stored.
+/// No run yet: a value that is never stored.
 const NONE: u64 = u64::MAX;
 const LONGEST: u64 = (u64::MAX >> 1) - 1;
 
@@ -42,27 +41,32 @@ const FIELDS: [FieldDef; 8] = [
         "duration_ns",
         FieldKind::DurationNs,
         "ns",
-        "how long the last run took",
+        "duration of the last run",
     ),
-    FieldDef::new("status", FieldKind::Status, "", "how the last run ended"),
+    FieldDef::new(
+        "status",
+        FieldKind::Status,
+        "",
+        "result of the last run: ok or error",
+    ),
     FieldDef::u64("ok", "runs", "runs since boot that did not fail"),
     FieldDef::u64("errors", "runs", "runs since boot that failed"),
-    FieldDef::u64("p50_ns", "ns", "median of the last interval"),
+    FieldDef::u64("p50_ns", "ns", "median duration of the last interval"),
     FieldDef::u64(
         "p90_ns",
         "ns",
-        "nine of ten of the last interval took at most this",
+        "duration that 90 of 100 runs of the last interval did not exceed",
     ),
     FieldDef::u64(
         "p99_ns",
         "ns",
-        "99 of 100 of the last interval took at most this",
+        "duration that 99 of 100 runs of the last interval did not exceed",
     ),
-    FieldDef::u64("max_ns", "ns", "longest of the last interval"),
+    FieldDef::u64("max_ns", "ns", "longest duration of the last interval"),
 ];
 
 impl Timer {
-    /// A timer without runs. `clock` tells a time that never goes back.
+    /// Creates a timer without runs. `clock` returns a time that never goes back.
     #[must_use]
     pub const fn new(name: &'static str, doc: &'static str, clock: fn() -> Duration) -> Self {
         Self {
@@ -77,7 +81,7 @@ impl Timer {
 
     setters!();
 
-    /// Runs `work` and returns what it returns. While the source is off, one load more than the work itself.
+    /// Runs `work` and returns its result. While the source is off, this costs one load more than the work.
     ///
     /// # Errors
     /// That of `work`.
@@ -92,7 +96,7 @@ impl Timer {
         result
     }
 
-    /// Adds a run that was timed elsewhere, whether the source is on or not.
+    /// Adds a run that was timed elsewhere, even if the source is off.
     pub fn record(&self, took: Duration, ok: bool) {
         let nanos = u64::try_from(took.as_nanos()).map_or(LONGEST, |nanos| nanos.min(LONGEST));
         self.buckets.record(nanos);

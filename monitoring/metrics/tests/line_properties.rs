@@ -1,5 +1,5 @@
-//! The line encoder against parsers that share no code with it: the crate `influxdb-line-protocol`, and a
-//! plain reading of the rules that the encoder's documentation promises.
+//! The line encoder against parsers that share no code with it: the crate `influxdb-line-protocol`, and a simple
+//! implementation of the rules in the encoder's documentation.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use metrics::line::{Encoded, Field, Full, MAX_TAGS, Point, Value, encode};
 use proptest::prelude::*;
 use units::UnixNanos;
 
-/// Text over an alphabet in which every character has meant trouble to some parser.
+/// Text over an alphabet in which every character has caused errors in some parser.
 fn awkward(most: usize) -> impl Strategy<Value = String> {
     const ALPHABET: &[char] = &[
         ',', ' ', '=', '"', '\\', '\n', '\r', '\t', '\0', '\x0b', '\x0c', '\x7f', '#', 'é', '漢',
@@ -17,7 +17,7 @@ fn awkward(most: usize) -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(ALPHABET), 0..most).prop_map(String::from_iter)
 }
 
-/// Long plain text with at most one awkward character, so that it lands in every place of a machine word.
+/// Long plain text with at most one awkward character, so that it occurs at every position of a machine word.
 fn mostly_plain() -> impl Strategy<Value = String> {
     ("[a-z_]{0,40}", awkward(2), "[a-z_]{0,40}")
         .prop_map(|(front, middle, back)| front + &middle + &back)
@@ -136,7 +136,7 @@ fn point() -> impl Strategy<Value = Made> {
         })
 }
 
-/// The promised substitutions, one character at a time.
+/// Applies the documented substitutions, one character at a time.
 fn substituted(name: &str) -> String {
     let chars: Vec<char> = name.chars().collect();
     let change = |(at, char): (usize, &char)| match char {
@@ -157,7 +157,7 @@ fn expected_measurement(name: &str) -> String {
         .map_or(name.clone(), |rest| format!("-{rest}"))
 }
 
-/// The tags that are left, by key, and how many were left out.
+/// Returns the remaining tags by key, and the number of those left out.
 fn expected_tags(made: &Made) -> (BTreeMap<String, String>, usize) {
     let (mut tags, mut left_out) = (BTreeMap::new(), 0);
     for (key, value) in made.tags.iter().filter(|(_, value)| !value.is_empty()) {
@@ -171,7 +171,7 @@ fn expected_tags(made: &Made) -> (BTreeMap<String, String>, usize) {
     (tags, left_out)
 }
 
-/// The fields that are left, in order, and how many were left out and clamped.
+/// Returns the remaining fields in order, and the numbers of those left out and clamped.
 fn expected_fields(made: &Made) -> (Vec<(String, FieldValue<'static>)>, usize, usize) {
     let (mut fields, mut clamped) = (Vec::new(), 0);
     for (key, value) in made.fields.iter().rev() {
@@ -199,7 +199,7 @@ fn expected_fields(made: &Made) -> (Vec<(String, FieldValue<'static>)>, usize, u
         }
         fields.push((key, value));
     }
-    // Count what was clamped among the fields that are left: those are the last of their key.
+    // Only clamped fields that remain are counted: the last of each key.
     let mut seen: Vec<String> = Vec::new();
     for (key, value) in made.fields.iter().rev() {
         let sendable = !key.is_empty() && !matches!(value, Owned::F64(value) if !value.is_finite());

@@ -1,4 +1,4 @@
-//! The kinds of sources as an application uses them: in the registry of the image, at their first use.
+//! The kinds of sources as an application uses them: in the image's registry, from their first use on.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -11,7 +11,7 @@ use metrics::{
 };
 use proptest::prelude::*;
 
-/// The fields of one line, with numbers and text as text.
+/// Returns the fields of one line, with numbers and text as text.
 fn fields(metric: &dyn Metric) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut lines = 0;
@@ -86,7 +86,7 @@ fn gauges_tell_the_value_of_now() {
     metrics::registry().disable("level").expect("it is known");
     LEVEL.set(100);
     LEVEL.add(1);
-    assert_eq!(LEVEL.get(), -2, "half of a pair is not missed");
+    assert_eq!(LEVEL.get(), -2, "a gauge that is off still adds");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_histogram_tells_all_since_boot_and_the_spread_of_the_last_interval() {
     assert_eq!(
         fields(&SIZES),
         map([("count", "10"), ("sum", "55")]),
-        "nothing new"
+        "there are no new values"
     );
     SIZES.record(3);
     let third = map([
@@ -120,7 +120,7 @@ fn a_histogram_tells_all_since_boot_and_the_spread_of_the_last_interval() {
         ("p99", "3"),
         ("max", "3"),
     ]);
-    assert_eq!(fields(&SIZES), third, "old values are not in it");
+    assert_eq!(fields(&SIZES), third, "old values are not included");
     let units: Vec<_> = SIZES.fields().iter().map(|field| field.unit).collect();
     assert_eq!(
         units,
@@ -184,7 +184,7 @@ fn a_timer_returns_what_the_work_returns_and_tells_how_it_ended() {
         ("max_ns", "12"),
     ]);
     assert_eq!(fields(&WORK), expected);
-    // A clock that goes back.
+    // The clock goes back.
     let result = WORK.run(|| {
         NOW.store(0, Ordering::Relaxed);
         Ok::<_, ()>(())
@@ -192,7 +192,11 @@ fn a_timer_returns_what_the_work_returns_and_tells_how_it_ended() {
     assert_eq!(result, Ok(()));
     assert_eq!(fields(&WORK)["duration_ns"], "0");
     metrics::registry().disable("work").expect("it is known");
-    assert_eq!(work(5, Ok(2)), Ok(2), "off, the work is done all the same");
+    assert_eq!(
+        work(5, Ok(2)),
+        Ok(2),
+        "the work runs while the source is off"
+    );
     assert_eq!(fields(&WORK)["ok"], "2");
 }
 
@@ -266,7 +270,7 @@ fn counters_are_exact_whichever_threads_use_keys() {
     assert_eq!((each, SHARED.total(), SHARED.other()), (4_000, 4_000, 0));
 }
 
-/// Cases so far.
+/// The number of cases so far.
 static CASE: AtomicU64 = AtomicU64::new(0);
 
 proptest! {
@@ -277,7 +281,7 @@ proptest! {
         keys in prop::collection::vec(
             prop::collection::vec(prop::sample::select(&[',', ' ', '=', '"', '\\', '\n', '\0', 'é', 'a']), 0..12), 1..80),
     ) {
-        // A registry has room for so many sources only, and each case needs its own.
+        // The registry has a limited number of places, and each case needs one.
         let number = CASE.fetch_add(1, Ordering::Relaxed);
         let name: &'static str = Box::leak(format!("any text {number}").into_boxed_str());
         let keyed: &'static KeyedCounter = Box::leak(Box::new(KeyedCounter::new(name, "a test")));

@@ -1,14 +1,15 @@
-//! Addresses as values that can only be legal: where metrics go, the interface's own address, who may connect.
+//! Addresses as values that are always valid: the receiver of metrics, the interface's address, the addresses that may
+//! connect.
 
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::BadValue;
 
-/// The most networks in an [`Allow`]. An operator's, a colleague's, and some machines that watch.
+/// The most networks in an [`Allow`]: an operator's, a colleague's, and some machines that watch.
 pub const ALLOW_MAX: usize = 8;
 
-/// Where metrics go.
+/// The receiver of metrics.
 ///
 /// ```
 /// use network::Target;
@@ -21,7 +22,7 @@ pub enum Target {
     Udp(SocketAddrV4),
     /// A stream to this address.
     Tcp(SocketAddrV4),
-    /// Nowhere: nothing is collected or sent.
+    /// No receiver: no metrics are collected or sent.
     Off,
 }
 
@@ -29,8 +30,8 @@ impl Target {
     /// Parses `udp://IP:PORT`, `tcp://IP:PORT` or `off`, in lower case.
     ///
     /// # Errors
-    /// Anything else, port 0, and an address that no single other host can have (unspecified, loopback,
-    /// multicast, 240.0.0.0 and above).
+    /// Any other text, port 0, and an address that a single other host cannot have (unspecified, loopback, multicast,
+    /// 240.0.0.0 and above).
     ///
     /// ```
     /// use network::Target;
@@ -71,7 +72,7 @@ impl Target {
     }
 }
 
-/// The form that [`Target::parse`] reads.
+/// Writes the form that [`Target::parse`] reads.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -82,7 +83,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// How the interface gets its address.
+/// The way the interface gets its address.
 ///
 /// ```
 /// use network::Addressing;
@@ -90,24 +91,23 @@ impl fmt::Display for Target {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressing {
-    /// From a DHCP server (RFC 2131), with the router it names.
+    /// A DHCP server (RFC 2131) gives the address and names the router.
     Dhcp,
-    /// Given.
+    /// The configuration gives the address.
     Static {
-        /// The interface's own address and the network it is in.
+        /// The interface's address and its network.
         cidr: Cidr,
-        /// The way to every other network; inside `cidr`.
+        /// The router to every other network; inside `cidr`.
         gateway: Option<Ipv4Addr>,
     },
 }
 
 impl Addressing {
-    /// Parses the values of `--ipv4` (`dhcp` or `A.B.C.D/LEN`) and `--gateway` (`A.B.C.D`), which belong
-    /// together.
+    /// Parses the values of `--ipv4` (`dhcp` or `A.B.C.D/LEN`) and `--gateway` (`A.B.C.D`), which belong together.
     ///
     /// # Errors
-    /// An address or gateway that cannot be parsed, a gateway outside the network or equal to the own
-    /// address, a gateway without a static address.
+    /// An invalid address or gateway, a gateway outside the network or equal to the interface's address, and a gateway
+    /// without a static address.
     ///
     /// ```
     /// use network::Addressing;
@@ -143,9 +143,9 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// An address in its network; `None` if the prefix is not 1 to 32 or no host can have this address
-    /// there: unspecified, loopback, multicast, reserved, or the network's own or broadcast address (prefixes
-    /// 31 and 32 have neither, RFC 3021).
+    /// Creates an address in its network. Returns `None` if the prefix is not 1 to 32 or if no host can have this
+    /// address: unspecified, loopback, multicast, reserved, or the network's own or broadcast address (prefixes 31 and
+    /// 32 have neither, RFC 3021).
     #[must_use]
     pub fn new(address: Ipv4Addr, prefix: u8) -> Option<Self> {
         if !(1..=32).contains(&prefix) || !is_host(address) {
@@ -158,26 +158,26 @@ impl Cidr {
         Some(Self { address, prefix })
     }
 
-    /// The address.
+    /// Returns the address.
     #[must_use]
     pub const fn address(self) -> Ipv4Addr {
         self.address
     }
 
-    /// The length of the network's prefix, 1 to 32.
+    /// Returns the length of the network's prefix, 1 to 32.
     #[must_use]
     pub const fn prefix(self) -> u8 {
         self.prefix
     }
 
-    /// Whether `other` is in the same network.
+    /// Returns `true` if `other` is in the same network.
     #[must_use]
     pub fn contains(self, other: Ipv4Addr) -> bool {
         (self.address.to_bits() ^ other.to_bits()) & mask(self.prefix) == 0
     }
 }
 
-/// `A.B.C.D/LEN`
+/// Writes `A.B.C.D/LEN`.
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix)
@@ -193,23 +193,23 @@ impl fmt::Display for Cidr {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allow {
-    /// The first address of each network and its mask; from `len` on equal to the first.
+    /// The first address and the mask of each network. Entries from `len` on are equal to the first.
     networks: [(u32, u32); ALLOW_MAX],
     len: usize,
 }
 
 impl Allow {
-    /// Every address.
+    /// All addresses.
     pub const ALL: Self = Self {
         networks: [(0, 0); ALLOW_MAX],
         len: 1,
     };
 
-    /// Parses the value of `--allow`: `A.B.C.D/LEN` or `A.B.C.D`, divided by commas. Bits of the address behind the prefix
-    /// make no difference.
+    /// Parses the value of `--allow`: `A.B.C.D/LEN` or `A.B.C.D`, separated by commas. Bits of the address after the
+    /// prefix are ignored.
     ///
     /// # Errors
-    /// Anything else, a prefix above 32, and more than [`ALLOW_MAX`] networks.
+    /// Any other text, a prefix above 32, and more than [`ALLOW_MAX`] networks.
     ///
     /// ```
     /// use network::Allow;
@@ -232,7 +232,7 @@ impl Allow {
         Ok(allow)
     }
 
-    /// Whether this address may connect. Cost: [`ALLOW_MAX`] comparisons at most.
+    /// Returns `true` if this address may connect. Cost: at most [`ALLOW_MAX`] comparisons.
     #[must_use]
     pub fn contains(&self, address: Ipv4Addr) -> bool {
         let networks = &self.networks[..self.len];
@@ -241,7 +241,7 @@ impl Allow {
     }
 }
 
-/// The form that [`Allow::parse`] reads.
+/// Writes the form that [`Allow::parse`] reads.
 impl fmt::Display for Allow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut divider = "";
@@ -277,7 +277,7 @@ fn parse_network(text: &str) -> Result<(u32, u32), BadValue<'_>> {
 /// Parses `A.B.C.D/LEN`, the value of `--ipv4`.
 ///
 /// # Errors
-/// Anything else, a prefix outside 1 to 32, and an address that no host can have, see [`Cidr::new`].
+/// Any other text, a prefix outside 1 to 32, and an address that no host can have, see [`Cidr::new`].
 pub fn parse_cidr(text: &str) -> Result<Cidr, BadValue<'_>> {
     let (address, prefix) = text.split_once('/').ok_or_else(|| not_an_address(text))?;
     let address: Ipv4Addr = address.parse().map_err(|_| not_an_address(text))?;
@@ -310,9 +310,9 @@ fn parse_gateway(text: &str, network: Cidr) -> Result<Ipv4Addr, BadValue<'_>> {
     Ok(gateway)
 }
 
-/// Whether a single other host can have this address.
+/// Returns `true` if a single other host can have this address.
 fn is_host(address: Ipv4Addr) -> bool {
-    // 240.0.0.0/4 is reserved (RFC 1112, section 4) and holds the limited broadcast.
+    // 240.0.0.0/4 is reserved (RFC 1112, section 4) and contains the limited broadcast.
     let first = address.octets()[0];
     first != 0 && first != 127 && first < 224
 }

@@ -1,4 +1,4 @@
-//! Lines in datagrams: whole lines only, one datagram on its way at a time.
+//! Lines in datagrams: whole lines only, one datagram in flight.
 //!
 //! ```text
 //!          1 lines wait and the address is up
@@ -9,9 +9,9 @@
 //!        3 the address is gone: taken back, its lines stay
 //! ```
 //!
-//! A datagram that waits for an ARP reply, for a route or for room in the device stays handed over, and the lines
-//! behind it wait; a queue that overflows meanwhile drops and counts its oldest (see [`outbox`](super::outbox)).
-//! What happens to a datagram after it has left is not known: UDP has no acknowledgement.
+//! A datagram that waits for an ARP reply, a route or room in the device stays handed over, and later lines wait. If
+//! the queue overflows meanwhile, it drops and counts its oldest lines (see [`outbox`](super::outbox)). Nobody knows
+//! what happens to a datagram after it has left: UDP has no acknowledgement.
 
 use super::Datagrams;
 use super::outbox::Outbox;
@@ -19,15 +19,15 @@ use super::outbox::Outbox;
 /// The state of the emitter over datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DatagramPush {
-    /// No datagram is on its way.
+    /// No datagram is in flight.
     #[default]
     Idle,
-    /// One is.
+    /// A datagram is in flight.
     HandedOver,
 }
 
 impl DatagramPush {
-    /// Sends at most one datagram. `up`: whether the interface has an address. Cost: one copy of it.
+    /// Sends at most one datagram. `up`: the interface has an address. Cost: one copy of the datagram.
     pub fn turn(&mut self, up: bool, socket: &mut impl Datagrams, outbox: &mut Outbox<'_>) {
         if *self == Self::HandedOver {
             if !socket.pending() {
@@ -38,7 +38,7 @@ impl DatagramPush {
                 }
                 *self = Self::Idle;
             } else if !up {
-                // 3. smoltcp would throw it away and report success.
+                // 3. smoltcp would discard the datagram and report success.
                 socket.cancel();
                 *self = Self::Idle;
             }

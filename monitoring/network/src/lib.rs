@@ -1,4 +1,4 @@
-//! The network: one interface with bounded connections, and lines on their way out. Services see bytes and time only.
+//! The network: one interface with bounded connections, and queues of lines to send. Services see only bytes and time.
 //!
 //! ```text
 //!  control ── Stream ──┐
@@ -13,9 +13,9 @@
 //! | have an interface with an address | [`stack::Stack`] over a smoltcp `phy::Device` |
 //! | read the values of arguments | [`Target`], [`Addressing`], [`Allow`] |
 //!
-//! Only `tcp.rs` and `stack.rs` name smoltcp: a backend over other sockets implements the three traits of this file and nothing else.
-//! Time is an argument, memory is the caller's, nothing allocates. No features. Needs Rust 1.91. Nothing here may run inside an
-//! allocator.
+//! Only `tcp.rs` and `stack.rs` name smoltcp: a backend over other sockets implements only the three traits of this
+//! file. Time is an argument, the caller gives the memory, and nothing allocates. No features. Needs Rust 1.91. Nothing
+//! here may run inside an allocator.
 
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
@@ -36,121 +36,122 @@ use core::net::Ipv4Addr;
 
 use units::Micros;
 
-/// Every bound of the network side, with its reason.
+/// All bounds of the network side, with their reasons.
 pub mod bounds {
     use units::Micros;
 
-    /// Payload of the largest datagram, in bytes. 1,500 (Ethernet) less 20 (IPv4) and 8 (UDP) leaves 1,472;
-    /// 40 more are left for a tunnel on the way, because a fragment lost there would lose every line in it.
+    /// Payload of the largest datagram, in bytes. 1,500 (Ethernet) minus 20 (IPv4) and 8 (UDP) is 1,472. Another 40 are
+    /// reserved for a tunnel, because the loss of one fragment would lose every line of the datagram.
     pub const DATAGRAM_MAX: usize = 1_432;
-    /// Longest line, in bytes, its line feed included: it must fit a datagram, for lines are never cut.
+    /// Longest line, in bytes, with its line feed. It must fit a datagram, because lines are never cut.
     pub const LINE_MAX: usize = DATAGRAM_MAX;
-    /// Lines that one source may need when its fields do not fit one, see `emit` of the crate `agent`: as many as
-    /// that, of full length, the outbox has room for before a source is encoded.
+    /// Lines that one source may need when its fields do not fit one line. Before the agent encodes a source, the
+    /// outbox has room for this many lines of full length.
     pub const LINES_PER_SOURCE: usize = 4;
-    /// Lines written in one round while the outbox has room: about what one datagram takes away. The encoding
-    /// of a line takes 0.1 µs to 20 µs (under TCG), and a turn has eight rounds.
+    /// Lines written in one round while the outbox has room: about one datagram's worth. Encoding a line takes 0.1 µs
+    /// to 20 µs (under TCG), and a turn has eight rounds.
     pub const LINES_PER_ROUND: usize = 8;
-    /// Memory for lines that wait, in bytes. At about 500 bytes a line and ten lines an interval, two minutes
-    /// of a receiver's absence.
+    /// Memory for waiting lines, in bytes. At about 500 bytes per line and ten lines per interval, it covers a
+    /// receiver's absence of two minutes.
     pub const QUEUE_BYTES: usize = 64 * 1024;
-    /// Lines that wait. So many that memory is the bound unless lines are shorter than 64 bytes.
+    /// The most waiting lines. Memory is the tighter bound unless lines are shorter than 64 bytes.
     pub const QUEUE_LINES: usize = 1_024;
-    /// Send buffer of the connection that carries metrics, in bytes: five full segments, enough to fill a link
-    /// of 100 Mbit/s at the round trip of a private network (0.5 ms).
+    /// Send buffer of the connection that carries metrics, in bytes: five full segments, enough to fill a link of
+    /// 100 Mbit/s at the round trip of a private network (0.5 ms).
     pub const PUSH_SEND_BYTES: usize = 8 * 1024;
-    /// Receive buffer of that connection, in bytes. What a receiver says is thrown away.
+    /// Receive buffer of that connection, in bytes. Bytes from a receiver are discarded.
     pub const PUSH_RECEIVE_BYTES: usize = 256;
-    /// Memory for lines that are on the way, in bytes: what fits the send buffer and the line that does not
-    /// fit any more.
+    /// Memory for lines in flight, in bytes: the send buffer's size, and one line that does not fit it any more.
     pub const ON_THE_WAY_BYTES: usize = PUSH_SEND_BYTES + LINE_MAX;
 
-    /// Connections that the control port serves at a time: a handful of people and a script.
+    /// Connections that the control port serves at a time: a few people and a script.
     pub const CONTROL_CONNECTIONS: usize = 8;
-    /// Sockets that wait for the connection after those, so that it is refused and counted. smoltcp has no
-    /// backlog: without a socket that listens, a SYN is answered by a reset that nobody counts. Two, so that
-    /// one listens while the reset of the other is on its way.
+    /// Sockets that wait for the connection after those, so that it is refused and counted. smoltcp has no backlog:
+    /// without a listening socket, a SYN gets a reset that nobody counts. Two, so that one listens while the other's
+    /// reset is sent.
     pub const CONTROL_SPARE: usize = 2;
     /// Sockets of the control port.
     pub const CONTROL_SOCKETS: usize = CONTROL_CONNECTIONS + CONTROL_SPARE;
     /// Longest control command, in bytes, without its end.
     pub const COMMAND_MAX: usize = 1_024;
-    /// Longest reply to a control command that is made at once, in bytes, with its line feed; a longer one, a listing, is made in
-    /// parts of at most this.
+    /// Longest reply to a control command that is made at once, in bytes, with its line feed. A longer reply, a
+    /// listing, is made in parts of at most this size.
     pub const REPLY_MAX: usize = 1_024;
     /// Receive buffer of a control connection, in bytes: a whole command in one piece.
     pub const CONTROL_RECEIVE_BYTES: usize = 1_024;
     /// Send buffer of a control connection, in bytes: a whole short reply, or a piece of a listing.
     pub const CONTROL_SEND_BYTES: usize = REPLY_MAX;
 
-    /// A control connection on which nothing moves for so long is closed, unless the configuration says otherwise.
+    /// Time after which an idle control connection is closed, unless the configuration changes it.
     pub const CONTROL_IDLE: Micros = Micros::from_secs(60);
-    /// A connection that is not opened in this time (the third segment of the handshake is missing) gives its
-    /// socket back: two retransmissions of the SYN-ACK (after 1 s and 2 s) and some.
+    /// Time after which a connection whose handshake is not complete gives its socket back: two retransmissions of the
+    /// SYN-ACK (after 1 s and 2 s) and a margin.
     pub const OPENING: Micros = Micros::from_secs(5);
-    /// A closed connection whose peer does not close its half, or does not read the rest, is reset after this
-    /// time.
+    /// Time after which a closed connection is reset if the peer does not close its half, or does not read the rest.
     pub const LINGER: Micros = Micros::from_secs(5);
-    /// What the peer may still send meanwhile, in bytes; with more the connection is reset. What a browser asks, or a window's worth
-    /// that was on its way: unread it would fill the receive buffer, and the peer's close could not come in behind it.
+    /// Bytes that the peer may still send in this time; with more the connection is reset. They may be a browser's
+    /// request, or a window's worth in flight. Unread they would fill the receive buffer, and the peer's close could
+    /// not arrive.
     pub const LINGER_BYTES: usize = 64 * 1024;
 
-    /// A socket whose last segment (a reset, or the acknowledgement of a close) has not left in this time is
-    /// used again without. Longer than smoltcp delays an acknowledgement (10 ms), so that only a segment which
-    /// has no way out is given up; the peer's retransmission is answered by a reset then.
+    /// Time after which a socket is reused although its last segment (a reset, or the acknowledgement of a close) has
+    /// not left. It is longer than smoltcp delays an acknowledgement (10 ms), so only a segment that cannot be sent is
+    /// given up. The peer's retransmission then gets a reset.
     pub const LEAVING: Micros = Micros::from_secs(1);
 
     /// Time between the keep-alive probes of an idle connection that carries metrics.
     pub const KEEP_ALIVE: Micros = Micros::from_secs(10);
-    /// Silence after which that connection is given up: three probes without an answer, and some.
+    /// Silence after which that connection is given up: three unanswered probes and a margin.
     pub const SILENCE: Micros = Micros::from_secs(35);
-    /// A peer that acknowledges no byte of what waits for so long is given up. Longer than a stop-the-world
-    /// pause or a restart of a receiver's container; the queue holds what is collected meanwhile.
+    /// Time after which a peer is given up that acknowledges no byte of the waiting data. It is longer than a
+    /// stop-the-world pause or a restart of a receiver's container; the queue holds the lines of this time.
     pub const STALL: Micros = Micros::from_secs(30);
-    /// Time that a connection which the peer has closed is given to acknowledge what is on the way.
+    /// Time in which a connection that the peer has closed can acknowledge the lines in flight.
     pub const DRAIN: Micros = Micros::from_secs(2);
-    /// Shortest time for a connection attempt: a round trip, and one second in which smoltcp sends no second
-    /// ARP request.
+    /// Shortest time for a connection attempt: a round trip, and one second in which smoltcp does not repeat an ARP
+    /// request.
     pub const CONNECT_MIN: Micros = Micros::from_millis(1_500);
     /// Longest time for a connection attempt: three retransmissions of the SYN (after 1, 2 and 4 s).
     pub const CONNECT_MAX: Micros = Micros::from_secs(8);
-    /// DHCP messages that are taken at once. A lease takes two, an offer and an acknowledgement; a few servers may
+    /// DHCP messages that are accepted at once. A lease takes two, an offer and an acknowledgement; a few servers may
     /// answer.
     pub const DHCP_BURST: u32 = 8;
-    /// Time after which one more is taken. smoltcp answers each refusal with a new question at once, so a server
-    /// that refuses everything would otherwise be asked thousands of times a second, above all other work.
+    /// Time after which one more is accepted. smoltcp answers each refusal at once with a new request. Without this
+    /// limit, a server that refuses everything would get thousands of requests per second, before all other work.
     pub const DHCP_EVERY: Micros = Micros::from_secs(1);
-    /// Without an address for so long, DHCP is said to fail: five questions, 2 s apart, have had no answer.
+    /// Time without an address after which DHCP is reported to fail: five requests, 2 s apart, had no answer.
     pub const DHCP_PATIENCE: Micros = Micros::from_secs(10);
     /// First pause after a failed attempt.
     pub const BACK_OFF_MIN: Micros = Micros::from_millis(100);
-    /// Longest pause. The pause also never exceeds the interval: one attempt per interval is no more traffic
-    /// than the metrics themselves, and lines are to arrive within three intervals of a receiver's return.
+    /// Longest pause. The pause also never exceeds the interval: one attempt per interval is not more traffic than the
+    /// metrics are, and lines must arrive within three intervals of a receiver's return.
     pub const BACK_OFF_MAX: Micros = Micros::from_secs(30);
-    /// What a peer's TCP acknowledged so shortly before its connection broke may not have been read by the
-    /// receiver: such lines are counted as in doubt. A receiver that lives reads within a second.
+    /// Lines that a peer's TCP acknowledged within this time before its connection broke are counted as in doubt: the
+    /// receiver may not have read them. A live receiver reads within a second.
     pub const DOUBT: Micros = Micros::from_secs(1);
 
-    /// Connections to the memtrace port at a time: one gets a trace, one is being told that it does not.
+    /// Connections to the memtrace port at a time: one gets a trace, one is being refused.
     pub const TRACE_CONNECTIONS: usize = 2;
     /// Sockets of the memtrace port: one more listens meanwhile.
     pub const TRACE_SOCKETS: usize = TRACE_CONNECTIONS + 1;
-    /// Send buffer of the memtrace port, in bytes: as the emitter's. A packet of up to 32 KiB waits in the encoder, and samples in the ring.
+    /// Send buffer of the memtrace port, in bytes, the same as the emitter's. A packet of up to 32 KiB waits in the
+    /// encoder, and samples wait in the ring.
     pub const TRACE_SEND_BYTES: usize = 8 * 1024;
-    /// Receive buffer of the memtrace port, in bytes: whatever a client says ends the trace.
+    /// Receive buffer of the memtrace port, in bytes: any byte from a client ends the trace.
     pub const TRACE_RECEIVE_BYTES: usize = 64;
-    /// Between two looks at the ring. It holds some 2,700 samples, at the default rate of 200 MB that are allocated.
+    /// Time between two looks at the ring. It holds some 2,700 samples, at the default rate those of 200 MB of
+    /// allocations.
     pub const TRACE_EVERY: Micros = Micros::from_millis(10);
-    /// If something has waited for the client of the memtrace port for so long, what the profile that is always on knows is behind, and
-    /// that is said. A client that keeps up is waited for some milliseconds at a time.
+    /// If something has waited this long for the client of the memtrace port, the profile that is always on is behind,
+    /// and its report says so. A client that keeps up is waited for some milliseconds at a time.
     pub const BEHIND: Micros = Micros::from_secs(1);
-    /// Time that a client has to take the rest of a trace that was ended.
+    /// Time in which a client can take the rest of a trace that was ended.
     pub const ENDING: Micros = Micros::from_secs(5);
 
     /// Frames taken from the device in one round. Each costs a few µs.
     pub const FRAMES_PER_ROUND: usize = 8;
-    /// Rounds of receiving, working and sending in one turn: 64 frames in and as many out. Other tasks wait for as
-    /// long as a turn takes: 1.2 ms at most under QEMU's TCG while 10,000 fields a second were sent.
+    /// Rounds of receiving, working and sending in one turn: 64 frames in and as many out. Other tasks wait during a
+    /// turn: at most 1.2 ms under QEMU's TCG while 10,000 fields a second were sent.
     pub const ROUNDS_PER_TURN: usize = 8;
     /// Pause before the next attempt when the device takes no frame although one is due.
     pub const DEVICE_FULL_PAUSE: Micros = Micros::from_millis(1);
@@ -165,7 +166,7 @@ pub mod bounds {
         );
         assert!(
             CONTROL_SPARE > 0,
-            "without a spare socket nothing listens when all are taken"
+            "a port needs a spare socket that listens when all others are taken"
         );
         assert!(BACK_OFF_MIN.0 <= BACK_OFF_MAX.0 && CONNECT_MIN.0 <= CONNECT_MAX.0);
     };
@@ -173,41 +174,41 @@ pub mod bounds {
 
 /// A stream of bytes with a peer, as a service sees it.
 pub trait Stream {
-    /// What has arrived, oldest first: all of it or a first part, empty only if nothing has.
+    /// Returns the bytes that have arrived, oldest first: all of them or a first part. Empty only if none has arrived.
     fn peek(&mut self) -> &[u8];
 
-    /// Takes `count` bytes of what [`Stream::peek`] showed.
+    /// Takes `count` bytes of those that [`Stream::peek`] showed.
     fn consume(&mut self, count: usize);
 
-    /// Whether nothing will arrive any more, apart from what can be peeked.
+    /// Returns `true` if no more bytes will arrive, apart from those that can be peeked.
     fn ended(&self) -> bool;
 
-    /// Hands over bytes to be sent; returns how many were taken, from the front. Never blocks.
+    /// Hands over bytes to send. Returns how many were taken, from the front. Never blocks.
     fn write(&mut self, bytes: &[u8]) -> usize;
 
-    /// Bytes that were handed over and are not yet acknowledged by the peer's TCP.
+    /// Returns the number of bytes that were handed over and that the peer's TCP has not acknowledged yet.
     fn unacknowledged(&self) -> usize;
 }
 
 /// A connection that the image opens itself.
 pub trait Link: Stream {
-    /// What the connection is doing.
+    /// Returns the state of the connection.
     fn state(&self) -> LinkState;
 
-    /// Starts to connect. Whatever the last connection left behind is forgotten.
+    /// Starts to connect. The last connection's state is discarded.
     ///
     /// # Errors
     /// [`Unreachable`] if there is no address to connect from.
     fn connect(&mut self) -> Result<(), Unreachable>;
 
-    /// Sends what was handed over, then closes the own half.
+    /// Sends the bytes that were handed over, then closes this side's half.
     fn close(&mut self);
 
     /// Ends the connection at once, with a reset.
     fn abort(&mut self);
 }
 
-/// What a [`Link`] is doing.
+/// The state of a [`Link`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
     /// The peer has not answered yet.
@@ -216,20 +217,20 @@ pub enum LinkState {
     Open,
     /// The peer has closed its half.
     PeerClosed,
-    /// The own half is being closed.
+    /// This side's half is being closed.
     Closing,
     /// There is no connection.
     Closed(Closed),
 }
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// None was opened, or it was ended from this side.
+    /// No connection was opened, or this side ended it.
     Here,
     /// The peer reset it, or refused it.
     Reset,
-    /// The peer has not been heard for too long.
+    /// The peer was silent for too long.
     Silent,
 }
 
@@ -239,27 +240,27 @@ pub struct Unreachable;
 
 /// A way to send datagrams to one peer, one at a time.
 pub trait Datagrams {
-    /// Largest payload, in bytes.
+    /// Returns the largest payload, in bytes.
     fn limit(&self) -> usize;
 
-    /// Whether the last one still waits, for the device or for the peer's hardware address.
+    /// Returns `true` if the last datagram still waits, for the device or for the peer's hardware address.
     fn pending(&self) -> bool;
 
-    /// Hands over one datagram, in two pieces; `false`, and nothing happens, if one is pending.
+    /// Hands over one datagram, in two pieces. Returns `false` and does nothing if one is pending.
     fn send(&mut self, first: &[u8], second: &[u8]) -> bool;
 
-    /// Takes the pending one back.
+    /// Takes the pending datagram back.
     fn cancel(&mut self);
 }
 
-/// What a service wants to happen to its connection.
+/// The next step of a connection, as its service decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Go on; call again when bytes have arrived or were acknowledged, and at this time at the latest.
+    /// Keep the connection. Call again when bytes have arrived or were acknowledged, and at this time at the latest.
     Stay(Micros),
     /// Send what was handed over, then close.
     Close,
-    /// End it at once.
+    /// End the connection at once.
     Abort,
 }
 
@@ -268,22 +269,22 @@ pub enum Step {
 /// `slot` is the number of the connection, below the number of the port's sockets; a slot has one connection
 /// at a time.
 pub trait Service {
-    /// Whether a peer whose address is allowed may connect now: asked once for each connection, before it is opened.
+    /// Returns `true` if an allowed peer may connect now. Called once for each connection, before it is opened.
     fn admits(&mut self, _slot: usize, _now: Micros, _peer: Ipv4Addr) -> bool {
         true
     }
 
-    /// A connection was opened.
+    /// Tells the service that a connection was opened.
     fn opened(&mut self, slot: usize, now: Micros);
 
-    /// A connection that was opened is gone, and the service did not ask for it.
+    /// Tells the service that an opened connection has ended without its request.
     fn closed(&mut self, slot: usize) {
         let _ = slot;
     }
 
-    /// A connection was refused because all sockets were taken.
+    /// Tells the service that a connection was refused because all sockets were taken.
     fn turned_away(&mut self) {}
 
-    /// The connection may have moved, or the time that the service asked for has come. Bounded work.
+    /// Works on a connection that may have changed, or whose requested time has come. Does bounded work.
     fn turn(&mut self, slot: usize, now: Micros, stream: &mut dyn Stream) -> Step;
 }

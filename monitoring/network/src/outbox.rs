@@ -1,29 +1,29 @@
-//! Lines on their way out: what waits, what is on the way, and what became of the rest.
+//! The lines to send: those that wait, those in flight, and counts of the others.
 //!
 //! ```text
-//!  push ──▶ waiting ──▶ on the way ──▶ sent (the datagram left, or the peer's TCP acknowledged the line)
+//!  push ──▶ waiting ──▶ in flight ──▶ sent (the datagram left, or the peer's TCP acknowledged the line)
 //!              │            │
 //!              ▼            └──▶ again, whole, on the next connection: counted as resent
 //!    lost: the oldest goes when a new line does not fit
 //! ```
 //!
-//! **At least once.** A line of which the peer's TCP has not acknowledged every byte stays in memory and is sent
-//! again, from its first byte, when the connection breaks. A receiver that had it already sees it twice: every
-//! line carries a timestamp, so the second overwrites the first (a point is its series and its timestamp,
-//! telegraf#1310). The other way round, lines that were acknowledged but perhaps not read by a receiver that
-//! died are counted as *in doubt*: nobody on this side can know.
+//! **At least once.** A line stays in memory until the peer's TCP has acknowledged all its bytes. When the connection
+//! breaks, the line is sent again, from its first byte. A receiver that had it already sees it twice. Every line
+//! carries a timestamp, so the second overwrites the first (a point is its series and its timestamp, telegraf#1310).
+//! Conversely, a receiver that dies may not have read lines that its TCP acknowledged. Such lines are counted as *in
+//! doubt*: this side cannot know.
 //!
-//! A line on the way is never dropped to make room, because its first half may have been sent.
+//! A line in flight is never dropped to make room, because its first half may have been sent.
 
 use super::bounds::{LINE_MAX, LINES_PER_SOURCE, ON_THE_WAY_BYTES, QUEUE_BYTES, QUEUE_LINES};
 use super::ring::LineRing;
 
-/// What became of lines, since boot. No counter is ever reset.
+/// Counts of lines by outcome, since boot. No counter is ever reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Lines that left in a datagram, or that the peer's TCP acknowledged.
     pub lines_sent: u64,
-    /// Bytes of those lines.
+    /// Bytes of these lines.
     pub bytes_sent: u64,
     /// Datagrams that left.
     pub datagrams_sent: u64,
@@ -31,28 +31,28 @@ pub struct Counts {
     pub lost_queue_full: u64,
     /// Lines dropped because they are longer than [`LINE_MAX`] or than a datagram of this device.
     pub lost_too_long: u64,
-    /// Lines that were sent a second time because a connection broke before all of the line was acknowledged.
+    /// Lines that were sent again because a connection broke before the whole line was acknowledged.
     pub lines_resent: u64,
-    /// Lines that were acknowledged shortly before their connection broke: the receiver may not have read
-    /// them. Not contained in the lost ones.
+    /// Lines that were acknowledged shortly before their connection broke: the receiver may not have read them. They
+    /// are not counted as lost.
     pub lines_in_doubt: u64,
     /// Connections that were opened.
     pub connections: u64,
-    /// Opened connections that ended other than by our own will.
+    /// Opened connections that this side did not end.
     pub connections_lost: u64,
     /// Attempts to connect that failed.
     pub connect_failures: u64,
 }
 
 impl Counts {
-    /// Lines that are known to be lost, whatever the cause.
+    /// Returns the number of lines that are certainly lost, for any reason.
     #[must_use]
     pub const fn lines_lost(&self) -> u64 {
         self.lost_queue_full + self.lost_too_long
     }
 }
 
-/// Lines on their way out. Never allocates.
+/// The lines to send. Never allocates.
 #[derive(Debug)]
 pub struct Outbox<'a> {
     pub(super) waiting: LineRing<'a>,
@@ -61,7 +61,7 @@ pub struct Outbox<'a> {
 }
 
 impl<'a> Outbox<'a> {
-    /// An empty outbox over two pieces of memory.
+    /// Creates an empty outbox over two pieces of memory.
     ///
     /// # Panics
     /// If a piece is smaller than [`QUEUE_BYTES`] or [`ON_THE_WAY_BYTES`].
@@ -75,8 +75,8 @@ impl<'a> Outbox<'a> {
         }
     }
 
-    /// Adds one line, with its line feed. If there is no room, the oldest waiting lines are dropped and counted;
-    /// a line that could never be sent is dropped itself. Cost: one copy, and a search through what is dropped.
+    /// Adds one line, with its line feed. If there is no room, the oldest waiting lines are dropped and counted. A line
+    /// that is too long to be sent is dropped itself. Cost: one copy, and a search through the dropped lines.
     pub fn push(&mut self, line: &[u8]) {
         if line.len() > LINE_MAX {
             self.counts.lost_too_long += 1;
@@ -84,7 +84,7 @@ impl<'a> Outbox<'a> {
         }
         while self.waiting.push(line).is_err() {
             if self.waiting.pop() == 0 {
-                debug_assert!(false, "not one line: {line:?}");
+                debug_assert!(false, "this is not one line: {line:?}");
                 self.counts.lost_too_long += 1;
                 return;
             }
@@ -92,7 +92,7 @@ impl<'a> Outbox<'a> {
         }
     }
 
-    /// Whether some lines fit without pushing others out: what one source may need, see [`LINES_PER_SOURCE`].
+    /// Returns `true` if the lines of one source fit without dropping others, see [`LINES_PER_SOURCE`].
     #[must_use]
     pub const fn has_room(&self) -> bool {
         self.waiting.room() >= LINES_PER_SOURCE * LINE_MAX
@@ -104,19 +104,19 @@ impl<'a> Outbox<'a> {
         self.counts.lost_too_long += 1;
     }
 
-    /// What became of lines.
+    /// Returns the counts of lines.
     #[must_use]
     pub const fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// Lines that wait or are on the way.
+    /// Returns the number of lines that wait or are in flight.
     #[must_use]
     pub const fn lines_waiting(&self) -> usize {
         self.waiting.lines() + self.on_the_way.lines()
     }
 
-    /// Takes the oldest line on the way as sent.
+    /// Counts the oldest line in flight as sent, and removes it.
     pub(super) fn sent(&mut self) -> usize {
         let len = self.on_the_way.pop();
         self.counts.lines_sent += 1;
@@ -151,12 +151,12 @@ mod tests {
             Some(line(3, 1_000))
         );
 
-        // One long line pushes out two of the others.
+        // One long line displaces two of the others.
         outbox.push(&line(99, LINE_MAX));
         assert_eq!(
             outbox.counts().lost_queue_full,
             4,
-            "the room left over holds part of it"
+            "the remaining room holds a part of the line"
         );
         assert_eq!(outbox.counts().lines_lost(), 4);
     }

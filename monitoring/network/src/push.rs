@@ -1,4 +1,4 @@
-//! Lines over a TCP connection that is opened again whenever it breaks.
+//! Lines over a TCP connection that is reopened when it breaks.
 //!
 //! ```text
 //!                 1 the pause is over, the address is up
@@ -16,16 +16,15 @@
 //!   └──────────┘
 //! ```
 //!
-//! On 5 and 6 the lines of which not every byte was acknowledged go back and are sent again, whole, before all
-//! others (see [`outbox`](super::outbox): at least once). The tail of a line is never the first thing on a
-//! connection.
+//! On 5 and 6 the lines that were not acknowledged completely go back. They are sent again, whole, before all others
+//! (see [`outbox`](super::outbox): at least once). A connection never begins with the rest of a line.
 //!
-//! The pause doubles from [`BACK_OFF_MIN`] with every attempt that brought no line across, up to the interval
-//! or [`BACK_OFF_MAX`]; of each pause a random half is left out, so that a hundred images do not come back to
+//! The pause doubles from [`BACK_OFF_MIN`] with every attempt that delivered no line, up to the interval or
+//! [`BACK_OFF_MAX`]. A random part of up to half is taken off each pause, so that a hundred images do not reconnect to
 //! a restarted receiver at the same moment.
 //!
-//! A peer's close counts as the end although TCP would allow to go on sending: a receiver of metrics that
-//! closes does not read any more (mirage-monitoring lost a whole round of lines that way).
+//! A peer's close ends the connection, although TCP would allow to send more: a receiver of metrics that closes does
+//! not read any more (mirage-monitoring lost a whole round of lines that way).
 
 use core::fmt;
 
@@ -39,50 +38,50 @@ use units::Micros;
 /// The state of the emitter over TCP; the drawing is in the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// No connection; the next attempt is made at this time.
+    /// There is no connection; the next attempt begins at this time.
     Waiting {
         /// End of the pause.
         until: Micros,
     },
-    /// An attempt is being made.
+    /// An attempt to connect is running.
     Connecting {
-        /// When it has failed.
+        /// The time at which it has failed.
         deadline: Micros,
     },
-    /// Lines flow.
+    /// Lines are sent.
     Open {
-        /// When the peer last acknowledged something, or nothing was waiting for it to do so.
+        /// The time when the peer last acknowledged something, or when nothing waited for an acknowledgement.
         progress: Micros,
     },
-    /// The peer has closed; what is on the way may still be acknowledged.
+    /// The peer has closed; it may still acknowledge lines in flight.
     Draining {
-        /// When the rest is given up.
+        /// The time at which the rest is given up.
         deadline: Micros,
     },
 }
 
-/// What happened to the connection.
+/// An event of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PushEvent {
-    /// It is open.
+    /// The connection is open.
     Connected,
-    /// An attempt failed. Told for the 1st, 2nd, 4th, 8th … failure in a row only.
+    /// An attempt failed. Sent only for the 1st, 2nd, 4th, 8th … failure in a row.
     ConnectFailed {
-        /// Why.
+        /// The reason.
         reason: ConnectFailure,
         /// Failures in a row.
         failures: u32,
     },
-    /// It ended.
+    /// The connection ended.
     Lost {
-        /// Why.
+        /// The reason.
         reason: Loss,
-        /// Lines of which a part was sent and that go again.
+        /// Lines that were sent in part and will be sent again.
         resent: usize,
     },
 }
 
-/// Why an attempt to connect failed.
+/// The reason why an attempt to connect failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectFailure {
     /// The peer refused.
@@ -103,14 +102,14 @@ impl fmt::Display for ConnectFailure {
     }
 }
 
-/// Why a connection ended.
+/// The reason why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// The peer closed it.
     PeerClosed,
     /// The peer reset it.
     Reset,
-    /// The peer has not been heard for too long.
+    /// The peer was silent for too long.
     Silent,
     /// The peer acknowledged nothing for too long.
     Stalled,
@@ -134,11 +133,11 @@ impl fmt::Display for Loss {
 #[derive(Debug)]
 pub struct StreamPush {
     state: State,
-    /// Bytes of the lines on the way that were handed to the connection, counted from the oldest line.
+    /// Bytes of lines in flight that were handed to the connection, counted from the oldest line.
     written: usize,
-    /// What of them was not acknowledged when last looked at.
+    /// The number of these bytes that were not acknowledged at the last look.
     unacknowledged: usize,
-    /// Attempts in a row that brought no line across.
+    /// Attempts in a row that delivered no line.
     failures: u32,
     back_off_max: Micros,
     connect_time: Micros,
@@ -147,7 +146,8 @@ pub struct StreamPush {
 }
 
 impl StreamPush {
-    /// An emitter that connects at once. `interval` bounds its pauses, `seed` makes them its own.
+    /// Creates an emitter that connects at once. `interval` bounds its pauses; `seed` makes them differ from other
+    /// images'.
     #[must_use]
     pub fn new(interval: Micros, seed: u64) -> Self {
         Self {
@@ -164,13 +164,13 @@ impl StreamPush {
         }
     }
 
-    /// Where it stands.
+    /// Returns the state.
     #[must_use]
     pub const fn state(&self) -> State {
         self.state
     }
 
-    /// Whether the connection needs attention soon: it is being opened, or something is on the way.
+    /// Returns `true` if the connection needs attention soon: it is being opened, or something is in flight.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         match self.state {
@@ -180,10 +180,10 @@ impl StreamPush {
         }
     }
 
-    /// Does what can be done now: counts what was acknowledged, follows the connection, hands over lines.
-    /// Returns when to be called again at the latest.
+    /// Does the work that is possible now: counts acknowledged lines, follows the connection, hands over lines. Returns
+    /// the latest time for the next call.
     ///
-    /// `up`: whether the interface has an address. Work: at most the connection's send buffer is filled.
+    /// `up`: the interface has an address. Work: at most the connection's send buffer is filled.
     pub fn turn(
         &mut self,
         now: Micros,
@@ -244,7 +244,7 @@ impl StreamPush {
                 }
                 LinkState::Closed(Closed::Reset) => Some(Loss::Reset),
                 LinkState::Closed(Closed::Silent) => Some(Loss::Silent),
-                // Only a stack that lost its address ends a connection by itself.
+                // Only a stack that lost its address ends a connection without a call from here.
                 LinkState::Closed(Closed::Here) => Some(Loss::AddressLost),
                 _ if !up => Some(Loss::AddressLost),
                 _ if progressed || self.unacknowledged == 0 => {
@@ -276,7 +276,7 @@ impl StreamPush {
 
     fn deadline(&self, up: bool) -> Option<Micros> {
         match self.state {
-            // Without an address there is nothing to wake up for: it comes with a frame.
+            // Without an address there is no need to wake up: a frame brings the address.
             State::Waiting { .. } if !up => None,
             State::Waiting { until } => Some(until),
             State::Connecting { deadline } | State::Draining { deadline } => Some(deadline),
@@ -285,7 +285,7 @@ impl StreamPush {
         }
     }
 
-    /// Takes lines that the peer has acknowledged as sent; returns whether it acknowledged anything.
+    /// Counts acknowledged lines as sent. Returns `true` if the peer acknowledged anything.
     fn settle(&mut self, now: Micros, link: &impl Link, outbox: &mut Outbox<'_>) -> bool {
         if !matches!(self.state, State::Open { .. } | State::Draining { .. }) {
             return false;
@@ -329,7 +329,7 @@ impl StreamPush {
         debug_assert!(self.unacknowledged <= PUSH_SEND_BYTES);
     }
 
-    /// 3
+    /// Transition 3: an attempt failed.
     fn connect_failed(
         &mut self,
         now: Micros,
@@ -347,7 +347,7 @@ impl StreamPush {
         }
     }
 
-    /// 5, 6
+    /// Transitions 5 and 6: the connection ended.
     fn lost(
         &mut self,
         now: Micros,
@@ -385,7 +385,7 @@ impl StreamPush {
     }
 }
 
-/// Throws away what the peer says, so that its window stays open and its close is seen.
+/// Discards the peer's bytes, so that its window stays open and its close is seen.
 fn discard(link: &mut impl Link) {
     loop {
         let count = link.peek().len();
@@ -396,7 +396,7 @@ fn discard(link: &mut impl Link) {
     }
 }
 
-/// Lines on the way of which at least one byte is among the first `written`.
+/// Returns the number of lines in flight that have at least one byte among the first `written`.
 fn lines_touched(outbox: &Outbox<'_>, written: usize) -> usize {
     let (first, second) = outbox.on_the_way.tail(0);
     let bytes = || first.iter().chain(second).take(written);
@@ -404,10 +404,10 @@ fn lines_touched(outbox: &Outbox<'_>, written: usize) -> usize {
     ended + usize::from(bytes().last().is_some_and(|&byte| byte != b'\n'))
 }
 
-/// How many lines were acknowledged lately: in the last [`DOUBT`], or up to a quarter of it less.
+/// Counts the lines that were acknowledged in the last [`DOUBT`], or in up to a quarter of it less.
 #[derive(Clone, Copy, Debug, Default)]
 struct Doubt {
-    /// Lines per quarter, and the number of that quarter since boot.
+    /// The number of lines per quarter, and the number of that quarter since boot.
     quarters: [(u64, u64); 4],
 }
 

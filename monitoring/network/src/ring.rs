@@ -8,10 +8,10 @@
 //! └────────┴──────────┴────────┴────────┴──────────┘
 //! ```
 //!
-//! A line is its bytes and one line feed at its end, and nothing else says where it ends: what is read from
-//! the ring is the stream as it is sent.
+//! A line is its bytes and one line feed at its end. Nothing else marks its end: the ring's content is the stream as it
+//! is sent.
 
-/// A line does not fit: nothing was changed.
+/// The line does not fit; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -26,7 +26,7 @@ pub struct LineRing<'a> {
 }
 
 impl<'a> LineRing<'a> {
-    /// An empty ring over `storage`, for at most `max_lines` lines.
+    /// Creates an empty ring over `storage`, for at most `max_lines` lines.
     #[must_use]
     pub const fn new(storage: &'a mut [u8], max_lines: usize) -> Self {
         Self {
@@ -38,25 +38,25 @@ impl<'a> LineRing<'a> {
         }
     }
 
-    /// Number of lines.
+    /// Returns the number of lines.
     #[must_use]
     pub const fn lines(&self) -> usize {
         self.lines
     }
 
-    /// Number of bytes, line feeds included.
+    /// Returns the number of bytes, with line feeds.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no line.
+    /// Returns `true` if there are no lines.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Bytes that are free.
+    /// Returns the number of free bytes.
     #[must_use]
     pub const fn room(&self) -> usize {
         self.storage.len() - self.len
@@ -65,7 +65,7 @@ impl<'a> LineRing<'a> {
     /// Adds one line at the end. Cost: one copy.
     ///
     /// # Errors
-    /// [`Full`] if the line does not fit, or is not one line: nothing is changed then.
+    /// [`Full`] if the line does not fit, or is not one line; then nothing is changed.
     pub fn push(&mut self, line: &[u8]) -> Result<(), Full> {
         let fits = line.len() <= self.storage.len() - self.len && self.lines < self.max_lines;
         if !fits || !is_one_line(line) {
@@ -76,7 +76,7 @@ impl<'a> LineRing<'a> {
         Ok(())
     }
 
-    /// Length of the oldest line, its line feed included. Cost: a search through that line.
+    /// Returns the length of the oldest line, with its line feed. Cost: a search through that line.
     #[must_use]
     pub fn front_len(&self) -> Option<usize> {
         let (first, second) = self.tail(0);
@@ -84,7 +84,7 @@ impl<'a> LineRing<'a> {
         Some(end + 1)
     }
 
-    /// The oldest line, in up to two pieces.
+    /// Returns the oldest line, in up to two pieces.
     #[must_use]
     pub fn front(&self) -> Option<(&[u8], &[u8])> {
         let len = self.front_len()?;
@@ -104,7 +104,7 @@ impl<'a> LineRing<'a> {
         len
     }
 
-    /// All bytes from `offset` on (counted from the oldest line), in up to two pieces.
+    /// Returns all bytes from `offset` on (counted from the oldest line), in up to two pieces.
     #[must_use]
     pub fn tail(&self, offset: usize) -> (&[u8], &[u8]) {
         let offset = offset.min(self.len);
@@ -117,10 +117,10 @@ impl<'a> LineRing<'a> {
         )
     }
 
-    /// Moves the oldest line of `self` to the end of `to`; returns its length.
+    /// Moves the oldest line of `self` to the end of `to`. Returns its length.
     ///
     /// # Errors
-    /// [`Full`] if there is none or it does not fit: nothing is changed then.
+    /// [`Full`] if there is no line or it does not fit; then nothing is changed.
     pub fn move_front(&mut self, to: &mut LineRing<'_>) -> Result<usize, Full> {
         let (first, second) = self.front().ok_or(Full)?;
         let len = first.len() + second.len();
@@ -135,7 +135,7 @@ impl<'a> LineRing<'a> {
         Ok(len)
     }
 
-    /// Copies bytes to the end; there is room for them.
+    /// Copies bytes to the end. The caller has checked that they fit.
     fn append(&mut self, bytes: &[u8]) {
         let end = self.index(self.len);
         let cut = bytes.len().min(self.storage.len() - end);
@@ -154,7 +154,7 @@ impl<'a> LineRing<'a> {
     }
 }
 
-/// Whether the bytes end with a line feed and hold no other.
+/// Returns `true` if the bytes end with their only line feed.
 fn is_one_line(bytes: &[u8]) -> bool {
     bytes
         .iter()

@@ -1,17 +1,17 @@
 //! One Ethernet interface: ARP, IPv4, ping, DHCP, and the sockets of the services.
 //!
-//! Work is bounded by the caller: [`Stack::ingress`] takes a number of frames, [`Stack::egress`] sends at most
-//! one frame per socket.
+//! The caller bounds the work: [`Stack::ingress`] takes a number of frames, [`Stack::egress`] sends at most one frame
+//! per socket.
 //!
-//! What smoltcp 0.14 does that shapes this file:
-//! * a datagram that is due when the interface has no address is thrown away and reported as sent
-//!   (`src/socket/udp.rs`, dispatch): the emitter takes it back first;
-//! * it asserts that a next hop is a unicast address (`src/iface/neighbor.rs`, lookup): a router or server
-//!   address from DHCP is checked before it is used, or one frame from a rogue server would end the image;
-//! * it asks for one hardware address per second, whoever asks (`NeighborCache::SILENT_TIME`): a socket whose
-//!   peer has none can keep all others from finding theirs, so no socket may go on asking for ever (the
-//!   deadlines of `tcp.rs`);
-//! * a packet larger than the MTU is dropped without a word: [`Datagrams::limit`] follows the device.
+//! Properties of smoltcp 0.14 that shape this file:
+//! * It discards a datagram that is due while the interface has no address, and reports it as sent
+//!   (`src/socket/udp.rs`, dispatch). So the emitter takes it back first.
+//! * It asserts that a next hop is a unicast address (`src/iface/neighbor.rs`, lookup). So a router's or server's
+//!   address from DHCP is checked before use; otherwise one frame from a rogue server would end the image.
+//! * It asks for one hardware address per second, for all sockets (`NeighborCache::SILENT_TIME`). A socket whose peer
+//!   does not answer can keep all others from finding theirs, so no socket may ask without end (the deadlines of
+//!   `tcp.rs`).
+//! * It drops a packet larger than the MTU without a message: [`Datagrams::limit`] follows the device.
 
 mod counted;
 mod filter;
@@ -42,35 +42,35 @@ pub const SOCKETS: usize = 2 + Ports::SOCKETS;
 /// The header of IPv4 without options and that of UDP, in bytes.
 const UDP_HEADERS: usize = 20 + 8;
 
-/// What a stack is told.
+/// The settings of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How the interface gets its address.
+    /// The way the interface gets its address.
     pub addressing: Addressing,
-    /// Where metrics go.
+    /// The receiver of metrics.
     pub target: Target,
-    /// Who may connect to the ports.
+    /// The addresses that may connect to the ports.
     pub allow: Allow,
-    /// TCP port of the control service; `None`: off.
+    /// TCP port of the control service; `None` turns it off.
     pub control_port: Option<u16>,
-    /// TCP port of the heap profiler; `None`: off.
+    /// TCP port of the heap profiler; `None` turns it off.
     pub memtrace_port: Option<u16>,
 }
 
 /// Memory for the state of one socket.
 pub type SocketMemory<'a> = SocketStorage<'a>;
 
-/// No socket yet.
+/// Memory without a socket in it.
 pub const NO_SOCKET: SocketMemory<'static> = SocketStorage::EMPTY;
 
-/// Memory of the stack, known from the start.
+/// Memory of the stack. Its size is fixed.
 #[derive(Debug)]
 pub struct StackMemory<'a> {
-    /// [`SOCKETS`] of them.
+    /// Memory for [`SOCKETS`] sockets.
     pub sockets: &'a mut [SocketMemory<'a>],
-    /// Buffers of the sockets, [`StackMemory::BYTES`] of them.
+    /// Buffers of the sockets: [`StackMemory::BYTES`] bytes.
     pub buffers: &'a mut [u8],
-    /// Bookkeeping of the one datagram that is on its way.
+    /// Bookkeeping of the one datagram in flight.
     pub datagram: &'a mut [udp::PacketMetadata],
 }
 
@@ -82,41 +82,41 @@ impl StackMemory<'_> {
     };
     /// Bytes of buffers.
     pub const BYTES: usize = Self::EMITTER + Ports::BYTES;
-    /// Bookkeeping for no datagram.
+    /// Bookkeeping without a datagram.
     pub const NO_DATAGRAM: udp::PacketMetadata = udp::PacketMetadata::EMPTY;
 }
 
-/// How the interface got its address.
+/// The origin of the interface's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// From a DHCP server.
+    /// A DHCP server.
     Dhcp,
-    /// From the configuration.
+    /// The configuration.
     Static,
 }
 
-/// What happened to the interface's address.
+/// A change of the interface's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressEvent {
     /// The interface has this address now.
     Gained {
         /// The address and its network.
         cidr: Cidr,
-        /// The way to other networks.
+        /// The router to other networks.
         gateway: Option<Ipv4Addr>,
-        /// Who gave it.
+        /// The origin of the address.
         by: By,
     },
-    /// The interface has it no more; every connection is gone with it.
+    /// The interface has lost this address, and with it every connection.
     Lost {
         /// The address and its network.
         cidr: Cidr,
     },
-    /// A DHCP server offers what no host can use.
+    /// A DHCP server offers a lease that no host can use.
     Refused {
         /// The server.
         server: Ipv4Addr,
-        /// Leases refused since boot, this one included.
+        /// Leases refused since boot, including this one.
         refused: u64,
     },
 }
@@ -134,37 +134,37 @@ pub struct Stack<'a> {
     counts: FrameCounts,
 }
 
-/// Frames and addresses, since boot.
+/// Counts of frames and of changes of the address, since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameCounts {
     /// Frames taken from the device.
     pub frames_received: u64,
-    /// Bytes of those frames, headers included.
+    /// Bytes of these frames, with headers.
     pub bytes_received: u64,
     /// Frames given to the device.
     pub frames_sent: u64,
-    /// Bytes of those frames, headers included.
+    /// Bytes of these frames, with headers.
     pub bytes_sent: u64,
-    /// Times that an address was lost.
+    /// How often an address was lost.
     pub addresses_lost: u64,
-    /// Answers of a DHCP server that name an address no host can have, or a server that has none.
+    /// Answers of a DHCP server that name an address no host can have, or whose server has no unicast address.
     pub leases_refused: u64,
-    /// DHCP messages beyond the rate at which they are taken ([`DHCP_EVERY`](super::bounds::DHCP_EVERY)).
+    /// DHCP messages dropped because they came faster than the limit ([`DHCP_EVERY`](super::bounds::DHCP_EVERY)).
     pub dhcp_dropped: u64,
 }
 
-/// TCP sockets by their state now.
+/// Numbers of TCP sockets, by their state now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SocketCounts {
-    /// Waiting for a connection.
+    /// Sockets that wait for a connection.
     pub listening: u64,
-    /// In the handshake (SYN-SENT, SYN-RECEIVED).
+    /// Connections in the handshake (SYN-SENT, SYN-RECEIVED).
     pub opening: u64,
-    /// Open on both sides.
+    /// Connections open on both sides.
     pub established: u64,
-    /// One side has closed (FIN-WAIT-1 and -2, CLOSE-WAIT, CLOSING, LAST-ACK).
+    /// Connections that one side has closed (FIN-WAIT-1 and -2, CLOSE-WAIT, CLOSING, LAST-ACK).
     pub closing: u64,
-    /// Both sides have closed (TIME-WAIT).
+    /// Connections that both sides have closed (TIME-WAIT).
     pub time_wait: u64,
 }
 
@@ -184,9 +184,9 @@ enum Emitter {
     Tcp(Client),
 }
 
-/// The two ways of emission, for one round.
+/// The configured way of emission, for one round.
 pub enum Way<'s, 'a> {
-    /// None is configured.
+    /// No way is configured.
     Off,
     /// Datagrams.
     Udp(UdpWay<'s, 'a>),
@@ -195,12 +195,11 @@ pub enum Way<'s, 'a> {
 }
 
 impl<'a> Stack<'a> {
-    /// An interface on `device` with the hardware address `mac`. `seed` makes ports, sequence numbers and
-    /// transaction numbers its own.
+    /// Creates an interface on `device` with the hardware address `mac`. Ports, sequence numbers and transaction
+    /// numbers are derived from `seed`.
     ///
     /// # Panics
-    /// If the device is not Ethernet, or the memory is smaller than
-    /// [`StackMemory`] says.
+    /// If the device is not Ethernet, or the memory is smaller than [`StackMemory`] states.
     #[must_use]
     pub fn new<D: Device + ?Sized>(
         settings: &Settings,
@@ -229,7 +228,7 @@ impl<'a> Stack<'a> {
                     .saturating_sub(UDP_HEADERS)
                     .min(DATAGRAM_MAX);
                 let buffer = udp::PacketBuffer::new(memory.datagram, &mut emitter[..DATAGRAM_MAX]);
-                // Nothing is received: a receiver of metrics has nothing to say.
+                // No receive buffer: a receiver of metrics sends nothing.
                 let mut socket =
                     udp::Socket::new(udp::PacketBuffer::new([].as_mut(), [].as_mut()), buffer);
                 let bound = socket.bind(DYNAMIC_PORTS | seed as u16);
@@ -262,8 +261,8 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// Takes up to `budget` frames from the device and processes them; returns how many. Stops early when the
-    /// next SYN would find no listening socket.
+    /// Takes up to `budget` frames from the device and processes them. Returns their number. Stops early when the next
+    /// SYN would find no listening socket.
     pub fn ingress<D: Device + ?Sized>(
         &mut self,
         now: Micros,
@@ -285,7 +284,7 @@ impl<'a> Stack<'a> {
         while frames < budget {
             if self.ports.is_exhausted(&self.sockets) {
                 if frames > 0 {
-                    // Those that are refused get their reset before the next one is asked in.
+                    // Refused connections get their reset before the next frame is taken.
                     break;
                 }
                 self.ports.listen_now(&mut self.sockets);
@@ -308,7 +307,7 @@ impl<'a> Stack<'a> {
         frames
     }
 
-    /// Sends what is due, at most one frame per socket; returns whether any was sent.
+    /// Sends what is due, at most one frame per socket. Returns `true` if any frame was sent.
     pub fn egress<D: Device + ?Sized>(&mut self, now: Micros, device: &mut D) -> bool {
         let traffic = Cell::new(Traffic::default());
         let mut device = Counted {
@@ -323,8 +322,8 @@ impl<'a> Stack<'a> {
         result == PollResult::SocketStateChanged
     }
 
-    /// Follows the address: to be called between [`Stack::ingress`] and [`Stack::egress`] until it returns
-    /// `None`.
+    /// Returns the next change of the address. The caller must call this between [`Stack::ingress`] and
+    /// [`Stack::egress`] until it returns `None`.
     pub fn address_event(&mut self) -> Option<AddressEvent> {
         if let Some(refused) = self.poll_dhcp() {
             return Some(refused);
@@ -347,7 +346,7 @@ impl<'a> Stack<'a> {
         let address = IpCidr::Ipv4(Ipv4Cidr::new(cidr.address(), cidr.prefix()));
         self.interface.update_ip_addrs(|addresses| {
             let pushed = addresses.push(address);
-            debug_assert!(pushed.is_ok(), "it was empty");
+            debug_assert!(pushed.is_ok(), "the list was empty");
         });
         if let Some(gateway) = gateway {
             let added = self.interface.routes_mut().add_default_ipv4_route(gateway);
@@ -361,26 +360,26 @@ impl<'a> Stack<'a> {
         Some(AddressEvent::Gained { cidr, gateway, by })
     }
 
-    /// The interface's address.
+    /// Returns the interface's address.
     #[must_use]
     pub fn address(&self) -> Option<Cidr> {
         self.current.map(|lease| lease.cidr)
     }
 
-    /// Whether packets to `remote` have a way: it is in the own network, or there is a gateway.
+    /// Returns `true` if packets to `remote` have a route: it is in the interface's network, or there is a gateway.
     #[must_use]
     pub fn has_route(&self, remote: Ipv4Addr) -> bool {
         self.current
             .is_some_and(|lease| lease.cidr.contains(remote) || lease.gateway.is_some())
     }
 
-    /// When [`Stack::egress`] has something to do; a time that has passed means now.
+    /// Returns the time at which [`Stack::egress`] has something to do. A time in the past means now.
     pub fn poll_at(&mut self, now: Micros) -> Option<Micros> {
         let at = self.interface.poll_at(instant(now), &self.sockets)?;
         Some(Micros(u64::try_from(at.total_micros()).unwrap_or(0)))
     }
 
-    /// How metrics leave.
+    /// Returns the way of emission.
     pub fn way(&mut self) -> Way<'_, 'a> {
         match &mut self.emitter {
             Emitter::Off => Way::Off,
@@ -402,8 +401,7 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// Lets the service work on the connections of the control port; returns when to be called again at the
-    /// latest.
+    /// Lets the service work on the connections of the control port. Returns the latest time for the next call.
     pub fn serve_control(&mut self, now: Micros, service: &mut impl Service) -> Option<Micros> {
         self.ports
             .control
@@ -411,7 +409,7 @@ impl<'a> Stack<'a> {
             .serve(now, &mut self.sockets, service)
     }
 
-    /// As [`Stack::serve_control`], for the memtrace port.
+    /// Does the same as [`Stack::serve_control`], for the memtrace port.
     pub fn serve_trace(&mut self, now: Micros, service: &mut impl Service) -> Option<Micros> {
         self.ports
             .trace
@@ -419,28 +417,28 @@ impl<'a> Stack<'a> {
             .serve(now, &mut self.sockets, service)
     }
 
-    /// Counts of the control port.
+    /// Returns the counts of the control port.
     #[must_use]
     pub fn control_counts(&self) -> ListenCounts {
         let listener = self.ports.control.as_ref();
         listener.map_or_else(ListenCounts::default, |it| *it.counts())
     }
 
-    /// Counts of the memtrace port.
+    /// Returns the counts of the memtrace port.
     #[must_use]
     pub fn trace_counts(&self) -> ListenCounts {
         let listener = self.ports.trace.as_ref();
         listener.map_or_else(ListenCounts::default, |it| *it.counts())
     }
 
-    /// Whether a connection of the memtrace port is open, or is being closed.
+    /// Returns `true` if a connection of the memtrace port is open, or is being closed.
     #[must_use]
     pub fn is_trace_open(&self) -> bool {
         let listener = self.ports.trace.as_ref();
         listener.is_some_and(|it| !it.is_quiet())
     }
 
-    /// TCP sockets by state. Cost: a look at each.
+    /// Returns the numbers of TCP sockets by state. Cost: a look at each.
     #[must_use]
     pub fn socket_counts(&self) -> SocketCounts {
         let mut counts = SocketCounts::default();
@@ -465,7 +463,7 @@ impl<'a> Stack<'a> {
         counts
     }
 
-    /// Counts of the interface.
+    /// Returns the counts of the interface.
     #[must_use]
     pub const fn frame_counts(&self) -> &FrameCounts {
         &self.counts
@@ -483,14 +481,14 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// Follows the DHCP socket; returns the event of a refusal.
+    /// Follows the DHCP socket. Returns an event if a lease was refused.
     fn poll_dhcp(&mut self) -> Option<AddressEvent> {
         let socket = self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp?);
         match socket.poll()? {
             dhcpv4::Event::Deconfigured => self.wanted = None,
             dhcpv4::Event::Configured(lease) => {
                 let cidr = Cidr::new(lease.address.address(), lease.address.prefix_len());
-                // A renewal goes to this address.
+                // The image will send renewals to this address.
                 let server = lease.server.address;
                 match cidr.filter(|_| is_unicast(server)) {
                     Some(cidr) => {
@@ -520,8 +518,8 @@ fn is_unicast(address: Ipv4Addr) -> bool {
 fn dhcp_socket<'a>() -> dhcpv4::Socket<'a> {
     let mut socket = dhcpv4::Socket::new();
     let mut retry = dhcpv4::RetryConfig::default();
-    // smoltcp's 10 s and 5 s are long for the one frame that is lost because the VMM's side is not up yet.
-    // RFC 2131, section 4.1 starts with 4 s, for networks of many clients.
+    // smoltcp's 10 s and 5 s are too long when the first frame is lost because the VMM's side is not ready yet. RFC
+    // 2131, section 4.1 starts with 4 s, for networks of many clients.
     retry.discover_timeout = Duration::from_secs(2);
     retry.initial_request_timeout = Duration::from_secs(1);
     socket.set_retry_config(retry);

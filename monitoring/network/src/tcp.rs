@@ -1,12 +1,12 @@
-//! TCP sockets as the streams that services see: the one we open, and those that others open.
+//! TCP sockets as the streams that services see: the outgoing connection and the incoming ones.
 //!
-//! What smoltcp 0.14 does that shapes this file (`src/socket/tcp.rs` and `src/iface/interface/tcp.rs` there):
-//! * one socket is one listener and has no backlog, so a port needs more sockets than connections;
-//! * an aborted socket sends its reset only when it is polled, and `listen` or `connect` before that forget it;
-//! * `TIME-WAIT` does not stop `connect` or `listen`, so a socket is used again long before its 10 s are over
-//!   (but not before the peer's close is acknowledged), and every connection that we open gets a new local
-//!   port so that the peer does not take it for the last one;
-//! * a peer that answers window probes never times out: stalls are for the services to notice.
+//! Properties of smoltcp 0.14 that shape this file (`src/socket/tcp.rs` and `src/iface/interface/tcp.rs` there):
+//! * One socket is one listener and has no backlog, so a port needs more sockets than connections.
+//! * An aborted socket sends its reset only when it is polled; `listen` or `connect` before that drop the reset.
+//! * `TIME-WAIT` does not block `connect` or `listen`, so a socket is reused long before its 10 s are over, but not
+//!   before the peer's close is acknowledged. Every outgoing connection gets a new local port, so that the peer does
+//!   not confuse it with the last one.
+//! * A peer that answers window probes never times out, so the services must notice stalls.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -28,8 +28,8 @@ pub(super) const DYNAMIC_PORTS: u16 = 49_152;
 
 fn socket<'a>(receive: &'a mut [u8], send: &'a mut [u8]) -> Socket<'a> {
     let mut socket = Socket::new(SocketBuffer::new(receive), SocketBuffer::new(send));
-    // What is written in one turn goes out together anyway; to wait for an acknowledgement would add the
-    // peer's delay (40 ms on Linux) to the second half of a reply.
+    // All writes of one turn are sent together anyway. To wait for an acknowledgement would delay the second half of a
+    // reply by the peer's delay (40 ms on Linux).
     socket.set_nagle_enabled(false);
     socket
 }
@@ -39,7 +39,7 @@ struct SocketStream<'s, 'a>(&'s mut Socket<'a>);
 
 impl Stream for SocketStream<'_, '_> {
     fn peek(&mut self) -> &[u8] {
-        // The size only bounds the answer; an error means that nothing can arrive any more.
+        // The size only limits the result. An error means that no more bytes can arrive.
         self.0.peek(usize::MAX).unwrap_or_default()
     }
 
@@ -64,7 +64,7 @@ impl Stream for SocketStream<'_, '_> {
     }
 }
 
-/// The connection that we open.
+/// The outgoing connection.
 #[derive(Debug)]
 pub(super) struct Client {
     handle: SocketHandle,
@@ -98,9 +98,9 @@ impl Client {
         }
     }
 
-    /// Remembers why the connection ended, if it has. smoltcp does not say, but a reset can only come in, and
-    /// its own time-outs strike only when it sends: so `cause` is [`Closed::Reset`] after receiving and
-    /// [`Closed::Silent`] after sending.
+    /// Remembers the reason if the connection has ended. smoltcp does not report it. But a reset can only arrive in a
+    /// frame, and smoltcp's time-outs take effect only when it sends. So `cause` is [`Closed::Reset`] after receiving
+    /// and [`Closed::Silent`] after sending.
     pub(super) fn note(&mut self, sockets: &SocketSet<'_>, cause: Closed) {
         let state = sockets.get::<Socket<'_>>(self.handle).state();
         if state == State::Closed && self.last != State::Closed {
@@ -109,12 +109,12 @@ impl Client {
         self.last = state;
     }
 
-    /// The local port of the connection, or of the last one.
+    /// Returns the local port of the connection, or of the last one.
     pub(super) const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Ends the connection because its address is gone.
+    /// Ends the connection because the interface has lost its address.
     pub(super) fn drop_connection(&mut self, sockets: &mut SocketSet<'_>) {
         self.abort(sockets.get_mut(self.handle));
     }
@@ -138,7 +138,7 @@ impl Client {
     }
 }
 
-/// The connection that we open, for one round.
+/// The outgoing connection, for one round.
 pub struct ClientLink<'s, 'a> {
     client: &'s mut Client,
     socket: &'s mut Socket<'a>,
@@ -230,46 +230,46 @@ enum Slot {
         deadline: Micros,
     },
     Serving,
-    /// What the peer still sends is not read by anyone.
+    /// The bytes that the peer still sends are discarded.
     Closing {
         deadline: Micros,
-        /// Bytes of it that are put up with.
+        /// The number of such bytes that are accepted.
         bytes: usize,
     },
-    /// A last segment (a reset, or the acknowledgement of the peer's close) is on its way out.
+    /// The last segment (a reset, or the acknowledgement of the peer's close) is being sent.
     Leaving {
         until: Micros,
     },
 }
 
-/// What happened at a listening port, since boot.
+/// Counts of a listening port, since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListenCounts {
     /// Connections that were opened.
     pub accepted: u64,
     /// Connections that were refused because all sockets were taken.
     pub refused: u64,
-    /// Connections that were refused because of the address they came from.
+    /// Connections that were refused because of their peer's address.
     pub denied: u64,
     /// Connections that are being served now.
     pub open: u64,
 }
 
-/// How large a listening port's connections are.
+/// The sizes of a listening port's connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
-    /// Connections that are served at a time: fewer than sockets.
+    /// Connections that are served at a time; fewer than sockets.
     pub connections: usize,
     /// Receive buffer of each socket, in bytes.
     pub receive: usize,
     /// Send buffer of each socket, in bytes.
     pub send: usize,
-    /// Whether a peer that has vanished is found out by probes: where nothing else ends a connection.
+    /// `true` if probes detect a peer that has vanished. Needed if nothing else ends such a connection.
     pub keep_alive: bool,
 }
 
 impl Size {
-    /// Memory of so many sockets, in bytes.
+    /// Returns the memory of `sockets` sockets, in bytes.
     pub const fn memory(self, sockets: usize) -> usize {
         sockets * (self.receive + self.send)
     }
@@ -287,7 +287,7 @@ pub(super) struct Listener<const SOCKETS: usize> {
 }
 
 impl<const SOCKETS: usize> Listener<SOCKETS> {
-    /// `port` is not 0; the memory is what [`Size::memory`] says.
+    /// Creates a listener. `port` must not be 0; the memory must have the size of [`Size::memory`].
     pub(super) fn new<'a>(
         port: u16,
         size: Size,
@@ -321,13 +321,13 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
         &self.counts
     }
 
-    /// Whether nobody is connected, and nothing is left to be sent.
+    /// Returns `true` if no peer is connected and nothing is left to send.
     pub(super) fn is_quiet(&self) -> bool {
         let quiet = |slot: &Slot| matches!(slot, Slot::Listening | Slot::Leaving { .. });
         self.slots.iter().all(quiet)
     }
 
-    /// Whether no socket listens: the next SYN would be reset without being counted.
+    /// Returns `true` if no socket listens: the next SYN would get an uncounted reset.
     pub(super) fn is_exhausted(&self, sockets: &SocketSet<'_>) -> bool {
         !self
             .handles
@@ -335,8 +335,8 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
             .any(|&handle| sockets.get::<Socket<'_>>(handle).is_listening())
     }
 
-    /// Follows the sockets: takes or refuses new connections, lets sockets listen again. (A connection whose
-    /// address is gone ends by itself: smoltcp closes it when it is polled.)
+    /// Follows the sockets: accepts or refuses new connections, and makes sockets listen again. (smoltcp closes a
+    /// connection whose address is gone when it is polled.)
     fn admit(&mut self, now: Micros, sockets: &mut SocketSet<'_>, service: &mut impl Service) {
         for index in 0..SOCKETS {
             let socket = sockets.get_mut::<Socket<'_>>(self.handles[index]);
@@ -386,8 +386,8 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
         }
     }
 
-    /// Makes one socket listen, whether its last segment has left or not. To be called when none listens, after
-    /// there was a chance to send it.
+    /// Makes one socket listen, even if its last segment has not left. Called when no socket listens, after there was a
+    /// chance to send that segment.
     pub(super) fn listen_now(&mut self, sockets: &mut SocketSet<'_>) {
         if let Some(index) = self
             .slots
@@ -398,7 +398,7 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
         }
     }
 
-    /// Lets the service work on every connection; returns when to be called again at the latest.
+    /// Lets the service work on every connection. Returns the latest time for the next call.
     pub(super) fn serve(
         &mut self,
         now: Micros,
@@ -474,7 +474,7 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
     }
 }
 
-/// Who is at the other end. A socket that has left the state of listening has a peer.
+/// Returns the peer's address. A socket that has left the state of listening has a peer.
 fn peer(socket: &Socket<'_>) -> Ipv4Addr {
     match socket.remote_endpoint() {
         Some(endpoint) => {
@@ -485,10 +485,10 @@ fn peer(socket: &Socket<'_>) -> Ipv4Addr {
     }
 }
 
-/// Takes what has arrived; how many bytes.
+/// Discards the bytes that have arrived. Returns their number.
 fn discard(socket: &mut Socket<'_>) -> usize {
     let mut bytes = 0;
-    // Twice where the buffer goes round its end. An error means that nothing can arrive any more.
+    // Twice where the buffer wraps around its end. An error means that no more bytes can arrive.
     while let Ok(count @ 1..) = socket.recv(|arrived| (arrived.len(), arrived.len())) {
         bytes += count;
     }

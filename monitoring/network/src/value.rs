@@ -1,11 +1,12 @@
-//! Why the text of an argument is not a value.
+//! The error of an argument whose text is not a valid value.
 
 use core::error::Error;
 use core::fmt;
 
 use crate::Cidr;
 
-/// Why a text is not a value. One line that shows the text, escaped as in a Rust string: `"x" is not a port: want 0 to 65535, 0 for off`.
+/// The error of an invalid value. It is one line that shows the text, escaped as in a Rust string: `"x" is not a port:
+/// want 0 to 65535, 0 for off`.
 ///
 /// ```
 /// use network::BadValue;
@@ -37,32 +38,32 @@ impl<'a> BadValue<'a> {
         }
     }
 
-    /// This text is wrong; `after` says what is wrong and what is wanted.
+    /// Creates an error for this text. `after` says what is wrong and what is wanted.
     #[must_use]
     pub const fn new(text: &'a str, after: &'static str) -> Self {
         Self::of(Shown::Text(text), after)
     }
 
-    /// A port is wrong that is given to two services.
+    /// Creates an error for a port that is given to two services.
     #[must_use]
     pub const fn of_port(port: u16, after: &'static str) -> Self {
         Self::of(Shown::Port(port), after).after("port ")
     }
 
-    /// A text is wrong that is secret, and so is not shown.
+    /// Creates an error for a secret text, which is not shown.
     #[must_use]
     pub const fn of_secret(message: &'static str) -> Self {
         Self::of(Shown::Nothing, message)
     }
 
-    /// The same with words before the text.
+    /// Adds words before the text.
     #[must_use]
     pub const fn after(mut self, before: &'static str) -> Self {
         self.before = before;
         self
     }
 
-    /// The same with a network behind the words.
+    /// Adds a network after the words.
     #[must_use]
     pub const fn in_network(mut self, network: Cidr) -> Self {
         self.network = Some(network);

@@ -1,4 +1,5 @@
-//! What only the machine knows: read for the sources `cpu`, `clock` and `irq` at each interval, and for `tasks` by the loop.
+//! The values that only the machine knows: read for the sources `cpu`, `clock` and `irq` at each interval, and for
+//! `tasks` by the loop.
 
 use agent::sources::clock::Watch;
 use agent::sources::{Interrupts, LoadMeter, Machine, StackUse, push_task};
@@ -9,7 +10,7 @@ use units::{Micros, UnixNanos};
 static LOAD: IrqLock<LoadMeter> = IrqLock::new(LoadMeter::new());
 static WATCH: IrqLock<Watch> = IrqLock::new(Watch::new());
 
-/// All of it at this moment.
+/// Reads all of them at this moment.
 pub fn read() -> Machine {
     let counts = interrupts::counts();
     let (idle, elapsed) = (clock::idle_micros(), clock::micros());
@@ -24,8 +25,7 @@ pub fn read() -> Machine {
     }
 }
 
-/// Looks at the stacks that are watched. A large one takes several looks until anything is known of it; nothing is said of
-/// it before.
+/// Looks at the watched stacks. A large stack takes several looks until its use is known; until then it sends nothing.
 pub fn look_at_stacks() {
     for stack in task::stacks().filter(|stack| stack.high_water_bytes > 0) {
         let used = StackUse {
@@ -36,7 +36,8 @@ pub fn look_at_stacks() {
     }
 }
 
-/// Looks at the machine's real-time clock and moves the wall clock forward if it was left behind. Where there is none, nothing is told.
+/// Looks at the machine's real-time clock and moves the wall clock forward if it was left behind. Does nothing without
+/// such a clock.
 pub fn look_at_clock() {
     let wall = UnixNanos(clock::unix_nanos());
     let Some(rtc_seconds) = clock::rtc_seconds() else {

@@ -1,4 +1,4 @@
-//! The heap profiler on Hermit: its memory, the machine's stacks, the image's names, and what a panic prints.
+//! The heap profiler on Hermit: its memory, the machine's stacks, the image's names, and a panic's report.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -15,17 +15,17 @@ use agent::trace::{LiveSites, Names, Tracer, report};
 use heap_profiler::{HeapProfile, Machine, PrepareError, Settings, StartError};
 use symbol_table::Symbols;
 
-/// Sites that a panic names.
+/// The number of sites in a panic's report.
 const SITES_AT_PANIC: usize = 10;
 
-/// Why the heap cannot be profiled. Everything else goes on.
+/// The reason why the heap cannot be profiled. Everything else runs.
 #[derive(Debug)]
 pub enum ProfileError {
-    /// It cannot be prepared.
+    /// The profile cannot be prepared.
     Prepare(PrepareError),
-    /// It cannot begin.
+    /// The profile cannot begin.
     Start(StartError),
-    /// There is no memory for traces.
+    /// There is not enough memory for traces.
     Memory,
 }
 
@@ -40,14 +40,14 @@ impl fmt::Display for ProfileError {
     }
 }
 
-/// The image's names. Parsed once; a panic needs them too.
+/// The image's names. They are parsed once; a panic needs them too.
 static SYMBOLS: Once<Option<Symbols<'static>>> = Once::new();
 
 /// The profile that is always on, for a panic.
 static ALWAYS: Once<(Always, &'static dyn HeapProfile)> = Once::new();
 
-/// Takes all memory of the profiler, for ever, and begins if it is always on. `None` if nobody could ask for a profile. `seed` differs from
-/// boot to boot.
+/// Takes all memory of the profiler permanently, and starts the profile that is always on. Returns `None` if the
+/// configuration allows no profile. `seed` differs from boot to boot.
 pub fn take(
     config: &Config,
     about: &Image,
@@ -63,7 +63,7 @@ pub fn take(
     Ok(trace)
 }
 
-/// The table of the image; one that cannot be read is as none, and addresses stay numbers.
+/// Returns the image's table. Without a readable table, addresses stay numbers.
 fn symbols() -> Option<Symbols<'static>> {
     let table = image::symbols();
     match Symbols::parse(table) {
@@ -120,7 +120,7 @@ fn prepare(
     })))
 }
 
-/// The image's build id in hexadecimal. Takes memory for it, for ever.
+/// Returns the image's build id in hexadecimal. Takes memory for it permanently.
 pub fn build_id() -> &'static str {
     let mut build = String::new();
     for byte in image::build_id() {
@@ -142,12 +142,12 @@ fn identity(about: &Image, seed: u64) -> Identity {
     Identity {
         executable: format!("hermit image, build id {build}").leak(),
         context: context.leak(),
-        // Positive in 31 bits: readers print it as a process id.
+        // Positive in 31 bits, because readers print it as a process id.
         pid: (seed >> 34) + 1,
     }
 }
 
-/// The arguments, without what is secret in them.
+/// Returns the arguments, with secrets replaced.
 fn public_arguments(
     arguments: impl Iterator<Item = &'static str>,
 ) -> impl Iterator<Item = &'static str> {
@@ -164,11 +164,11 @@ fn public_arguments(
     })
 }
 
-/// What a panic prints besides its message: the names of its backtrace, and what is alive if that is known.
+/// Writes a panic's report after its message: the names of the backtrace, and the blocks alive if they are known.
 fn report_panic(out: &mut dyn Write, addresses: &[usize]) {
     let symbols = SYMBOLS.get().and_then(Option::as_ref);
     let mut names = Names::new(symbols);
-    // The console cannot fail, and there is nobody to tell.
+    // The console cannot fail, and an error could not be reported anyway.
     let _ = report::write_backtrace(out, addresses, &mut names);
     let Some((Always { live, rate }, profile)) = ALWAYS.get() else {
         return;

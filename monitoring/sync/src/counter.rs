@@ -1,4 +1,4 @@
-//! Numbers that only grow.
+//! Counters that only grow.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,8 +6,9 @@ use crate::word;
 
 /// A number that only grows, in a unit that its owner names. Wraps around at 2^64.
 ///
-/// May be used inside the allocator, from interrupts and from any task. Memory model: the value is accessed by relaxed atomic loads
-/// and by the one instruction of [`word::add`], which for Rust is at least a relaxed load and a relaxed store of the same aligned word.
+/// Can be used inside the allocator, in interrupt handlers and in any task. Memory model: the value is accessed by
+/// relaxed atomic loads and by the one instruction of [`word::add`]. For Rust, that is at least a relaxed load and a
+/// relaxed store of the same aligned word.
 ///
 /// ```
 /// # use sync::Counter;
@@ -21,19 +22,19 @@ use crate::word;
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// A counter at 0.
+    /// Creates a counter at 0.
     #[must_use]
     pub const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// Counts `n` more. One instruction.
+    /// Adds `n`. One instruction.
     #[inline(always)]
     pub fn add(&self, n: u64) {
         word::add(&self.0, n);
     }
 
-    /// What has been counted. One load; the value does not change by it.
+    /// Returns the count. One load; the value does not change.
     #[must_use]
     #[inline(always)]
     pub fn get(&self) -> u64 {

@@ -1,12 +1,14 @@
-//! The lock around what tasks of the application and the monitoring task both change.
+//! The lock around data that tasks of the application and the monitoring task both change.
 
-/// A value that one task accesses at a time.
+/// A lock around a value: one task accesses it at a time.
 ///
-/// On Hermit it masks interrupts, so that no task is preempted while it holds the lock: a task of higher priority that waited for it
-/// would wait permanently. Hold it for a bounded number of comparisons and one copy, and call nothing that enables interrupts.
+/// On Hermit it masks interrupts, so that a task is not preempted while it holds the lock. Otherwise a task of higher
+/// priority could wait for it forever. Hold it for a bounded number of comparisons and one copy, and call nothing that
+/// enables interrupts.
 #[cfg(target_os = "hermit")]
 pub type Lock<T> = kernel::sync::IrqLock<T>;
 
-/// A value that one thread accesses at a time. A thread of the host that waits spins; the holder runs on meanwhile.
+/// A lock around a value: one thread accesses it at a time. A waiting thread of the host spins while the holder runs
+/// on.
 #[cfg(not(target_os = "hermit"))]
 pub type Lock<T> = spin::lock_api::Mutex<T>;

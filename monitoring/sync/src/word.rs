@@ -1,7 +1,8 @@
-//! Updates of one word in memory that no interrupt can come between.
+//! Updates of one word in memory that an interrupt cannot divide.
 //!
-//! Each is one instruction, and a barrier for the compiler. On x86-64 a core sees its own accesses in order and others see its stores in
-//! order, so each is an acquiring and releasing operation: for one core without a bus lock ([`ONE_CORE`]), for several with it.
+//! Each update is one instruction, and a barrier for the compiler. On x86-64 a core sees its own accesses in order, and
+//! other cores see its stores in order. So each update has acquire and release order: for one core without a bus lock
+//! ([`ONE_CORE`]), for several with it.
 
 use core::sync::atomic::{AtomicU8, AtomicU64};
 
@@ -27,7 +28,7 @@ pub fn add_byte(byte: &AtomicU8, n: u8) {
     }
 }
 
-/// Adds `n` and returns the value before.
+/// Adds `n` and returns the previous value.
 #[inline(always)]
 pub fn fetch_add(word: &AtomicU64, n: u64) -> u64 {
     if ONE_CORE {
@@ -40,7 +41,7 @@ pub fn fetch_add(word: &AtomicU64, n: u64) -> u64 {
 /// Stores `new` if the value is `current`.
 ///
 /// # Errors
-/// The value, if it is another one; nothing is changed then.
+/// The actual value, if it is not `current`; then nothing is changed.
 #[inline(always)]
 pub fn compare_exchange(word: &AtomicU64, current: u64, new: u64) -> Result<(), u64> {
     if ONE_CORE {
@@ -61,9 +62,9 @@ mod unlocked {
 
     #[inline(always)]
     pub(super) fn add(word: &AtomicU64, n: u64) {
-        // SAFETY: the pointer comes from a reference and is valid and aligned for the instruction, which
-        // reads and writes these eight bytes only, in one piece each, as a relaxed load and a relaxed store
-        // of the atomic would. It leaves the stack alone.
+        // SAFETY: the pointer comes from a reference, so it is valid and aligned for the instruction. The instruction
+        // reads and writes only these eight bytes, each access undivided, as a relaxed load and a relaxed store of the
+        // atomic would. It does not use the stack.
         unsafe {
             asm!("add qword ptr [{word}], {n}", word = in(reg) word.as_ptr(), n = in(reg) n, options(nostack));
         }
@@ -71,13 +72,13 @@ mod unlocked {
 
     #[inline(always)]
     pub(super) fn add_byte(byte: &AtomicU8, n: u8) {
-        // SAFETY: as in `add`, of one byte.
+        // SAFETY: as in `add`, for one byte.
         unsafe {
             asm!("add byte ptr [{byte}], {n}", byte = in(reg) byte.as_ptr(), n = in(reg_byte) n, options(nostack));
         }
     }
 
-    /// Returns the value before.
+    /// Adds `n` and returns the previous value.
     #[inline(always)]
     pub(super) fn fetch_add(word: &AtomicU64, n: u64) -> u64 {
         let before;
@@ -93,11 +94,11 @@ mod unlocked {
         before
     }
 
-    /// Stores `new` if the value is `current`; else returns what it is.
+    /// Stores `new` if the value is `current`; otherwise returns the actual value.
     #[inline(always)]
     pub(super) fn compare_exchange(word: &AtomicU64, current: u64, new: u64) -> Result<(), u64> {
         let before: u64;
-        // SAFETY: as in `add`; the instruction writes in either case, the old value if they differ.
+        // SAFETY: as in `add`. The instruction writes in either case; if the values differ, it writes the old value.
         unsafe {
             asm!(
                 "cmpxchg qword ptr [{word}], {new}",
@@ -115,7 +116,7 @@ mod unlocked {
     }
 }
 
-/// Never called: [`ONE_CORE`] is false here.
+/// A replacement that is never called: [`ONE_CORE`] is false here.
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 use self::locked as unlocked;
 
@@ -153,7 +154,7 @@ mod tests {
     /// Values at which a carry, a sign or a wrap-around could go wrong.
     const AWKWARD: [u64; 7] = [0, 1, 2, i64::MAX as u64, 1 << 63, u64::MAX - 1, u64::MAX];
 
-    /// What `update` returns and leaves behind.
+    /// Returns the result of `update` and the value that it leaves behind.
     fn applied<T>(value: u64, update: impl FnOnce(&AtomicU64) -> T) -> (T, u64) {
         let word = AtomicU64::new(value);
         let returned = update(&word);

@@ -1,5 +1,5 @@
-//! Counters under preemption: threads that share one core are switched between instructions only, as the
-//! tasks of an image are. An update that were more than one instruction would lose counts here.
+//! Counters under preemption. Threads that share one core are switched only between instructions, as the tasks of an
+//! image are. An update of more than one instruction would lose counts here.
 #![cfg(target_os = "linux")]
 
 use core::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use sync::Counter;
 
-/// Long enough for dozens of involuntary switches between the threads.
+/// The duration of a run, enough for dozens of involuntary switches between the threads.
 const RUN: Duration = Duration::from_millis(400);
 
 /// Binds the calling thread to the first core it may run on.
@@ -18,8 +18,8 @@ const RUN: Duration = Duration::from_millis(400);
     reason = "the standard library cannot bind a thread to a core"
 )]
 fn bind_to_one_core() {
-    // SAFETY: `cpu_set_t` is a plain bit set, for which all zeros are valid; both calls get its true size and
-    // act on the calling thread only.
+    // SAFETY: `cpu_set_t` is a plain bit set, for which all zeros are valid. Both calls get its true size and act only
+    // on the calling thread.
     unsafe {
         let mut allowed: libc::cpu_set_t = core::mem::zeroed();
         assert_eq!(
@@ -38,10 +38,10 @@ fn bind_to_one_core() {
     }
 }
 
-/// How often the calling thread was preempted.
-#[expect(unsafe_code, reason = "the standard library does not tell")]
+/// Returns how often the calling thread was preempted.
+#[expect(unsafe_code, reason = "the standard library does not report it")]
 fn preemptions() -> i64 {
-    // SAFETY: `rusage` consists of integers, for which zeros are valid; the call fills it.
+    // SAFETY: `rusage` consists of integers, for which zeros are valid. The call fills it.
     unsafe {
         let mut usage: libc::rusage = core::mem::zeroed();
         assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage), 0);
@@ -49,7 +49,7 @@ fn preemptions() -> i64 {
     }
 }
 
-/// Runs `work` on three threads of one core for a while; returns what each has returned.
+/// Runs `work` on three threads of one core for a while. Returns their results.
 fn on_one_core(work: impl Fn() -> u64 + Sync) -> Vec<u64> {
     let start = Barrier::new(3);
     thread::scope(|scope| {

@@ -1,8 +1,8 @@
-//! Text from outside, on one line.
+//! Foreign text on one line.
 
 use core::fmt::{self, Write};
 
-/// Shows a text with its control characters escaped as in Rust: a reply and a line of the log stay one line, and no
+/// Writes a text with its control characters escaped as in Rust. So a reply or a line of the log stays one line, and no
 /// escape sequence reaches a terminal.
 #[derive(Clone, Copy, Debug)]
 pub struct OneLine<'a>(pub &'a str);

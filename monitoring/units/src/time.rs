@@ -1,4 +1,4 @@
-//! Units of time as types: what a clock said, handed to the core as an argument.
+//! Units of time as types: the time of a clock, passed to the core as an argument.
 //!
 //! The pure core never reads a clock. The shell reads it once per turn and passes a [`Now`].
 
@@ -8,8 +8,8 @@ use core::time::Duration;
 
 /// A point in time or a span, in microseconds since the image was booted.
 ///
-/// Monotonic: a later reading is never smaller. Range 0 to 2^64 - 1 µs, about 584,000 years, so that a sum
-/// that saturates means a time that never comes. Epoch: the boot of the image, not Unix time.
+/// Monotonic: a later reading is never smaller. Range 0 to 2^64 - 1 µs, about 584,000 years, so a saturated sum is a
+/// time that never comes. Epoch: the boot of the image, not Unix time.
 ///
 /// ```
 /// # use units::Micros;
@@ -22,43 +22,43 @@ use core::time::Duration;
 pub struct Micros(pub u64);
 
 impl Micros {
-    /// The boot, or a span of nothing.
+    /// The moment of boot, or an empty span.
     pub const ZERO: Self = Self(0);
     /// A time that never comes.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// A number of milliseconds; saturates at [`Micros::MAX`].
+    /// Returns a number of milliseconds; saturates at [`Micros::MAX`].
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000))
     }
 
-    /// A number of seconds; saturates at [`Micros::MAX`].
+    /// Returns a number of seconds; saturates at [`Micros::MAX`].
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1_000_000))
     }
 
-    /// Whole milliseconds, rounded down.
+    /// Returns whole milliseconds, rounded down.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0 / 1_000
     }
 
-    /// Whole seconds, rounded down.
+    /// Returns whole seconds, rounded down.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0 / 1_000_000
     }
 
-    /// The span as the standard library's type. Exact.
+    /// Returns the span as the standard library's type. The result is exact.
     #[must_use]
     pub const fn as_duration(self) -> Duration {
         Duration::from_micros(self.0)
     }
 }
 
-/// A span in whole microseconds, rounded down; a span beyond the range becomes [`Micros::MAX`].
+/// Converts to whole microseconds, rounded down. A span beyond the range becomes [`Micros::MAX`].
 impl From<Duration> for Micros {
     fn from(span: Duration) -> Self {
         Self(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
@@ -81,7 +81,7 @@ impl AddAssign for Micros {
     }
 }
 
-/// Saturates at [`Micros::ZERO`]: what lies in the future has not been going on for any time.
+/// Saturates at [`Micros::ZERO`]: the time since a moment in the future is zero.
 impl Sub for Micros {
     type Output = Self;
 
@@ -90,21 +90,21 @@ impl Sub for Micros {
     }
 }
 
-/// Seconds with six decimals and the unit, such as `12.345678 s`.
+/// Writes seconds with six decimals and the unit, such as `12.345678 s`.
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:06} s", self.as_secs(), self.0 % 1_000_000)
     }
 }
 
-/// Wall-clock time, in nanoseconds since 1970-01-01T00:00:00 UTC, leap seconds not counted.
+/// Wall-clock time, in nanoseconds since 1970-01-01T00:00:00 UTC, without leap seconds.
 ///
-/// Signed because InfluxDB's timestamps are signed 64-bit nanoseconds: years 1677 to 2262. The wall clock
-/// may be set back at any time; use [`Micros`] for spans and deadlines.
+/// Signed because InfluxDB's timestamps are signed 64-bit nanoseconds: years 1677 to 2262. The wall clock may be set
+/// back at any time; use [`Micros`] for spans and deadlines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixNanos(pub i64);
 
-/// Moves the time on; saturates at the end of the year 2262's range.
+/// Advances the time; saturates at the end of the range, in the year 2262.
 impl Add<Micros> for UnixNanos {
     type Output = Self;
 
@@ -114,12 +114,12 @@ impl Add<Micros> for UnixNanos {
     }
 }
 
-/// What both clocks said at one moment: one reading per turn of the loop.
+/// The time of both clocks at one moment: one reading per turn of the loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// Since boot; for spans and deadlines.
+    /// The time since boot, for spans and deadlines.
     pub mono: Micros,
-    /// Wall clock; for timestamps that leave the image.
+    /// The wall clock, for timestamps that leave the image.
     pub unix: UnixNanos,
 }
 

@@ -1,8 +1,8 @@
 //! The application's arguments on their way through QEMU and the kernel.
 
-use hermon::append::{MAX_APPEND, append};
-use hermon::guest::Ended;
-use hermon::qemu::{Machine, Nic};
+use hermon_machine::append::{MAX_APPEND, append};
+use hermon_machine::guest::Ended;
+use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::Boot;
 use tests::metrics::{Receive, Udp};
 

@@ -3,7 +3,7 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use hermon::qemu::{Machine, Nic};
+use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::{Boot, Running};
 use tests::control::{Client, Port};
 use tests::metrics::{Point, Receive, Udp};

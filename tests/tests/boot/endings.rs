@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use hermon::guest::Ended;
-use hermon::qemu::{Machine, Nic};
+use hermon_machine::guest::Ended;
+use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::{Boot, Running};
 use tests::symbols;
 

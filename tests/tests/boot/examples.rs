@@ -1,6 +1,6 @@
 //! The images of `examples/`, used as their reader would use them.
 
-use hermon::qemu::{Machine, Nic};
+use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::Boot;
 use tests::control::Port;
 

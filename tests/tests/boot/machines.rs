@@ -1,6 +1,6 @@
 //! Every machine, processor and amount of memory that is promised: the image boots and its metrics arrive.
 
-use hermon::qemu::{Machine, Nic};
+use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::Boot;
 use tests::control::Port;
 use tests::image::Heap;

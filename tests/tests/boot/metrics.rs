@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use hermon::qemu::{Machine, Nic};
+use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::{Boot, Running};
 use tests::control::Port;
 use tests::measure::report;

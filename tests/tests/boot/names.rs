@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use addr2line::Loader;
-use hermon::guest::Ended;
-use hermon::qemu::Machine;
+use hermon_machine::guest::Ended;
+use hermon_machine::qemu::Machine;
 use symbol_table::{Scratch, Symbols};
 use symbols::{image, names, paths};
 use tests::boot::Boot;

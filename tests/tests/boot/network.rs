@@ -3,8 +3,8 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use hermon::guest::Ended;
-use hermon::qemu::{GUEST_MAC, Machine, Net, Nic};
+use hermon_machine::guest::Ended;
+use hermon_machine::qemu::{GUEST_MAC, Machine, Net, Nic};
 use tests::boot::Boot;
 use tests::control::Port;
 use tests::metrics::{Receive, Udp};

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use hermon::qemu::GUEST_MAC;
+use hermon_machine::qemu::GUEST_MAC;
 use tests::DEADLINE;
 use tests::image::{Heap, path};
 use tests::wire::greeting_and_echo;

@@ -3,8 +3,8 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use hermon::guest::Ended;
-use hermon::qemu::{Machine, Nic};
+use hermon_machine::guest::Ended;
+use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::Boot;
 use tests::measure::report;
 use tests::metrics::{Point, Receive, Tcp, Udp};

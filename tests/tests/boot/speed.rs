@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::time::Instant;
 
-use hermon::qemu::{Machine, Nic};
+use hermon_machine::qemu::{Machine, Nic};
 use tests::DEADLINE;
 use tests::boot::Boot;
 use tests::control::Port;

@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use hermon::guest::Ended;
-use hermon::qemu::{Machine, Nic};
+use hermon_machine::guest::Ended;
+use hermon_machine::qemu::{Machine, Nic};
 use object::Object;
 use serde_json::Value;
 use tests::boot::{Boot, Running};

@@ -6,9 +6,9 @@
 use core::fmt;
 use std::sync::mpsc::{Receiver, channel};
 
-use hermon::guest::{Ended, Guest, Said};
-use hermon::qemu::{Accel, HOST_SEEN_BY_GUEST, Machine, Memory, Net, Nic, Vm};
-use hermon::tsc;
+use hermon_machine::guest::{Ended, Guest, Said};
+use hermon_machine::qemu::{Accel, HOST_SEEN_BY_GUEST, Machine, Memory, Net, Nic, Vm};
+use hermon_machine::tsc;
 use tests::DEADLINE;
 use tests::image::{self, Heap};
 

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Instant;
 
-use hermon::offspring;
+use hermon_machine::offspring;
 use tests::DEADLINE;
 
 /// Between two looks at something that only answers questions: an HTTP API tells nobody that something came.

@@ -1,4 +1,4 @@
-//! With what a control connection has to begin.
+//! The token that a control connection must send first.
 
 use core::fmt;
 
@@ -25,7 +25,7 @@ pub struct Token {
 const _: () = assert!(TOKEN_MAX <= u8::MAX as usize);
 
 impl Token {
-    /// Whether this is the token. Takes the same time for every text that is not longer than a token can be.
+    /// Returns `true` if this is the token. The time depends only on whether the text is longer than [`TOKEN_MAX`].
     #[must_use]
     pub fn is(&self, offered: &[u8]) -> bool {
         let mut bytes = [0; TOKEN_MAX];
@@ -38,7 +38,7 @@ impl Token {
     }
 }
 
-/// Shows nothing of it.
+/// Does not show the secret.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token")
@@ -48,7 +48,7 @@ impl fmt::Debug for Token {
 /// Parses the value of `--token`.
 ///
 /// # Errors
-/// An empty one, one longer than [`TOKEN_MAX`] bytes, or one with a control character (which could not be sent in a line).
+/// An empty token, one longer than [`TOKEN_MAX`] bytes, or one with a control character (which a line cannot hold).
 ///
 /// ```
 /// use agent::config::parse_token;

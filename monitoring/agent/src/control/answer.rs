@@ -1,4 +1,4 @@
-//! From a command to its effect and its reply.
+//! Executes commands and replies to them.
 
 use core::fmt;
 
@@ -12,14 +12,14 @@ use crate::trace::Profiler;
 use logging::{Table, Unknown};
 use metrics::{Plan, Registry, SwitchError};
 
-/// What commands look at and change.
+/// The parts of the image that commands read and change.
 #[derive(Clone, Copy)]
 pub struct Managed<'m> {
     /// The metrics sources and their switches.
     pub registry: &'m Registry,
     /// The log sources and their levels.
     pub log: &'m Table,
-    /// Asked only by the command that tells it.
+    /// Returns the status. Only the command that reports it calls this.
     pub status: &'m dyn Fn() -> Status,
     /// The heap profiler, if there is one.
     pub profiler: Option<&'m dyn Profiler>,
@@ -31,7 +31,7 @@ impl fmt::Debug for Managed<'_> {
     }
 }
 
-/// Does what was asked for, all of it or nothing, and begins the reply. Cost: for each item of the command a comparison with
+/// Executes a command, all of it or nothing, and begins the reply. Cost: each item of the command is compared with
 /// every source.
 pub fn answer(
     command: Result<Command<'_>, CommandError<'_>>,

@@ -14,7 +14,7 @@ use network::BadValue;
 /// means something else. A new command, a new key of `s` or a new error text does not.
 pub const PROTOCOL: u32 = 1;
 
-/// Every command: its form and its meaning. The reply to `?` is made from it.
+/// All commands, each with its syntax and its meaning. They are the reply to `?`.
 pub const COMMANDS: [(&str, &str); 15] = [
     ("?", "this help"),
     ("s", "status"),
@@ -52,38 +52,38 @@ impl fmt::Display for Help {
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// `?`: which commands there are.
+    /// `?`: lists the commands.
     Help,
-    /// `s`: how the image is doing.
+    /// `s`: shows the state of the image.
     Status,
-    /// `S`: all metrics sources and what they tell.
+    /// `S`: lists all metrics sources with their fields.
     Sources,
-    /// `l`: log levels.
+    /// `l`: lists log levels.
     Levels(Query<'a>),
     /// `L`: sets log levels.
     SetLevels(Levels<'a>),
-    /// `m`: which metrics sources are on.
+    /// `m`: lists metrics sources and whether they are on.
     Metrics(Query<'a>),
     /// `M`: switches metrics sources.
     SetMetrics(Switches<'a>),
-    /// `T`: the state of the trace.
+    /// `T`: shows the state of the trace.
     Trace,
     /// `TRATE`: sets the rate of the next trace.
     SetRate(Rate),
     /// `Tstop`: ends the trace.
     StopTrace,
-    /// `H`: the sites with the most bytes alive.
+    /// `H`: lists the allocation sites with the most bytes alive.
     Heap,
 }
 
-/// Which sources are asked for.
+/// The sources that a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Query<'a> {
-    /// Those that are not as the default.
+    /// The sources that differ from the default.
     Differing,
-    /// All.
+    /// All sources.
     All,
-    /// Those in this list, divided by commas.
+    /// The sources in this list, separated by commas.
     Named(&'a str),
 }
 
@@ -96,7 +96,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// The same without the names.
+    /// Returns the query without the names.
     #[must_use]
     pub const fn which(self) -> Which {
         match self {
@@ -107,20 +107,20 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Why bytes are no command.
+/// The reason why bytes are not a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandError<'a> {
-    /// No command is called that.
+    /// There is no command of this name.
     Unknown,
-    /// What follows the command's letter is not UTF-8.
+    /// The bytes after the command's letter are not UTF-8.
     NotText,
-    /// Longer than [`COMMAND_MAX`](network::bounds::COMMAND_MAX).
+    /// The command is longer than [`COMMAND_MAX`](network::bounds::COMMAND_MAX).
     TooLong,
-    /// Not a list of levels.
+    /// The list of levels is invalid.
     Levels(LevelsError<'a>),
-    /// Not a list of switches.
+    /// The list of switches is invalid.
     Switches(SwitchesError<'a>),
-    /// Not a sampling rate.
+    /// The sampling rate is invalid.
     Rate(BadValue<'a>),
 }
 
@@ -140,7 +140,7 @@ impl fmt::Display for CommandError<'_> {
 impl core::error::Error for CommandError<'_> {}
 
 impl<'a> Command<'a> {
-    /// Parses one command, without its end. Cost: one pass; allocates nothing.
+    /// Parses one command, without the line's end. Cost: one pass; allocates nothing.
     ///
     /// # Errors
     /// [`CommandError`].

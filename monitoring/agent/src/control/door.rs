@@ -1,14 +1,14 @@
-//! Who may give commands: those that know the token, if there is one.
+//! Admission to the control port: a client must know the token, if there is one.
 //!
 //! ```text
 //!            1 a first line that is not `auth TOKEN`: one more failure; the third
 //!   open ────────────────────────────────────────────────────────────────────▶ closed
-//!    ▲ │ 2 the right one: no failure                                             │
+//!    ▲ │ 2 the right token: forget failures                                      │
 //!    │ └─▶ open                          3 DOOR_CLOSED after the last failure    │
 //!    └──────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Each address has a door of its own. Connections that were let in stay.
+//! Each address has its own door. Connections that were admitted stay open.
 
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -16,24 +16,24 @@ use core::net::Ipv4Addr;
 use crate::config::Token;
 use units::Micros;
 
-/// Failures after which the door closes. A person may mistype; who guesses gets three words in [`DOOR_CLOSED`].
+/// Failures after which the door closes. A person may mistype; an attacker has three guesses per [`DOOR_CLOSED`].
 pub const DOOR_FAILURES: u8 = 3;
 
-/// How long it stays closed after the last failure, and how long a failure is remembered.
+/// The time for which a door stays closed after the last failure, and for which a failure is remembered.
 pub const DOOR_CLOSED: Micros = Micros::from_secs(30);
 
-/// Addresses whose failures are remembered. More than anyone on a private network needs; who has more at his hand can make the
-/// oldest forgotten, and is kept off by a token that cannot be guessed.
+/// Addresses whose failures are remembered. A private network needs fewer. An attacker with more addresses can make the
+/// door forget the oldest one; against that, the token must be hard to guess.
 pub const DOOR_ADDRESSES: usize = 16;
 
-/// Why somebody is not let in.
+/// The reason why a client is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The first line is something else than `auth TOKEN`.
+    /// The first line is not `auth TOKEN`.
     NoToken,
-    /// The token is another.
+    /// The token is wrong.
     WrongToken,
-    /// The door is closed: nothing was compared.
+    /// The door is closed; the token was not compared.
     Closed,
 }
 
@@ -74,7 +74,7 @@ pub struct Door {
 }
 
 impl Door {
-    /// All open; without a token they stay so.
+    /// Creates doors that are all open. Without a token they stay open.
     #[must_use]
     pub const fn new(token: Option<Token>) -> Self {
         Self {
@@ -83,23 +83,23 @@ impl Door {
         }
     }
 
-    /// Whether a connection has to begin with the token.
+    /// Returns `true` if a connection has to begin with the token.
     #[must_use]
     pub const fn is_guarded(&self) -> bool {
         self.token.is_some()
     }
 
-    /// Whether this address may try. Cost: a comparison with every address that failed.
+    /// Returns `true` if this address may try. Cost: a comparison with every address that has failed.
     #[must_use]
     pub fn is_open(&self, peer: Ipv4Addr, now: Micros) -> bool {
         let known = self.failures.iter().flatten().find(|f| f.peer == peer);
         known.is_none_or(|failures| failures.count_at(now) < DOOR_FAILURES)
     }
 
-    /// Judges the first line of a connection. The time that a comparison takes tells nothing about the token.
+    /// Checks the first line of a connection. The duration of the comparison does not depend on the token.
     ///
     /// # Errors
-    /// [`Refusal`]; one that is not [`Refusal::Closed`] is counted against the address.
+    /// [`Refusal`]. Every refusal but [`Refusal::Closed`] counts against the address.
     pub fn knock(&mut self, peer: Ipv4Addr, now: Micros, line: &[u8]) -> Result<(), Refusal> {
         let Some(token) = &self.token else {
             return Ok(());
@@ -131,7 +131,7 @@ impl Door {
         let of_peer = |place: &Option<Failures>| place.is_some_and(|f| f.peer == peer);
         let known = self.failures.iter().position(of_peer);
         let age = |(_, place): &(usize, &Option<Failures>)| place.map(|failures| failures.last);
-        // An empty place is before the oldest.
+        // An empty place counts as older than every failure.
         let oldest = || self.failures.iter().enumerate().min_by_key(age);
         let at = known.or_else(|| oldest().map(|(at, _)| at)).unwrap_or(0);
         let before = known.and(self.failures[at]);

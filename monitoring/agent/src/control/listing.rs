@@ -6,8 +6,8 @@
 //! S             NAME:STATE tags=TAG,TAG fields=FIELD:TYPE:UNIT,FIELD:TYPE:UNIT;NAME:STATE …
 //! ```
 //!
-//! The first two are those of `mirage-monitoring`, in the order in which the sources came. What is changed while a listing is
-//! being taken may or may not be in it.
+//! The first two have the form of `mirage-monitoring`, in the order in which the sources were registered. A change
+//! during a listing may or may not be in it.
 
 use core::fmt;
 
@@ -16,14 +16,14 @@ use super::reply::{Full, Reply};
 use metrics::{Entry, Source};
 use units::OneLine;
 
-/// Which sources are listed.
+/// The sources that a listing shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// Those that are not as the default.
+    /// The sources that differ from the default.
     Differing,
-    /// All.
+    /// All sources.
     All,
-    /// Those that the command names.
+    /// The sources that the command names.
     Named,
 }
 
@@ -37,15 +37,15 @@ impl Which {
     }
 }
 
-/// How far a listing is.
+/// The position of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listing {
     next: Item,
-    /// What divides the next item from what was written before.
+    /// The text between the next item and the one before.
     divider: &'static str,
 }
 
-/// What is written next.
+/// The item to write next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Item {
     /// The log source with this number.
@@ -54,20 +54,20 @@ enum Item {
     Tag(usize),
     /// The metrics source with this number.
     Metric(Which, usize),
-    /// The metrics source with this number: its name and tags, or the field with this number less one.
+    /// The metrics source with the first number. The second number is 0 for its name and tags, n + 1 for its field n.
     Source(usize, usize),
     /// The line feed.
     End,
 }
 
 impl Listing {
-    /// Log sources and their levels.
+    /// Creates a listing of log sources and their levels.
     #[must_use]
     pub const fn levels(which: Which) -> Self {
         Self::new(which, Item::Level(which, 0))
     }
 
-    /// Metrics sources and whether they are on.
+    /// Creates a listing of metrics sources and whether they are on.
     #[must_use]
     pub const fn metrics(which: Which) -> Self {
         let next = match which {
@@ -77,7 +77,7 @@ impl Listing {
         Self::new(which, next)
     }
 
-    /// Metrics sources and what they tell.
+    /// Creates a listing of metrics sources with their tags and fields.
     #[must_use]
     pub const fn sources() -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Listing {
     }
 
     const fn new(which: Which, next: Item) -> Self {
-        // The default stands in front of all but those that are named.
+        // The reply already begins with the default, unless the command names sources.
         let divider = match which {
             Which::Differing | Which::All => ",",
             Which::Named => "",
@@ -95,7 +95,7 @@ impl Listing {
         Self { next, divider }
     }
 
-    /// Writes as many items as the reply has room for; `None` once the line is complete.
+    /// Writes as many items as the reply has room for. Returns `None` once the line is complete.
     pub(super) fn go_on(
         &mut self,
         managed: &Managed<'_>,
@@ -111,7 +111,7 @@ impl Listing {
         }
     }
 
-    /// Writes the next item, if it is shown; gives the one after it.
+    /// Writes the next item, if it is shown. Returns the item after it.
     fn write(
         &mut self,
         managed: &Managed<'_>,
@@ -190,7 +190,7 @@ impl Listing {
     }
 }
 
-/// `NAME:enabled` or `NAME:disabled`
+/// Writes `NAME:enabled` or `NAME:disabled`.
 struct State<'e>(&'e Entry);
 
 impl fmt::Display for State<'_> {

@@ -1,4 +1,4 @@
-//! The control port without its sockets: what a client may say, what it does, and what is answered.
+//! The control port without its sockets: the commands of a client, their effects, and the replies.
 //!
 //! ```text
 //!  bytes ─▶ Session ─ a line ─▶ Door ─▶ Command::parse ─▶ answer ─▶ Reply ─▶ bytes
@@ -7,9 +7,9 @@
 //!                                               Managed: sources, log levels, status, heap profiler
 //! ```
 //!
-//! The grammar and the replies are those of `mirage-monitoring` 0.0.7, with repairs: a command ends with a line, not with a
-//! segment; a connection takes many; a reply ends with a line feed; what nobody knows is an error, and then nothing of the
-//! command is done.
+//! The grammar and the replies are those of `mirage-monitoring` 0.0.7, with repairs. A command ends with a line, not
+//! with a segment; a connection takes many commands; a reply ends with a line feed. A command with an unknown name is
+//! an error, and then none of its parts is executed.
 //!
 //! To add a command: a row in [`COMMANDS`], which is its help; a variant of [`Command`] and an arm of its `parse`; an
 //! arm of [`answer`]. A reply that may be longer than [`REPLY_MAX`](network::bounds::REPLY_MAX) is a variant of

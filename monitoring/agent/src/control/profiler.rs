@@ -5,7 +5,7 @@ use core::fmt;
 use super::reply::Reply;
 use crate::trace::{Profiler, ProfilerError};
 
-/// Sites that `H` names. Their names may be long: what does not fit the reply is cut, and shows it.
+/// The number of sites that `H` lists. Their names may be long: a reply that is too long is cut, and ends in `…`.
 const TOP: usize = 8;
 
 pub(super) fn of(profiler: Option<&dyn Profiler>) -> Result<&dyn Profiler, ProfilerError> {

@@ -6,15 +6,15 @@ use super::answer::Managed;
 use super::listing::Listing;
 use network::bounds::REPLY_MAX;
 
-/// There is no room for another piece before some is handed over.
+/// The reply has no room for another piece until some bytes are handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// What stands for the rest of a piece that would not even fit an empty buffer.
+/// Replaces the rest of a piece that does not fit even an empty buffer.
 const CUT: &str = "…";
 
-/// One reply. A short one is written whole; a [`Listing`] is written piece by piece, as the pieces before are
-/// taken: so a client that does not read needs no memory, and a reply may be as long as it must.
+/// One reply. A short reply is written whole. A [`Listing`] is written piece by piece, as the client takes the pieces
+/// before. So a client that does not read needs no memory, and a reply may be of any length.
 #[derive(Debug)]
 pub struct Reply<'a> {
     bytes: &'a mut [u8],
@@ -24,7 +24,7 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// No reply, in memory for one.
+    /// Creates an empty reply in this memory.
     ///
     /// # Panics
     /// If the memory is smaller than [`REPLY_MAX`].
@@ -39,8 +39,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Replaces the reply by one line. A text too long for it becomes an error that says so: half a reply
-    /// would be taken for a whole one.
+    /// Replaces the reply by one line. A text that is too long becomes an error that says so: a client could not tell
+    /// half a reply from a whole one.
     pub fn set(&mut self, text: fmt::Arguments<'_>) {
         self.clear();
         if self.piece(format_args!("{text}\n")).is_err() {
@@ -49,23 +49,23 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Replaces the reply by an error. One that names a long text is cut, and its end shows it.
+    /// Replaces the reply by an error. An error that is too long is cut and ends in `…`.
     pub fn set_error(&mut self, error: &dyn fmt::Display) {
         self.clear();
         self.write_cut(format_args!("error: {error}"), "\n");
     }
 
-    /// Replaces the reply by one line. A text too long for it is cut, and its end shows it.
+    /// Replaces the reply by one line. A text that is too long is cut and ends in `…`.
     pub fn set_cut(&mut self, text: fmt::Arguments<'_>) {
         self.clear();
         self.write_cut(text, "\n");
     }
 
-    /// Replaces the reply by a line that begins with this text and goes on with a listing.
+    /// Replaces the reply by a line that begins with this text and continues with a listing.
     pub fn begin(&mut self, text: fmt::Arguments<'_>, listing: Listing) {
         self.clear();
         let fits = self.piece(text);
-        debug_assert!(fits.is_ok(), "a short text: {text}");
+        debug_assert!(fits.is_ok(), "the text is too long: {text}");
         self.listing = Some(listing);
     }
 
@@ -78,7 +78,7 @@ impl<'a> Reply<'a> {
         })
     }
 
-    /// Adds a piece; one that is longer than all the memory is cut, and its end shows it.
+    /// Adds a piece. A piece that is longer than the whole memory is cut and ends in `…`.
     pub(super) fn piece_or_cut(&mut self, piece: fmt::Arguments<'_>) -> Result<(), Full> {
         if self.len > 0 {
             return self.piece(piece);
@@ -87,7 +87,7 @@ impl<'a> Reply<'a> {
         Ok(())
     }
 
-    /// Writes into an empty buffer what fits of a piece, and an end.
+    /// Writes as much of a piece as fits into an empty buffer, then `end`.
     fn write_cut(&mut self, piece: fmt::Arguments<'_>, end: &str) {
         let mut room = Room {
             left: self.bytes.len() - CUT.len() - end.len(),
@@ -97,18 +97,18 @@ impl<'a> Reply<'a> {
         let _ = room.write_fmt(piece);
         let cut = if room.cut { CUT } else { "" };
         let fits = self.piece(format_args!("{cut}{end}"));
-        debug_assert!(fits.is_ok(), "there is room for it");
+        debug_assert!(fits.is_ok(), "the end fits");
     }
 
-    /// Forgets the reply.
+    /// Discards the reply.
     pub const fn clear(&mut self) {
         self.len = 0;
         self.taken = 0;
         self.listing = None;
     }
 
-    /// What is ready to be handed over: all that is left of the reply, or the next part of it. Empty once all is handed
-    /// over. `names` are those that the command named.
+    /// Returns the bytes to hand over: the rest of the reply, or its next part. They are empty once the reply is
+    /// complete. `names` are the names in the command.
     pub fn ready(&mut self, managed: &Managed<'_>, names: &str) -> &[u8] {
         while self.taken == self.len {
             let Some(mut listing) = self.listing.take() else {
@@ -120,12 +120,12 @@ impl<'a> Reply<'a> {
         &self.bytes[self.taken..self.len]
     }
 
-    /// Takes `count` bytes of what is ready as handed over.
+    /// Marks `count` bytes as handed over.
     pub fn take(&mut self, count: usize) {
         self.taken = (self.taken + count).min(self.len);
     }
 
-    /// Whether all of the reply is handed over.
+    /// Returns `true` if the whole reply is handed over.
     #[must_use]
     pub const fn is_done(&self) -> bool {
         self.taken == self.len && self.listing.is_none()
@@ -142,7 +142,7 @@ impl Write for Reply<'_> {
     }
 }
 
-/// Takes what fits and leaves out the rest.
+/// Writes what fits and discards the rest.
 struct Room<'r, 'a> {
     reply: &'r mut Reply<'a>,
     left: usize,

@@ -9,7 +9,7 @@ use units::Micros;
 use super::{ControlCounts, Door, Managed, SESSION_BYTES, Session};
 use crate::config::Config;
 
-/// All sessions of the control port. Never allocates.
+/// All sessions of the control port. It never allocates.
 #[derive(Debug)]
 pub struct Control<'a> {
     sessions: [Session<'a>; CONTROL_SOCKETS],
@@ -18,10 +18,10 @@ pub struct Control<'a> {
 }
 
 impl<'a> Control<'a> {
-    /// Memory that [`Control::new`] takes, in bytes.
+    /// Memory that [`Control::new`] needs, in bytes.
     pub const BYTES: usize = CONTROL_SOCKETS * SESSION_BYTES;
 
-    /// No session yet.
+    /// Creates the service without a session.
     ///
     /// # Panics
     /// If the memory is smaller than [`Control::BYTES`].
@@ -40,13 +40,13 @@ impl<'a> Control<'a> {
         }
     }
 
-    /// What was done so far.
+    /// Returns the counts of what the service has done.
     #[must_use]
     pub const fn counts(&self) -> &ControlCounts {
         &self.counts
     }
 
-    /// The service for one round.
+    /// Returns the service for one round.
     pub const fn serve<'s>(&'s mut self, managed: &'s Managed<'s>) -> Serving<'s, 'a> {
         Serving {
             control: self,
@@ -55,7 +55,7 @@ impl<'a> Control<'a> {
     }
 }
 
-/// The control service with what its commands look at.
+/// The control service with the parts of the image that its commands use.
 pub struct Serving<'s, 'a> {
     control: &'s mut Control<'a>,
     managed: &'s Managed<'s>,

@@ -1,8 +1,8 @@
-//! One connection: commands in, one line of reply each, in order.
+//! One connection: it takes commands and replies to each with one line, in order.
 //!
-//! A command ends at a line feed, a NUL, or when the client closes its half; one carriage return before the end
-//! belongs to the end. It may arrive in any number of segments, and many in one. An empty command has no reply.
-//! (mirage-monitoring executed what one segment held, so a command in two segments was half executed.)
+//! A command ends at a line feed, a NUL, or when the client closes its half. One carriage return before the end belongs
+//! to the end. A command may arrive in any number of segments, and a segment may hold many. An empty command has no
+//! reply. (mirage-monitoring executes one segment at a time, so it executes half of a command that arrives in two.)
 //!
 //! ```text
 //!                 1 a whole command: reply
@@ -17,8 +17,8 @@
 //!     in: reply ──▶ Ending ──▶ closed ◀────────────────────────────────
 //! ```
 //!
-//! The next command is read only when the reply to the last one is handed over whole: a client that does not
-//! read stops itself, and needs no memory but its own buffers.
+//! The session reads the next command only when the last reply is handed over whole. So a client that does not read
+//! stops itself, and needs no memory besides its own buffers.
 
 use core::net::Ipv4Addr;
 
@@ -30,59 +30,59 @@ use network::bounds::{COMMAND_MAX, REPLY_MAX};
 use network::{Step, Stream};
 use units::Micros;
 
-/// Memory of one session, in bytes: a command with the carriage return that may follow it, and a reply.
+/// Memory of one session, in bytes: a command with a carriage return after it, and a reply.
 pub const SESSION_BYTES: usize = COMMAND_MAX + 1 + REPLY_MAX;
 
-/// What the control service has done, since boot.
+/// Counts of the control service, since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ControlCounts {
     /// Commands that were answered, with `ok` or an error.
     pub commands: u64,
-    /// Connections that were closed because nothing moved on them.
+    /// Connections that were closed because they were idle.
     pub idle_closed: u64,
     /// Connections that did not begin with the token.
     pub auth_failures: u64,
 }
 
-/// Where a session stands; the drawing is in the module's documentation.
+/// The state of a session; the module's documentation has the drawing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Collecting the bytes of a command.
+    /// The session collects the bytes of a command.
     Reading,
-    /// Throwing away the rest of a command that is too long.
+    /// The session discards the rest of a command that is too long.
     Skipping,
-    /// Handing over the last reply.
+    /// The session hands over the last reply.
     Ending,
 }
 
-/// What reading has found.
+/// The result of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
-    /// A command: the first bytes of the line, this many.
+    /// A command: this many bytes at the start of the line.
     Command(usize),
     TooLong,
 }
 
-/// One connection: a command that arrives, a reply that leaves.
+/// One connection: its command and its reply.
 #[derive(Debug)]
 pub struct Session<'a> {
     state: State,
     line: &'a mut [u8],
     len: usize,
-    /// Length of the command that is being answered: its names are needed until the reply is handed over.
+    /// Length of the command that is being answered. The reply needs the command's names until it is handed over.
     answered: usize,
     reply: Reply<'a>,
     peer: Ipv4Addr,
     trusted: bool,
-    /// When a byte last moved in either direction.
+    /// The time when a byte last moved in either direction.
     moved: Micros,
     idle: Micros,
     unacknowledged: usize,
 }
 
 impl<'a> Session<'a> {
-    /// A session in the given memory: a command and its carriage return, and a reply. It is closed when nothing moves for
-    /// `idle`.
+    /// Creates a session in this memory: `line` for a command and its carriage return, `reply` for a reply. The session
+    /// closes after it was idle for `idle`.
     ///
     /// # Panics
     /// If `line` is not longer than [`COMMAND_MAX`] or `reply` is shorter than [`REPLY_MAX`].
@@ -104,12 +104,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Says who the next connection is from.
+    /// Sets the address of the next connection's client.
     pub const fn meet(&mut self, peer: Ipv4Addr) {
         self.peer = peer;
     }
 
-    /// Starts afresh, for a new connection.
+    /// Resets the session for a new connection.
     pub const fn open(&mut self, now: Micros) {
         self.state = State::Reading;
         self.len = 0;
@@ -120,7 +120,8 @@ impl<'a> Session<'a> {
         self.unacknowledged = 0;
     }
 
-    /// Answers what has arrived, as far as the replies are taken. Work: bounded by the connection's buffers.
+    /// Answers the commands that have arrived, as long as the client takes the replies. The connection's buffers bound
+    /// the work.
     pub fn turn(
         &mut self,
         now: Micros,
@@ -157,7 +158,7 @@ impl<'a> Session<'a> {
             return Step::Stay(idle_at);
         }
         counts.idle_closed += 1;
-        // What the client has not taken in all this time it will not take while we linger.
+        // A client that has taken nothing in all this time will not take it while the connection lingers.
         if self.unacknowledged == 0 {
             Step::Close
         } else {
@@ -165,9 +166,9 @@ impl<'a> Session<'a> {
         } // 4
     }
 
-    /// Hands over what the connection takes of the reply; whether that was all.
+    /// Hands over as much of the reply as the connection takes. Returns `true` if that was all.
     fn hand_over(&mut self, now: Micros, stream: &mut dyn Stream, managed: &Managed<'_>) -> bool {
-        // The letter of the command is not one of the names. Only what is text has a reply with names.
+        // The first byte is the command's letter, not part of the names. A command that is not UTF-8 has no listing.
         let names = self.line[..self.answered].get(1..).unwrap_or_default();
         let names = str::from_utf8(names).unwrap_or_default();
         loop {
@@ -218,12 +219,12 @@ impl<'a> Session<'a> {
         self.answered = line.len();
     }
 
-    /// The next command, if it is there as a whole. What is consumed is remembered.
+    /// Returns the next command once it is complete. The session keeps the bytes that it has consumed.
     fn read(&mut self, now: Micros, stream: &mut dyn Stream) -> Option<Found> {
         loop {
             let bytes = stream.peek();
             if bytes.is_empty() {
-                // The client's close ends a command, but an empty one is none.
+                // The client's close ends a command; an empty command is ignored.
                 return if stream.ended() { self.end() } else { None };
             }
             let mut seen = 0;
@@ -250,7 +251,7 @@ impl<'a> Session<'a> {
         if self.state == State::Skipping {
             return None;
         }
-        // One byte more than a command has, if it may turn out to belong to the end.
+        // One byte beyond COMMAND_MAX is kept if it is a carriage return, which may belong to the end.
         if self.len < COMMAND_MAX || (self.len == COMMAND_MAX && byte == b'\r') {
             self.line[self.len] = byte;
             self.len += 1;

@@ -1,4 +1,4 @@
-//! What the command `s` tells.
+//! The reply to the command `s`.
 
 use core::fmt;
 
@@ -8,28 +8,28 @@ use network::outbox::Counts;
 use network::{Cidr, Target};
 use units::Micros;
 
-/// What the command `s` tells.
+/// The values that the command `s` shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Status {
-    /// Since boot.
+    /// The time since boot.
     pub uptime: Micros,
     /// The interface's address, if it has one.
     pub address: Option<Cidr>,
-    /// Where metrics go.
+    /// The receiver of metrics.
     pub target: Target,
-    /// What became of lines.
+    /// Counts of lines, by outcome.
     pub counts: Counts,
-    /// Lines that wait or are on the way.
+    /// Lines that wait or are in flight.
     pub lines_waiting: usize,
     /// Intervals that were missed.
     pub intervals_missed: u64,
     /// The application's heap.
     pub heap: HeapStats,
-    /// All memory that monitoring holds, in bytes: since its start, and for ever.
+    /// All memory that monitoring holds, in bytes. It takes this memory at its start and keeps it.
     pub monitoring_bytes: usize,
 }
 
-/// `key=value` pairs, one space between them.
+/// Writes `key=value` pairs with one space between them.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let uptime = self.uptime;

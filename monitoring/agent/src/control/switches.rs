@@ -7,7 +7,7 @@
 //! name     = any text without a colon; any = with
 //! ```
 //!
-//! That of `mirage-monitoring`, where a name with a colon could be read but not be set.
+//! This is the grammar of `mirage-monitoring`, which could list a name with a colon but not set it.
 
 use core::fmt;
 use core::str::Split;
@@ -19,13 +19,13 @@ use units::OneLine;
 pub enum Switch<'a> {
     /// All sources.
     All(bool),
-    /// Those with this tag.
+    /// The sources with this tag.
     Tag(&'a str, bool),
-    /// The one of this name.
+    /// The source of this name.
     Source(&'a str, bool),
 }
 
-/// A list of switches that is right, as text.
+/// A valid list of switches, as text.
 ///
 /// ```
 /// use agent::control::{Switch, Switches};
@@ -53,24 +53,24 @@ impl<'a> Switches<'a> {
         Ok(Self { text })
     }
 
-    /// The switches in the order in which they were given, at least one.
+    /// Returns the switches in the given order, at least one.
     pub fn iter(&self) -> impl Iterator<Item = Switch<'a>> + use<'a> {
-        // Every item was parsed once when the list was made, so that none is wrong here.
+        // `parse` has checked every item, so this drops none.
         let items: Split<'a, char> = self.text.split(',');
         items.filter_map(|item| parse_item(item).ok())
     }
 }
 
-/// Why a list of switches is not one.
+/// The reason why a list of switches is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwitchesError<'a> {
-    /// This says neither on nor off.
+    /// This text is neither on nor off.
     UnknownState(&'a str),
     /// This item has too many parts.
     CannotDecode(&'a str),
 }
 
-/// The texts of `mirage-monitoring`, which shows the first in lower case, on one line whatever the text was.
+/// Writes the texts of `mirage-monitoring`, which shows the first in lower case. The result is always one line.
 impl fmt::Display for SwitchesError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! What the loop tells its shell: one event, one line of the log.
+//! The events that the loop sends to its shell. Each is one line of the log.
 
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -8,82 +8,82 @@ use network::push::{ConnectFailure, Loss};
 use network::stack::By;
 use network::{Cidr, Target};
 
-/// Something happened that is worth a line in the log. Its `Display` is that line.
+/// An event that is worth a line in the log. Its `Display` is that line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The interface has an address: services listen, metrics flow.
+    /// The interface has an address: services listen, and metrics are sent.
     Ready {
         /// The address.
         address: Cidr,
-        /// Who gave it.
+        /// The origin of the address.
         by: By,
         /// The port of the control service.
         control_port: Option<u16>,
         /// The port of the heap profiler.
         memtrace_port: Option<u16>,
-        /// Where metrics go.
+        /// The receiver of metrics.
         target: Target,
     },
-    /// The interface's address is gone, and with it all connections.
+    /// The interface has lost its address, and with it all connections.
     AddressLost {
         /// The address.
         address: Cidr,
     },
     /// DHCP has given no address for [`DHCP_PATIENCE`](network::bounds::DHCP_PATIENCE).
     NoAddress,
-    /// A DHCP server offered what no host can use. Told for the 1st, 2nd, 4th, 8th … time.
+    /// A DHCP server offered a lease that no host can use. Sent for the 1st, 2nd, 4th, 8th … time.
     LeaseRefused {
         /// The server.
         server: Ipv4Addr,
-        /// How often since boot.
+        /// Number of such leases since boot.
         refused: u64,
     },
-    /// Every address may connect to the ports that listen. Told once.
+    /// Every address may connect to the ports that listen. Sent once.
     OpenToAll,
-    /// There is no way to the receiver of metrics: another network, and no gateway.
+    /// There is no route to the receiver of metrics: it is in another network, and there is no gateway.
     NoRoute {
-        /// Where metrics should go.
+        /// The receiver of metrics.
         target: Target,
     },
     /// The connection to the receiver of metrics is open.
     Connected {
-        /// Where metrics go.
+        /// The receiver of metrics.
         target: Target,
     },
-    /// It could not be opened. Told for the 1st, 2nd, 4th, 8th … failure in a row.
+    /// The connection could not be opened. Sent for the 1st, 2nd, 4th, 8th … failure in a row.
     ConnectFailed {
-        /// Where metrics should go.
+        /// The receiver of metrics.
         target: Target,
-        /// Why.
+        /// The reason.
         reason: ConnectFailure,
         /// Failures in a row.
         failures: u32,
     },
-    /// It ended.
+    /// The connection ended.
     ConnectionLost {
-        /// Where metrics go.
+        /// The receiver of metrics.
         target: Target,
-        /// Why.
+        /// The reason.
         reason: Loss,
         /// Lines that are sent again.
         resent: usize,
     },
-    /// The queue is full, and lines are being dropped. Told once until all that wait are sent.
+    /// The queue is full, and lines are being dropped. Sent once until no line waits any more.
     Losing {
-        /// Lines lost that way since boot.
+        /// Lines lost for this reason since boot.
         lost: u64,
     },
     /// Something happened at the memtrace port.
     Trace(TraceEvent),
-    /// A line was dropped because it is longer than any can be. Told for the 1st, 2nd, 4th, 8th … line.
+    /// A line was dropped because it exceeds the largest line. Sent for the 1st, 2nd, 4th, 8th … line.
     LineTooLong {
-        /// Lines lost that way since boot.
+        /// Lines lost for this reason since boot.
         lost: u64,
     },
 }
 
 impl Event {
-    /// Whether something is wrong.
+    /// Returns `true` if the event reports a problem.
     #[must_use]
     pub const fn is_warning(&self) -> bool {
         !matches!(

@@ -1,33 +1,33 @@
-//! The wall clock beside the machine's real-time clock: steps are seen, counted and mended.
+//! The wall clock beside the machine's real-time clock: it detects, counts and repairs steps.
 //!
-//! The image takes the date at boot and counts on from there. A machine that is paused, saved or moved stands still, so that its wall clock
-//! is behind when it goes on, for ever. Now and then the RTC is looked at:
+//! The image takes the date at boot and counts on from there. A machine that is paused, saved or moved stands still.
+//! When it continues, its wall clock stays behind. So the image reads the RTC now and then:
 //!
 //! ```text
 //!   RTC, whole seconds     |    S    |   S+1   |
 //!   wall clock                   w                   the RTC reads S: it is S to S+1
-//!   lead of the RTC        S - w … S+1 - w           its middle is told, ± 500 ms
+//!   lead of the RTC        S - w … S+1 - w           reported: the middle, ± 500 ms
 //! ```
 
 use units::UnixNanos;
 
-/// A lead changes by less than a second between two looks at clocks that run alike, because one of them has whole seconds only; twice that is a
-/// step for certain.
+/// The smallest change of the lead that is a step. Between two looks at clocks that run alike the lead changes by less
+/// than a second, because the RTC has whole seconds only. Twice that is certainly a step.
 const STEP_MS: i64 = 2_000;
 /// Half of the RTC's unit.
 const HALF_MS: i64 = 500;
 
-/// What to do about a look.
+/// The result of a look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The lead has changed by this, in milliseconds.
+    /// The change of the lead, in milliseconds, if it is a step.
     pub step_ms: Option<i64>,
-    /// The wall clock is behind for certain and has to be moved forward by this, in milliseconds. It is not moved
-    /// back when it is ahead: timestamps do not run backwards.
+    /// The time by which the wall clock has to be moved forward, in milliseconds, if it is certainly behind. A clock
+    /// that is ahead is not moved back: timestamps must not run backwards.
     pub advance_ms: Option<u64>,
 }
 
-/// The two clocks as far as they were looked at.
+/// The state of the comparison of the two clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watch {
     lead_ms: Option<i64>,
@@ -37,7 +37,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Nothing was looked at yet.
+    /// Creates a comparison before the first look.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -48,8 +48,8 @@ impl Watch {
         }
     }
 
-    /// Takes a look: the wall clock, and what the RTC said at that time, in seconds since 1970. The caller moves the clock
-    /// if it has to be.
+    /// Compares the wall clock with what the RTC read at that time, in seconds since 1970. The caller moves the clock
+    /// if the result says so.
     pub fn look(&mut self, wall: UnixNanos, rtc_seconds: i64) -> Found {
         let least = rtc_seconds
             .saturating_mul(1_000)
@@ -63,7 +63,7 @@ impl Watch {
             self.steps += 1;
             self.last_step_ms = step;
         }
-        // A drift that was too slow for a step gets here as well.
+        // This also corrects a drift that is too slow to be a step.
         let advance_ms = u64::try_from(least).ok().filter(|_| lead >= STEP_MS);
         self.advanced_ms = self.advanced_ms.saturating_add(advance_ms.unwrap_or(0));
         self.lead_ms = Some(if advance_ms.is_some() { HALF_MS } else { lead });
@@ -73,25 +73,25 @@ impl Watch {
         }
     }
 
-    /// How far the RTC is ahead, give or take 500 ms; `None` before the first look.
+    /// Returns how far the RTC is ahead, within ± 500 ms; `None` before the first look.
     #[must_use]
     pub const fn lead_ms(&self) -> Option<i64> {
         self.lead_ms
     }
 
-    /// Steps of one clock against the other.
+    /// Returns the number of steps of one clock against the other.
     #[must_use]
     pub const fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// The last step of the lead.
+    /// Returns the last step of the lead.
     #[must_use]
     pub const fn last_step_ms(&self) -> i64 {
         self.last_step_ms
     }
 
-    /// By how much the wall clock was moved forward.
+    /// Returns the total time by which the wall clock was moved forward.
     #[must_use]
     pub const fn advanced_ms(&self) -> u64 {
         self.advanced_ms
@@ -102,7 +102,8 @@ impl Watch {
 mod tests {
     use super::*;
 
-    /// A wall clock and an RTC that are looked at each `period_ms`; the RTC is ahead by `lead_ms(look)`, and the clock is moved as asked.
+    /// Looks at a wall clock and an RTC each `period_ms`. The RTC is ahead by `lead_ms(look)`; the wall clock is moved
+    /// as requested.
     fn looks(period_ms: i64, lead_ms: impl Fn(i64) -> i64, looks: i64) -> (Watch, Vec<Found>) {
         const BOOT_MS: i64 = 1_800_000_000_000;
         let (mut watch, mut advanced) = (Watch::new(), 0);
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_slow_drift_is_mended_without_a_step() {
-        // 1,000 ppm: 10 ms in each 10 s.
+        // 1,000 ppm: 10 ms in every 10 s.
         let (watch, found) = looks(10_000, |n| n * 10, 1_000);
         assert!(found.iter().all(|it| it.step_ms.is_none()));
         let late = 1_000 * 10 - watch.advanced_ms.cast_signed();

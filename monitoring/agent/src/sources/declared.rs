@@ -1,6 +1,8 @@
-//! The built-in sources: each is declared once, every field in one row with its name, unit, meaning, and the expression of its value.
+//! The declarations of the built-in sources: one row per field, with its name, unit, meaning, and the expression of its
+//! value.
 //!
-//! To add a field, add a row. To add a source, add a `Declared` and name it in one of the two lists; what it tells of comes from [`Readings`].
+//! To add a field, add a row. To add a source, add a `Declared` and name it in one of the two lists. The values come
+//! from [`Readings`].
 
 use metrics::{Declared, Points, Row, Told};
 
@@ -10,7 +12,7 @@ use super::{Readings, StackUse};
 /// A source whose values are read from [`Readings`].
 pub type BuiltIn = dyn Told<Readings>;
 
-/// What every image tells, in the order in which it is sent.
+/// The sources of every image, in the order in which they are sent.
 pub static ALL: &[&BuiltIn] = &[
     &MEMORY,
     &HEAP_FREE,
@@ -21,12 +23,12 @@ pub static ALL: &[&BuiltIn] = &[
     &MONITORING,
 ];
 
-/// What an image tells whose shell knows the machine, see [`Machine`](super::Machine).
+/// The sources of an image whose shell knows the machine, see [`Machine`](super::Machine).
 pub static OF_THE_MACHINE: &[&BuiltIn] = &[&CPU, &CLOCK, &IRQ];
 
 static MEMORY: Declared<Readings, 11> = Declared::new(
     "memory",
-    "the application's heap: what was allocated and freed since boot, what lives, what is left",
+    "the application's heap: memory allocated and freed since boot, memory in use, memory left",
     [
         Row::u64(
             "allocations",
@@ -55,7 +57,7 @@ static MEMORY: Declared<Readings, 11> = Declared::new(
         Row::u64(
             "peak_live_bytes",
             "bytes",
-            "the most bytes allocated at one time",
+            "the largest number of bytes allocated at one time",
             |it| it.heap.peak_bytes,
         ),
         Row::u64(
@@ -67,19 +69,19 @@ static MEMORY: Declared<Readings, 11> = Declared::new(
         Row::maybe_u64(
             "heap_size_bytes",
             "bytes",
-            "bytes that the heap manages, if it can tell",
+            "bytes that the heap manages, if it can report them",
             |it| it.sized(it.heap.size_bytes),
         ),
         Row::maybe_u64(
             "free_bytes",
             "bytes",
-            "bytes not in use, if the heap can tell",
+            "bytes not in use, if the heap can report them",
             |it| it.sized(it.heap.free_bytes),
         ),
         Row::maybe_u64(
             "largest_free_bytes",
             "bytes",
-            "the largest block that can be allocated, if the heap can tell",
+            "the largest block that can be allocated, if the heap can report it",
             |it| it.heap.largest_free_bytes,
         ),
     ],
@@ -87,24 +89,24 @@ static MEMORY: Declared<Readings, 11> = Declared::new(
 
 static HEAP_FREE: Declared<Readings, 3> = Declared::new(
     "heap-free",
-    "the free part of the heap, and how scattered it is",
+    "the free part of the heap, and its fragmentation",
     [
         Row::maybe_u64(
             "free_bytes",
             "bytes",
-            "bytes not in use, if the heap can tell",
+            "bytes not in use, if the heap can report them",
             |it| it.sized(it.heap.free_bytes),
         ),
         Row::maybe_u64(
             "largest_block_bytes",
             "bytes",
-            "the largest block that can be allocated, if the heap can tell",
+            "the largest block that can be allocated, if the heap can report it",
             |it| it.largest_free(),
         ),
         Row::maybe_u64(
             "fragmentation_permille",
             "thousandths",
-            "share of the free bytes that is not in the largest block, if the heap can tell",
+            "share of the free bytes that is not in the largest block, if the heap can report it",
             |it| it.fragmentation_permille(),
         ),
     ],
@@ -146,7 +148,7 @@ static LOG: Declared<Readings, 6> = Declared::new(
 
 static UPTIME: Declared<Readings, 5> = Declared::new(
     "uptime",
-    "since when the image runs, and what it was built from",
+    "the time since boot, and the versions that the image was built from",
     [
         Row::u64("seconds", "seconds", "time since boot", |it| {
             it.uptime.as_secs()
@@ -154,7 +156,7 @@ static UPTIME: Declared<Readings, 5> = Declared::new(
         Row::maybe_i64(
             "boot_time_s",
             "seconds since 1970",
-            "when the image was booted, by the clock at the first interval",
+            "time of boot, computed from the clock at the first interval",
             |it| Some(it.boot.0 / 1_000_000_000),
         ),
         Row::text("version", "version of the application", |it| {
@@ -232,13 +234,13 @@ static TCP: Declared<Readings, 8> = Declared::new(
         Row::u64(
             "closing",
             "connections",
-            "connections of which one side has closed",
+            "connections that one side has closed",
             |it| it.sockets.closing,
         ),
         Row::u64(
             "time_wait",
             "connections",
-            "connections that wait for stray segments",
+            "closed connections that wait for late segments",
             |it| it.sockets.time_wait,
         ),
         Row::u64(
@@ -256,7 +258,7 @@ static TCP: Declared<Readings, 8> = Declared::new(
         Row::u64(
             "reset",
             "connections",
-            "connections to the receiver that it reset since boot",
+            "connections to the receiver that the receiver reset since boot",
             |it| it.resets,
         ),
     ],
@@ -264,7 +266,7 @@ static TCP: Declared<Readings, 8> = Declared::new(
 
 static MONITORING: Declared<Readings, 45> = Declared::new(
     "monitoring",
-    "the monitoring itself: what it sent and lost, what its loop costs, who was connected",
+    "the monitoring: lines sent and lost, the cost of its loop, its connections",
     [
         Row::u64(
             "lines_sent",
@@ -275,19 +277,19 @@ static MONITORING: Declared<Readings, 45> = Declared::new(
         Row::u64(
             "lines_lost",
             "lines",
-            "lines that are known to be lost, whatever the cause",
+            "lines that are certainly lost, for any reason",
             |it| it.own.lines.lines_lost(),
         ),
         Row::u64(
             "lines_lost_queue_full",
             "lines",
-            "the oldest lines, dropped because new ones did not fit",
+            "the oldest lines, dropped because the queue was full",
             |it| it.own.lines.lost_queue_full,
         ),
         Row::u64(
             "lines_lost_too_long",
             "lines",
-            "lines that fit no datagram",
+            "lines that are too long for a datagram",
             |it| it.own.lines.lost_too_long,
         ),
         Row::u64(
@@ -305,7 +307,7 @@ static MONITORING: Declared<Readings, 45> = Declared::new(
         Row::u64(
             "lines_waiting",
             "lines",
-            "lines that wait or are on the way now",
+            "lines that wait or are in flight now",
             |it| it.own.lines_waiting as u64,
         ),
         Row::u64(
@@ -326,7 +328,7 @@ static MONITORING: Declared<Readings, 45> = Declared::new(
         Row::u64(
             "connections_lost",
             "connections",
-            "of those, the ones that broke",
+            "connections to the receiver that broke",
             |it| it.own.lines.connections_lost,
         ),
         Row::u64(
@@ -338,13 +340,13 @@ static MONITORING: Declared<Readings, 45> = Declared::new(
         Row::u64(
             "values_clamped",
             "values",
-            "values moved into the protocol's range",
+            "values outside the protocol's range, sent as the nearest value in it",
             |it| it.own.encoded.values_clamped,
         ),
         Row::u64(
             "values_left_out",
             "values",
-            "values that the protocol cannot say",
+            "values that the protocol cannot represent",
             |it| it.own.encoded.values_left_out,
         ),
         Row::u64(
@@ -356,19 +358,19 @@ static MONITORING: Declared<Readings, 45> = Declared::new(
         Row::u64("turns", "turns", "turns of the monitoring loop", |it| {
             it.own.turns
         }),
-        Row::u64("turn_last_us", "µs", "how long the last turn took", |it| {
+        Row::u64("turn_last_us", "µs", "duration of the last turn", |it| {
             it.own.turn_last.0
         }),
         Row::u64(
             "turn_p99_us",
             "µs",
-            "99 of 100 turns since the last interval took at most this",
+            "duration that 99 of 100 turns since the last interval did not exceed",
             |it| it.own.turn_p99.0,
         ),
         Row::u64(
             "turn_max_us",
             "µs",
-            "how long the longest turn since the last interval took",
+            "duration of the longest turn since the last interval",
             |it| it.own.turn_max.0,
         ),
         Row::u64(
@@ -386,25 +388,25 @@ static MONITORING: Declared<Readings, 45> = Declared::new(
         Row::u64(
             "addresses_lost",
             "addresses",
-            "times that the address was lost",
+            "how often the address was lost",
             |it| it.frames.addresses_lost,
         ),
         Row::u64(
             "leases_refused",
             "leases",
-            "answers of a DHCP server that are no use",
+            "answers of a DHCP server that were unusable",
             |it| it.frames.leases_refused,
         ),
         Row::u64(
             "dhcp_dropped",
             "messages",
-            "DHCP messages beyond the rate at which they are taken",
+            "DHCP messages dropped because they came faster than the limit",
             |it| it.frames.dhcp_dropped,
         ),
         Row::u64(
             "control_open",
             "connections",
-            "connections of the control port now",
+            "open connections of the control port now",
             |it| it.own.connections.open,
         ),
         Row::u64(
@@ -434,7 +436,7 @@ static MONITORING: Declared<Readings, 45> = Declared::new(
         Row::u64(
             "control_idle_closed",
             "connections",
-            "connections closed because nothing moved on them",
+            "connections of the control port that were closed because they were idle",
             |it| it.own.control.idle_closed,
         ),
         Row::u64(
@@ -459,13 +461,13 @@ static MONITORING: Declared<Readings, 45> = Declared::new(
         Row::u64(
             "series_refused",
             "points",
-            "points without a place for their series, or not as declared",
+            "points whose series had no place, or that did not match their declaration",
             |it| it.own.series.refused,
         ),
         Row::u64(
             "series_expired",
             "series",
-            "series not updated any more, or switched off",
+            "series dropped because they were not updated any more or were switched off",
             |it| it.own.series.expired,
         ),
         Row::u64(
@@ -480,31 +482,31 @@ static MONITORING: Declared<Readings, 45> = Declared::new(
             "traces of the heap that were begun",
             |it| it.own.profiler.counts.traces,
         ),
-        Row::u64("trace_bytes", "bytes", "bytes of those traces", |it| {
+        Row::u64("trace_bytes", "bytes", "bytes of these traces", |it| {
             it.own.profiler.counts.bytes
         }),
         Row::u64(
             "trace_allocations",
             "blocks",
-            "sampled blocks in them",
+            "sampled blocks in these traces",
             |it| it.own.profiler.counts.allocs,
         ),
         Row::u64(
             "trace_frees",
             "blocks",
-            "frees of those blocks in them",
+            "frees of sampled blocks in these traces",
             |it| it.own.profiler.counts.frees,
         ),
         Row::u64(
             "samples_lost",
             "blocks",
-            "sampled blocks for which there was no room; traces have their totals",
+            "sampled blocks for which there was no room; traces include them in their totals",
             |it| it.own.profiler.lost,
         ),
         Row::u64(
             "trace_refused",
             "connections",
-            "clients of the memtrace port that got no trace, because another one had it",
+            "clients of the memtrace port that got no trace because another client had it",
             |it| it.own.profiler.refused,
         ),
         Row::u64(
@@ -518,7 +520,7 @@ static MONITORING: Declared<Readings, 45> = Declared::new(
 
 static CPU: Declared<Readings, 4> = Declared::new(
     "cpu",
-    "how busy the core is; idle is the time that it was halted, measured at the halt and at the interrupt that ended it",
+    "the load of the core; idle is the time that it was halted, measured at the halt and at the interrupt that ended it",
     [
         Row::u64(
             "busy_us",
@@ -535,13 +537,13 @@ static CPU: Declared<Readings, 4> = Declared::new(
         Row::u64(
             "busy_permille",
             "thousandths",
-            "share of the last interval that it was busy",
+            "share of the last interval that the core was busy",
             |it| it.machine.load.busy_permille,
         ),
         Row::u64(
             "idle_permille",
             "thousandths",
-            "share of the last interval that it was idle",
+            "share of the last interval that the core was idle",
             |it| it.machine.load.idle_permille,
         ),
     ],
@@ -554,13 +556,13 @@ static CLOCK: Declared<Readings, 4> = Declared::new(
         Row::maybe_i64(
             "rtc_lead_ms",
             "ms",
-            "how far the real-time clock is ahead, give or take 500 ms; below 0 it is behind",
+            "how far the real-time clock is ahead, ± 500 ms; below 0 it is behind",
             |it| it.machine.clock.lead_ms(),
         ),
         Row::maybe_u64(
             "steps",
             "steps",
-            "times that one of the two moved by more than 1 s against the other between two looks",
+            "how often one clock moved by more than 1 s against the other between two looks",
             |it| it.clock(Watch::steps),
         ),
         Row::maybe_i64(
@@ -572,7 +574,7 @@ static CLOCK: Declared<Readings, 4> = Declared::new(
         Row::maybe_u64(
             "advanced_ms",
             "ms",
-            "by how much the wall clock was moved forward since boot",
+            "how far the wall clock was moved forward since boot",
             |it| it.clock(Watch::advanced_ms),
         ),
     ],
@@ -585,7 +587,7 @@ static IRQ: Declared<Readings, 3> = Declared::new(
         Row::u64(
             "interrupts",
             "interrupts",
-            "all of them, without the exceptions of the processor",
+            "all interrupts, without the processor's exceptions",
             |it| it.machine.interrupts.all,
         ),
         Row::u64(
@@ -597,7 +599,7 @@ static IRQ: Declared<Readings, 3> = Declared::new(
         Row::u64(
             "card",
             "interrupts",
-            "interrupts of the network card of the monitoring, with what shares its line",
+            "interrupts of the monitoring's network card and of devices that share its line",
             |it| it.machine.interrupts.card,
         ),
     ],
@@ -610,20 +612,20 @@ const TASK_ROWS: [Row<StackUse>; 2] = [
     Row::u64(
         "stack_high_water_bytes",
         "bytes",
-        "the most that was in use at once, as far as it was looked at",
+        "the largest part that was in use at one time, in the part that was checked",
         |it| it.high_water_bytes,
     ),
 ];
 
-/// How much of their stacks tasks have used: a series for each.
+/// The stack use of tasks: one series per task.
 pub static TASKS: Points<1, 2> = Points::new(
     "tasks",
-    "how much of its stack a task has ever used, for the monitoring's own task and those that ask for it",
+    "the stack use of the monitoring's task and of tasks that ask for it",
     &["task"],
     Row::fields(&TASK_ROWS),
 );
 
-/// Tells of one task's stack.
+/// Pushes the stack use of one task.
 pub fn push_task(name: &str, stack: &StackUse) {
     if let [Some(size), Some(high_water)] = TASK_ROWS.map(|row| row.value(stack)) {
         TASKS.push([name], [size, high_water]);

@@ -1,4 +1,4 @@
-//! How busy the core is, from two readings of the clock and of the time idle.
+//! The load of the core, computed from two readings of the clock and of the idle time.
 
 use units::Micros;
 
@@ -9,13 +9,13 @@ pub struct Load {
     pub busy: Micros,
     /// Time that the core was idle.
     pub idle: Micros,
-    /// Share of the last interval that it was busy, in thousandths, rounded to the nearest.
+    /// The busy share of the last interval, in thousandths, rounded to the nearest.
     pub busy_permille: u64,
-    /// The rest of the interval.
+    /// The idle share of the last interval, in thousandths: the rest.
     pub idle_permille: u64,
 }
 
-/// The reading before.
+/// The previous reading.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LoadMeter {
     elapsed: Micros,
@@ -23,7 +23,7 @@ pub struct LoadMeter {
 }
 
 impl LoadMeter {
-    /// Nothing was read yet.
+    /// Creates a meter before the first reading.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -32,7 +32,8 @@ impl LoadMeter {
         }
     }
 
-    /// The load, with shares since the last call. `idle` is never more than `elapsed`; both count from the same moment.
+    /// Returns the load, with shares since the last call. `idle` is never more than `elapsed`; both count from the same
+    /// moment.
     pub fn follow(&mut self, elapsed: Micros, idle: Micros) -> Load {
         let span = (elapsed - self.elapsed).0.max(1);
         let idle_span = (idle - self.idle).0.min(span);

@@ -1,4 +1,4 @@
-//! What is alive of what was sampled, by call site: the heap profile that is always on.
+//! The sampled blocks that are alive, by allocation site: the heap profile that is always on.
 
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
@@ -7,28 +7,29 @@ use heap_profiler::Record;
 use memtrace_writer::code;
 use units::Micros;
 
-/// Call sites that are told apart. A program allocates in a few hundred places; those beyond share one entry.
+/// Allocation sites that are kept apart. A program allocates in a few hundred places; all further sites share one
+/// entry.
 const SITES: usize = 1_024;
-/// Frames of all their stacks together, 4 bytes each: 24 a site.
+/// Frames of all their stacks together, 4 bytes each: 24 per site.
 const FRAMES: usize = 24 * SITES;
-/// Places of the table that finds a site by its stack: half of them stay empty, so that a search is short.
+/// Places of the table that finds a site by its stack. Half of them stay empty, so that a search is short.
 const TABLE: usize = 2 * SITES;
-/// The samples that are remembered after their blocks are gone.
+/// The number of samples that are remembered after their blocks are freed.
 const LAST: usize = 8;
 
-/// The site of blocks for whose stack there was no room.
+/// The shared site of blocks for whose stack there was no room.
 const OTHER: u16 = 0;
 const NO_SITE: u16 = u16::MAX;
 const _: () = assert!(SITES < NO_SITE as usize && TABLE.is_power_of_two());
 
-/// A place that allocates, and what is alive of it.
+/// An allocation site and the blocks from it that are alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site<'a> {
-    /// Return addresses, innermost first, and [`code::OUTER_DROPPED`] if there were more; empty for all sites for which there was no room.
+    /// Return addresses, innermost first, and [`code::OUTER_DROPPED`] if there were more. Empty for the shared site.
     pub stack: &'a [u32],
     /// Sampled blocks alive.
     pub blocks: u64,
-    /// Their hits. Divided by the rate, an estimate of the words alive.
+    /// The hits of these blocks. Divided by the rate, they estimate the words alive.
     pub hits: u64,
 }
 
@@ -60,7 +61,7 @@ pub struct LiveBlock<'a> {
     pub slot: u32,
     /// Its size in words.
     pub words: u64,
-    /// How many of them were hit.
+    /// The number of hits in it.
     pub hits: u64,
     /// Return addresses, innermost first.
     pub stack: &'a [u32],
@@ -69,14 +70,14 @@ pub struct LiveBlock<'a> {
 /// One of the last samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Last {
-    /// When.
+    /// The time of the allocation.
     pub at: Micros,
     /// The block's size in words.
     pub words: u64,
     site: u16,
 }
 
-/// The sampled blocks that are alive, and the sites they come from. All its memory is taken when it is made.
+/// The sampled blocks that are alive, and their allocation sites. It takes all its memory when it is created.
 #[derive(Debug)]
 pub struct LiveSites {
     frames: Vec<u32>,
@@ -90,7 +91,7 @@ pub struct LiveSites {
 }
 
 impl LiveSites {
-    /// Bytes of memory for a profile with so many slots.
+    /// Returns the bytes of memory for a profile with `slots` slots.
     #[must_use]
     pub const fn bytes(slots: usize) -> usize {
         FRAMES * size_of::<u32>()
@@ -99,10 +100,10 @@ impl LiveSites {
             + slots * size_of::<Block>()
     }
 
-    /// Nothing is alive.
+    /// Creates an empty set.
     ///
     /// # Errors
-    /// If there is no memory.
+    /// If there is not enough memory.
     pub fn new(slots: usize) -> Result<Self, TryReserveError> {
         let mut live = Self {
             frames: Vec::new(),
@@ -124,7 +125,7 @@ impl LiveSites {
         Ok(live)
     }
 
-    /// Follows the profile. Cost: a look at each frame, and a short search.
+    /// Applies a record of the profile. Cost: one look at each frame, and a short search.
     pub fn follow(&mut self, record: &Record<'_>) {
         match *record {
             Record::Alloc {
@@ -164,30 +165,31 @@ impl LiveSites {
         }
     }
 
-    /// Samples for whose site there was no room.
+    /// Returns the number of samples for whose site there was no room.
     #[must_use]
     pub const fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// Whether the profile could not be followed for a while: what has happened since is missing.
+    /// Returns `true` if the set has not followed the profile for a while, so that recent changes are missing.
     #[must_use]
     pub const fn is_behind(&self) -> bool {
         self.behind
     }
 
-    /// Says so, or that it is over.
+    /// Sets whether the set is behind the profile.
     pub const fn set_behind(&mut self, behind: bool) {
         self.behind = behind;
     }
 
-    /// Hits of all blocks alive.
+    /// Returns the hits of all blocks alive.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.sites.iter().map(|site| site.hits).sum()
     }
 
-    /// The `count` sites with the most hits alive, the first one first. Cost: a look at all sites for each.
+    /// Calls `each` with the `count` sites that have the most hits alive, largest first. Cost: one pass over all sites
+    /// for each.
     pub fn top(&self, count: usize, each: &mut dyn FnMut(Site<'_>)) {
         let mut before: Option<(u64, usize)> = None;
         for _ in 0..count {
@@ -210,7 +212,7 @@ impl LiveSites {
         }
     }
 
-    /// The first block alive at this slot or behind it.
+    /// Returns the first block alive at this slot or after it.
     #[must_use]
     pub fn block_from(&self, slot: u32) -> Option<LiveBlock<'_>> {
         let mut blocks = self.blocks.iter().enumerate().skip(slot as usize);
@@ -223,7 +225,7 @@ impl LiveSites {
         })
     }
 
-    /// The last samples, the newest first, each with its stack.
+    /// Returns the last samples, newest first, each with its stack.
     pub fn last(&self) -> impl Iterator<Item = (Last, &[u32])> {
         let newest = self.samples + LAST - 1;
         (0..LAST).filter_map(move |age| {
@@ -236,7 +238,8 @@ impl LiveSites {
         &self.frames[site.start as usize..][..site.len as usize]
     }
 
-    /// The site with this stack, a new one if there is room. That frames are missing is a frame of its own, as it is in a trace.
+    /// Returns the site with this stack, and adds it if there is room. A frame stands for the frames that are missing,
+    /// as in a trace.
     fn site(&mut self, stack: &[usize], truncated: bool) -> u16 {
         let dropped = truncated.then_some(code::OUTER_DROPPED as u32);
         let len = stack.len() + usize::from(truncated);
@@ -273,12 +276,12 @@ impl LiveSites {
     }
 }
 
-/// A return address in 32 bits: the image lies below 4 GiB.
+/// Returns a return address in 32 bits: the image lies below 4 GiB.
 fn address_code(address: usize) -> u32 {
     u32::try_from(address).unwrap_or(code::OUTSIDE as u32)
 }
 
-/// FNV-1a by words (Fowler, Noll, Vo; the constants of 64 bits), its upper half folded in.
+/// Computes FNV-1a by words (Fowler, Noll, Vo; the constants of 64 bits) and folds in its upper half.
 fn hash(codes: impl Iterator<Item = u32>) -> u64 {
     let hash = codes.fold(0xcbf2_9ce4_8422_2325u64, |hash, code| {
         (hash ^ u64::from(code)).wrapping_mul(0x0100_0000_01b3)
@@ -393,7 +396,7 @@ mod tests {
             live.follow(&Record::Free { ticks: 0, slot });
         }
         assert_eq!(live.hits(), 0);
-        // Stacks that are long fill the frames before the sites.
+        // Long stacks fill the frames before the sites.
         let mut live = LiveSites::new(8).expect("memory");
         for n in 0..FRAMES / 128 + 5 {
             live.follow(&alloc(0, 1, &[n; 128]));

@@ -1,4 +1,4 @@
-//! The heap's records as a trace: from the profile's ring to the client's connection.
+//! The heap's records as a trace: the way from the profile's ring to the client's connection.
 //!
 //! ```text
 //!   inside the allocator                       │  in the monitoring task
@@ -6,12 +6,12 @@
 //!  profiled.rs      hot.rs  hook.rs  stack.rs  ring.rs  session.rs      tracer.rs  encoder.rs  packet.rs      tcp.rs
 //!  └──────────────── heap-profiler ──────────────────────────────┘      └ here ┘   └ memtrace-writer ┘      └ network ┘
 //! ```
-//! A sample passes these ten files in this order, and none of them calls back. Beside the way stand what it asks: `sampler.rs` for the odds,
-//! `live.rs` for the slot, [`Names`] for names, [`LiveSites`] for what is alive. [`Trace`] is the service of the port, which drives the
-//! second half.
+//! A sample passes these ten files in this order, and none of them calls back. They use `sampler.rs` for the odds,
+//! `live.rs` for the slot, [`Names`] for names, and [`LiveSites`] for the blocks alive. [`Trace`] is the service of the
+//! port; it drives the second half.
 //!
-//! A session of the profile is a trace: all that is sampled belongs to it, and nothing of it is left when it ends. With the heap
-//! profile always on there is one session since boot, and a trace begins with what is alive of it.
+//! A session of the profile is a trace: it holds all samples of the session, and nothing remains when it ends. With the
+//! heap profile always on there is one session since boot, and a trace begins with the blocks that are alive.
 //!
 //! Nothing here knows a socket or a clock; a turn does bounded work.
 
@@ -30,10 +30,10 @@ pub use profiler::{Profiler, ProfilerError, ProfilerState};
 pub use service::{Always, Handle, Identity, Parts, Round, Serving, Trace, TraceEvent};
 pub use tracer::{Progress, TraceCounts, Tracer};
 
-/// Records that are followed at once while no trace is written: some 50 ns each on a host.
+/// Records that one call of [`follow`] applies at most, while no trace is written: some 50 ns each on a host.
 const RECORDS_PER_TURN: u32 = 4_096;
 
-/// Lets `live` follow the profile, without a trace.
+/// Applies new records of the profile to `live`, without a trace.
 pub fn follow(profile: &dyn HeapProfile, live: &mut LiveSites) {
     let mut frames = [0; MAX_FRAMES];
     for _ in 0..RECORDS_PER_TURN {

@@ -1,4 +1,4 @@
-//! The heap profiler as commands and sources see it.
+//! The heap profiler's interface for commands and sources.
 
 use core::fmt;
 
@@ -6,9 +6,9 @@ use heap_profiler::Rate;
 
 use super::TraceCounts;
 
-/// The heap profiler. Calls are short, and may be made while a trace goes on.
+/// The heap profiler. Calls are short, and are allowed while a trace runs.
 pub trait Profiler {
-    /// How it is doing.
+    /// Returns the profiler's state.
     fn state(&self) -> ProfilerState;
 
     /// Sets the rate of the next trace.
@@ -17,40 +17,40 @@ pub trait Profiler {
     /// [`ProfilerError::AlwaysOn`].
     fn set_rate(&self, rate: Rate) -> Result<(), ProfilerError>;
 
-    /// Ends the trace that goes on.
+    /// Ends the trace that is running.
     ///
     /// # Errors
     /// [`ProfilerError::NoTrace`].
     fn stop(&self) -> Result<(), ProfilerError>;
 
-    /// Whether the heap is always sampled: only then it is known what is alive.
+    /// Returns `true` if the heap is always sampled. Only then the blocks alive are known.
     fn is_always_on(&self) -> bool;
 
-    /// Writes what is alive, in one line: the total, what could not be recorded, and the `count` places with the most.
+    /// Writes the blocks alive, in one line: the total, the losses, and the `count` places with the most.
     ///
     /// # Errors
     /// Those of `out`.
     fn write_top(&self, out: &mut dyn fmt::Write, count: usize) -> fmt::Result;
 }
 
-/// How the heap profiler is doing.
+/// The state of the heap profiler.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ProfilerState {
-    /// Of the next trace; none without a profiler.
+    /// The rate of the next trace; `None` without a profiler.
     pub rate: Option<Rate>,
-    /// Whether a client gets a trace.
+    /// `true` if a client gets a trace.
     pub tracing: bool,
-    /// Whether the heap is always sampled.
+    /// `true` if the heap is always sampled.
     pub always_on: bool,
-    /// What was traced, since boot.
+    /// Counts of traces, since boot.
     pub counts: TraceCounts,
     /// Sampled blocks that could not be recorded, since boot.
     pub lost: u64,
-    /// Clients that were closed because another one was served, since boot.
+    /// Clients that were closed because another one was being served, since boot.
     pub refused: u64,
 }
 
-/// `key=value` pairs, one space between them.
+/// Writes `key=value` pairs with one space between them.
 impl fmt::Display for ProfilerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.tracing { "tracing" } else { "idle" };
@@ -71,16 +71,16 @@ impl fmt::Display for ProfilerState {
     }
 }
 
-/// Why the profiler does not do it.
+/// The reason why the profiler refuses a command.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ProfilerError {
-    /// The image has none, or it could not be started.
+    /// The image has no profiler, or it could not be started.
     Off,
     /// The heap is always sampled, at this rate.
     AlwaysOn(Rate),
-    /// Nobody gets a trace.
+    /// No client gets a trace.
     NoTrace,
-    /// Nothing is known of what is alive.
+    /// The blocks alive are not known, because the heap is not always sampled.
     NotAlwaysOn,
 }
 

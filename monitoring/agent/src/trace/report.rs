@@ -1,4 +1,4 @@
-//! The heap profile as text: the control port's `H`, and what a panic prints.
+//! The heap profile as text: the reply to the control port's `H`, and a panic's report.
 
 use core::fmt::{self, Write};
 
@@ -9,7 +9,8 @@ use memtrace_writer::{Location, Resolve};
 /// Bytes of a word.
 const WORD_BYTES: f64 = 8.0;
 
-/// Where the files are whose functions only pass an allocation on: who asked for it stands further out. A package's folder has its version.
+/// Folders of functions that only pass an allocation on; its origin is a caller further out. A package's folder has its
+/// version.
 const PLUMBING: [&str; 6] = [
     "alloc/",
     "core/",
@@ -19,17 +20,18 @@ const PLUMBING: [&str; 6] = [
     "library/",
 ];
 
-/// Whether a function only passes an allocation on: one of those folders, a name that the compiler gives to the global allocator's
-/// functions (`__rustc::__rust_alloc`; their file is the application's), or code that belongs to no file.
+/// Returns `true` if a function only passes an allocation on. Such a function is in one of those folders, has a name
+/// that the compiler gives to the global allocator's functions (`__rustc::__rust_alloc`; their file is the
+/// application's), or belongs to no file.
 fn is_plumbing(location: &Location<'_>) -> bool {
     let of = |folder: &&str| location.file.starts_with(*folder);
     location.file.is_empty() || location.function.starts_with("__rust") || PLUMBING.iter().any(of)
 }
 
-/// Stacks that are looked at for a list of places: those with the most alive. One place is often reached in many ways.
+/// The number of stacks that a list of places looks at: those with the most alive. Many stacks often lead to one place.
 const STACKS: usize = 64;
 
-/// Where the program asks for memory, and what is alive of that.
+/// A place where the program asks for memory, and the blocks from it that are alive.
 #[derive(Clone, Copy, Default)]
 struct Place {
     asker: Option<Asker>,
@@ -40,20 +42,20 @@ struct Place {
 /// A function at a line.
 #[derive(Clone, Copy)]
 struct Asker {
-    /// The return address, and which of its frames it is, outermost first; none without a name.
+    /// The return address, and the index of its frame, outermost first. The index is `None` without a name.
     code: u32,
     frame: Option<usize>,
-    /// Equal for equal functions, files and lines.
+    /// A hash of function, file and line.
     identity: u64,
 }
 
-/// What is alive by estimate, what could not be recorded, and the `count` places with the most alive, in one line. A place is the innermost
-/// function and line that is not of the standard library; the stacks with the most alive are taken together by it.
+/// Writes one line: the estimated memory alive, the losses, and the `count` places with the most alive. A place is the
+/// innermost function and line outside the standard library. Stacks with the same place are added up.
 ///
 /// # Errors
 /// Those of `out`.
 ///
-/// Cost: a look at all sites for each of 64 stacks, and their names: some 2 ms under TCG.
+/// Cost: a pass over all sites for each of 64 stacks, and the look-up of their names: some 2 ms under TCG.
 pub fn write_top(
     out: &mut dyn Write,
     live: &LiveSites,
@@ -107,7 +109,7 @@ pub fn write_top(
     Ok(())
 }
 
-/// The last samples, newest first, a line each.
+/// Writes the last samples, newest first, one line each.
 ///
 /// # Errors
 /// Those of `out`.
@@ -121,7 +123,7 @@ pub fn write_last(out: &mut dyn Write, live: &LiveSites, names: &mut dyn Resolve
     Ok(())
 }
 
-/// Who asked for an allocation: function, file and line.
+/// Writes the place that asked for an allocation: function, file and line.
 ///
 /// # Errors
 /// Those of `out`.
@@ -130,10 +132,10 @@ pub fn write_site(out: &mut dyn Write, stack: &[u32], names: &mut dyn Resolve) -
     write_asker(out, asker, names)
 }
 
-/// Who asked for an allocation; none for a stack without frames.
+/// Returns the place that asked for an allocation; `None` for a stack without frames.
 fn asker(stack: &[u32], names: &mut dyn Resolve) -> Option<Asker> {
     for &code in stack {
-        // Frames come from the outside in; the innermost that counts is the last one found.
+        // Frames come outermost first, so the innermost one that counts is found last.
         let (mut found, mut index) = (None, 0);
         while let Some(location) = names.location(code.into(), index) {
             if !is_plumbing(&location) {
@@ -156,14 +158,15 @@ fn asker(stack: &[u32], names: &mut dyn Resolve) -> Option<Asker> {
     })
 }
 
-/// The number of functions that a return address is in.
+/// Returns the number of functions that a return address is in.
 fn frames(code: u64, names: &mut dyn Resolve) -> usize {
     (0..)
         .take_while(|index| names.location(code, *index).is_some())
         .count()
 }
 
-/// FNV-1a (Fowler, Noll, Vo; the constants of 64 bits): it is not the last word on equality, but 64 places do not meet in it.
+/// Computes FNV-1a (Fowler, Noll, Vo; the constants of 64 bits). Equal hashes do not prove equality, but 64 places do
+/// not collide by chance.
 fn identity(location: &Location<'_>) -> u64 {
     let line = location.line.to_le_bytes();
     let texts = [location.function.as_bytes(), location.file.as_bytes()];
@@ -183,7 +186,7 @@ fn write_asker(out: &mut dyn Write, asker: Option<Asker>, names: &mut dyn Resolv
     }
 }
 
-/// A function, and as much of its place as is known: code may belong to no line of its file.
+/// Writes a function and the known part of its place: code may not belong to a line of its file.
 fn write_location(out: &mut dyn Write, location: &Location<'_>) -> fmt::Result {
     out.write_str(location.function)?;
     match (location.file, location.line) {
@@ -193,7 +196,7 @@ fn write_location(out: &mut dyn Write, location: &Location<'_>) -> fmt::Result {
     }
 }
 
-/// The functions of a backtrace, a line each, innermost first; nothing for an address without a name.
+/// Writes the functions of a backtrace, one line each, innermost first. An address without a name writes nothing.
 ///
 /// # Errors
 /// Those of `out`.
@@ -203,7 +206,7 @@ pub fn write_backtrace(
     names: &mut dyn Resolve,
 ) -> fmt::Result {
     for &address in addresses {
-        // From the innermost inlined one outwards.
+        // From the innermost inlined function outwards.
         for index in (0..frames(address as u64, names)).rev() {
             if let Some(location) = names.location(address as u64, index) {
                 write!(out, "  {address:#x} ")?;
@@ -215,7 +218,7 @@ pub fn write_backtrace(
     Ok(())
 }
 
-/// Bytes as a person reads them: three digits at least, and a binary unit.
+/// A number of bytes for people: at least three digits and a binary unit.
 struct Amount(f64);
 
 impl fmt::Display for Amount {
@@ -258,7 +261,7 @@ mod tests {
                 ("push", "alloc/src/vec/mod.rs", 7),
             ],
             3 => &[("app::main", "app/src/main.rs", 3)],
-            // As the compiler has the global allocator, and code of no file and of no line.
+            // As the compiler names the global allocator, and code without a file or a line.
             4 => &[
                 ("__rustc::__rust_alloc", "app/src/main.rs", 1),
                 ("alloc", "monitoring/heap-profiler/src/profiled.rs", 9),

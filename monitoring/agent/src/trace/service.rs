@@ -1,4 +1,4 @@
-//! The memtrace port: whoever connects gets a trace of the heap until one of the two ends it.
+//! The memtrace port: a client that connects gets a trace of the heap until one side ends it.
 //!
 //! ```text
 //!              1 a client                  2 the profile begins             3 the client closes, resets or says anything,
@@ -10,9 +10,9 @@
 //!       └────────────────────────────────────────────────────────────────────────────────└────────┘
 //!                                                4 all is handed over, or ENDING is over
 //! ```
-//! One client at a time: samples are taken once, and two traces of one heap would tell the same. Another one is closed at once, and the
-//! log says why. A client that does not read stops the encoder, then the ring is full, and what is lost is counted in the trace; the
-//! application is never stopped.
+//! Only one client is served at a time: samples are taken once, and two traces of one heap would be the same. Another
+//! client is closed at once, and the log says why. A client that does not read stops the encoder. Then the ring becomes
+//! full, and the trace counts what is lost; the application never stops.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -28,7 +28,7 @@ use super::profiler::{Profiler, ProfilerError, ProfilerState};
 use super::{LiveSites, Names, Progress, TraceCounts, Tracer, report};
 use memtrace_writer::{Info, UnixMicros};
 
-/// What a trace says of the machine, as long as it runs.
+/// The facts about the machine that every trace of it states.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Identity {
     /// The image and its build id.
@@ -46,23 +46,24 @@ pub enum TraceEvent {
     Began,
     /// A trace has ended.
     Ended {
-        /// Sampled blocks in it.
+        /// Sampled blocks in the trace.
         allocs: u64,
-        /// Those of them whose free is in it.
+        /// Sampled blocks whose free is in the trace.
         frees: u64,
-        /// Bytes of it.
+        /// Bytes of the trace.
         bytes: u64,
-        /// Sampled blocks that are in its totals only.
+        /// Sampled blocks that are only in its totals.
         lost: u64,
     },
-    /// A client was closed, because another one gets a trace. Told for the 1st, 2nd, 4th, 8th … one that gets none.
+    /// A client was closed because another one gets a trace. Sent for the 1st, 2nd, 4th, 8th … client that gets none.
     Refused {
-        /// How many since boot that got none.
+        /// Clients since boot that got no trace.
         refused: u64,
     },
-    /// A client was reset, because all places are taken: by one that gets a trace, or by some that are being closed. Told as those.
+    /// A client was reset because all places are taken: by the client that gets a trace, or by clients that are being
+    /// closed. Sent as often as `Refused`.
     TurnedAway {
-        /// How many since boot that got none.
+        /// Clients since boot that got no trace.
         refused: u64,
     },
     /// No trace can begin.
@@ -102,26 +103,26 @@ enum State {
     Ending { until: Micros },
 }
 
-/// The profile that is always on: it has begun, and goes on for ever.
+/// The profile that is always on: it has begun and never ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Always {
-    /// What is alive. Locked by the service while it works, and by a panic, which only tries.
+    /// The blocks alive. The service locks it while it works; a panic only tries the lock.
     pub live: &'static Mutex<LiveSites>,
     /// Samples per word.
     pub rate: Rate,
 }
 
-/// What the service is made of.
+/// The parts of the service.
 pub struct Parts<'a> {
     /// The heap's profile.
     pub profile: &'a dyn HeapProfile,
-    /// The memory that it took.
+    /// Bytes of memory that the profile took.
     pub profile_bytes: usize,
     /// Writes the traces.
     pub tracer: Tracer,
-    /// Names for addresses.
+    /// Finds names for addresses.
     pub names: Names<'a>,
-    /// What a trace says of the machine.
+    /// The facts about the machine that a trace states.
     pub identity: Identity,
     /// The rate of the first trace.
     pub rate: Rate,
@@ -129,30 +130,30 @@ pub struct Parts<'a> {
     pub always: Option<Always>,
 }
 
-/// The trace service. Never allocates.
+/// The trace service. It never allocates.
 pub struct Trace<'a> {
     parts: Parts<'a>,
     client: Option<(usize, State)>,
     stop: bool,
     refused: u64,
-    /// What was counted when the trace began.
+    /// The counts when the trace began.
     before: TraceCounts,
-    /// Since then there has always been something that waits for the client.
+    /// The time since which something has waited for the client.
     waiting: Option<Micros>,
 }
 
-/// What the service needs for one round.
+/// The arguments of the service for one round.
 pub struct Round<'r> {
-    /// The tag `vm`.
+    /// The value of the tag `vm`.
     pub host: &'r str,
     /// The wall clock.
     pub unix: UnixNanos,
-    /// What happens is told here.
+    /// Takes the events.
     pub events: &'r mut dyn FnMut(TraceEvent),
 }
 
 impl<'a> Trace<'a> {
-    /// Nobody is connected.
+    /// Creates the service without a client.
     #[must_use]
     pub fn new(parts: Parts<'a>) -> Self {
         Self {
@@ -165,13 +166,13 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// What was traced, since boot.
+    /// Returns the counts of traces, since boot.
     #[must_use]
     pub const fn counts(&self) -> &TraceCounts {
         self.parts.tracer.counts()
     }
 
-    /// All of it at one moment.
+    /// Returns the state of the profiler at this moment.
     #[must_use]
     pub fn state(&self) -> ProfilerState {
         let lost = self.lost();
@@ -185,13 +186,13 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// What the profile could not record, since boot.
+    /// Returns the counts of what the profile could not record, since boot.
     #[must_use]
     pub fn lost(&self) -> Lost {
         self.parts.profile.lost()
     }
 
-    /// Memory that the profiler holds besides this value: its ring, its live set, the encoder.
+    /// Returns the bytes that the profiler holds outside this value: ring, live set, encoder.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let slots = self.parts.profile.slots();
@@ -199,20 +200,20 @@ impl<'a> Trace<'a> {
         self.parts.profile_bytes + Tracer::bytes(slots) + live
     }
 
-    /// Whether a client gets a trace.
+    /// Returns `true` if a client gets a trace.
     #[must_use]
     pub const fn is_tracing(&self) -> bool {
         matches!(self.client, Some((_, State::Tracing)))
     }
 
-    /// The rate of the next trace.
+    /// Returns the rate of the next trace.
     #[must_use]
     pub fn rate(&self) -> Rate {
         let Parts { always, rate, .. } = &self.parts;
         always.map_or(*rate, |always| always.rate)
     }
 
-    /// Sets the rate of the next trace; `false` if the profile is always on, at a rate of its own.
+    /// Sets the rate of the next trace. Returns `false` if the profile is always on, because its rate is fixed.
     pub const fn set_rate(&mut self, rate: Rate) -> bool {
         if self.parts.always.is_some() {
             return false;
@@ -221,24 +222,24 @@ impl<'a> Trace<'a> {
         true
     }
 
-    /// Ends the trace that goes on; whether there is one.
+    /// Ends the trace that is running. Returns `true` if there is one.
     pub const fn stop(&mut self) -> bool {
         self.stop = self.is_tracing();
         self.stop
     }
 
-    /// The profile, if it is always on.
+    /// Returns the profile, if it is always on.
     #[must_use]
     pub const fn always(&self) -> Option<Always> {
         self.parts.always
     }
 
-    /// The service for one round.
+    /// Returns the service for one round.
     pub const fn serve<'s, 'r>(&'s mut self, round: Round<'r>) -> Serving<'s, 'a, 'r> {
         Serving { trace: self, round }
     }
 
-    /// Follows the profile while nobody is connected, if it is always on; when to be called again at the latest.
+    /// Follows the profile that is always on while no client is connected. Returns the latest time for the next call.
     pub fn follow(&mut self, now: Micros) -> Option<Micros> {
         let always = self.parts.always?;
         if self.client.is_none() {
@@ -249,7 +250,7 @@ impl<'a> Trace<'a> {
         Some(now + TRACE_EVERY)
     }
 
-    /// Nothing is sampled any more, unless the profile is always on.
+    /// Stops sampling, unless the profile is always on.
     fn stop_sampling(&self) {
         if self.parts.always.is_none() {
             self.parts.profile.stop();
@@ -271,11 +272,11 @@ impl<'a> Trace<'a> {
     }
 }
 
-/// The service as commands see it.
+/// The service as commands use it.
 pub struct Handle<'h, 'a>(RefCell<&'h mut Trace<'a>>);
 
 impl<'h, 'a> Handle<'h, 'a> {
-    /// Of this service.
+    /// Creates a handle to this service.
     pub const fn new(trace: &'h mut Trace<'a>) -> Self {
         Self(RefCell::new(trace))
     }
@@ -374,7 +375,7 @@ impl Service for Serving<'_, '_, '_> {
 }
 
 impl Serving<'_, '_, '_> {
-    /// A client gets no trace.
+    /// Counts a client that gets no trace, and reports it.
     fn refuse(&mut self, event: impl FnOnce(u64) -> TraceEvent) {
         self.trace.refused += 1;
         let refused = self.trace.refused;
@@ -393,7 +394,7 @@ impl Serving<'_, '_, '_> {
             always,
             ..
         } = parts;
-        // The seed need not be secret, but should differ.
+        // The seed may be known, but should differ each time.
         let seed = identity.pid ^ now.0;
         let rate = match always {
             Some(always) => always.rate,

@@ -1,4 +1,4 @@
-//! One trace after the other: records in, packets out.
+//! Writes one trace after another: takes records and hands over packets.
 
 use alloc::boxed::Box;
 use alloc::collections::TryReserveError;
@@ -14,24 +14,24 @@ use memtrace_writer::{
 use network::Stream;
 use units::Micros;
 
-/// An event is on its way to the client at most so long after it happened, as far as the client takes it.
+/// The longest time between an event and its packet's way to the client, if the client takes packets.
 const FLUSH_AFTER: Micros = Micros::from_millis(250);
-/// Work of one turn: so many records of a known stack, some 0.1 µs each on a host and ten times that under TCG.
+/// Work of one turn, in records of a known stack: some 0.1 µs each on a host and ten times that under TCG.
 const WORK_PER_TURN: u32 = 1_024;
-/// What one name costs, in records: it is looked up in the image's symbol table.
+/// The cost of one name, in records: it is looked up in the image's symbol table.
 const WORK_PER_NAME: u32 = 16;
-/// Packets handed over in one turn: more than a connection's buffer holds.
+/// Packets handed over in one turn. They are more than a connection's buffer holds.
 const PACKETS_PER_TURN: u32 = 4;
 
-/// A slot whose block is not in the trace.
+/// Marks a slot whose block is not in the trace.
 const NONE: ObjectId = ObjectId(u64::MAX);
 
-/// When a trace began, on both clocks.
+/// The time when a trace began, on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Began {
-    /// Since boot: what the records' ticks are, too.
+    /// The time since boot, the clock of the records' ticks.
     pub mono: Micros,
-    /// The wall clock then. From there on the trace runs by the monotonic clock.
+    /// The wall clock at that moment. From then on the trace follows the monotonic clock.
     pub unix: UnixMicros,
 }
 
@@ -41,7 +41,7 @@ impl Began {
     }
 }
 
-/// What was traced, since boot.
+/// Counts of traces, since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TraceCounts {
     /// Traces that were begun.
@@ -52,48 +52,48 @@ pub struct TraceCounts {
     pub frees: u64,
     /// Bytes handed over.
     pub bytes: u64,
-    /// Blocks that were sampled and are missing in a trace: its totals have them, under a frame of their own.
+    /// Sampled blocks that are missing in a trace. Its totals include them, under a special frame.
     pub lost: u64,
 }
 
-/// How far a turn came.
+/// The result of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// All is handed over; come back then, or when there is more.
+    /// All is handed over; call again at the next interval, or when there is more.
     Idle,
     /// There is more to do, and the client takes it.
     More,
-    /// The client takes no more.
+    /// The client takes no more now.
     Waiting,
 }
 
-/// Writes traces, in memory that it takes when it is made.
+/// The writer of traces. It takes its memory when it is created.
 pub struct Tracer {
     encoder: Box<Encoder>,
     /// The object in each slot of the profile.
     ids: Vec<ObjectId>,
     began: Began,
-    /// Bytes of the packet that is on its way, and how many of them are handed over.
+    /// Bytes of the packet that is being sent, and how many of them are handed over.
     packet: usize,
     handed: usize,
-    /// The first slot whose block has yet to be told, when a trace begins in the middle of a session.
+    /// The first slot whose block is still to be written, if the trace began in the middle of a session.
     snapshot: Option<u32>,
-    /// What stands for lost allocations was written as allocated then, and has yet to be freed.
+    /// The object that stands for lost allocations and is still to be freed, and the time of its allocation.
     lost: Option<(ObjectId, Micros)>,
     counts: TraceCounts,
 }
 
 impl Tracer {
-    /// Bytes of memory that it holds for a profile with so many slots.
+    /// Returns the bytes of memory that a tracer holds for a profile with `slots` slots.
     #[must_use]
     pub const fn bytes(slots: usize) -> usize {
         memtrace_writer::MEMORY + size_of::<Self>() + slots * size_of::<ObjectId>()
     }
 
-    /// Takes the memory, for a profile with so many slots.
+    /// Takes the memory for a profile with `slots` slots.
     ///
     /// # Errors
-    /// If there is no memory for the slots.
+    /// If there is not enough memory for the slots.
     pub fn new(slots: usize) -> Result<Self, TryReserveError> {
         let mut ids = Vec::new();
         ids.try_reserve_exact(slots)?;
@@ -113,7 +113,8 @@ impl Tracer {
         })
     }
 
-    /// Begins a trace; its start is that of `info`. `alive`: the session goes on already, and what is alive of it comes first.
+    /// Begins a trace at the time of `info`. With `alive` the session has begun before, and its live blocks are written
+    /// first.
     pub fn begin(&mut self, info: &Info<'_>, mono: Micros, alive: bool) {
         self.encoder.restart(info);
         self.ids.fill(NONE);
@@ -127,16 +128,16 @@ impl Tracer {
         self.counts.traces += 1;
     }
 
-    /// What was traced, since boot.
+    /// Returns the counts of traces, since boot.
     #[must_use]
     pub const fn counts(&self) -> &TraceCounts {
         &self.counts
     }
 
-    /// Takes records, writes them, and hands packets to the client's stream. `live` follows the records if the profile is always on. At the
-    /// `last` turns everything is flushed, until the progress is [`Progress::Idle`].
+    /// Takes records, writes them, and hands packets to the client's stream. `live` follows the records if the profile
+    /// is always on. With `last` the tracer flushes everything, until the progress is [`Progress::Idle`].
     ///
-    /// Work: at most 1,024 records or objects, as long as the client takes packets.
+    /// Work: at most 1,024 records of known stacks, as long as the client takes packets.
     pub fn turn(
         &mut self,
         now: Micros,
@@ -152,7 +153,7 @@ impl Tracer {
             if !self.send(stream) {
                 return Progress::Waiting;
             }
-            // Before the first packet is away, the encoder takes no event.
+            // The encoder takes events only after its first packet was flushed.
             let full = self.encoder.counts().packets == 0
                 || self.snapshot(live.as_deref(), names, &mut work).is_err()
                 || self
@@ -175,7 +176,7 @@ impl Tracer {
         Progress::More
     }
 
-    /// Hands over what is left of the packet; whether that was all.
+    /// Hands over the rest of the packet. Returns `true` if that was all.
     fn send(&mut self, stream: &mut dyn Stream) -> bool {
         let rest = &self.encoder.flushed(self.packet)[self.handed..];
         if !rest.is_empty() {
@@ -186,7 +187,7 @@ impl Tracer {
         self.handed == self.packet
     }
 
-    /// Writes what was alive when the trace began.
+    /// Writes the blocks that were alive when the trace began.
     fn snapshot(
         &mut self,
         live: Option<&LiveSites>,
@@ -210,7 +211,7 @@ impl Tracer {
         Ok(())
     }
 
-    /// Writes what the profile recorded.
+    /// Writes the records of the profile.
     fn drain(
         &mut self,
         profile: &dyn HeapProfile,
@@ -257,7 +258,7 @@ impl Tracer {
             }
             Record::Free { ticks, slot } => {
                 let id = self.ids[slot as usize];
-                // What was alive before the trace is not in it.
+                // Blocks from before the trace are not in it.
                 if id != NONE {
                     self.collect(Micros(ticks), id, work)?;
                     self.ids[slot as usize] = NONE;
@@ -277,7 +278,7 @@ impl Tracer {
                 };
                 let (at, frame) = (Micros(ticks), iter::once(frame));
                 let id = self.write(at, words, hits, frame, names, work)?;
-                // From here on the record is told, whether or not there is room for the free.
+                // The record counts as written from here on, even if there is no room for the free.
                 self.lost = Some((id, at));
                 self.counts.lost += blocks;
                 let _ = self.free_lost(work);
@@ -286,7 +287,8 @@ impl Tracer {
         Ok(())
     }
 
-    /// Frees what stands for lost allocations at once: when they were, nobody knows, and what is not freed would look like a leak.
+    /// Frees the object for lost allocations at once. The time of their real frees is unknown, and blocks that stay
+    /// alive would look like a leak.
     fn free_lost(&mut self, work: &mut u32) -> Result<(), Full> {
         if let Some((id, at)) = self.lost {
             self.collect(at, id, work)?;
@@ -320,13 +322,13 @@ impl Tracer {
         self.counts.frees += u64::from(written.is_ok());
         match written {
             Err(CollectError::Full) => Err(Full),
-            // The id is the encoder's own.
+            // The encoder made this id, so it is known.
             Ok(()) | Err(CollectError::Unknown(_)) => Ok(()),
         }
     }
 }
 
-/// For an encoder that has nothing to do yet.
+/// The facts for an encoder that has nothing to write yet.
 const NOTHING: Info<'static> = Info {
     start: UnixMicros(0),
     rate: 1.0,

@@ -1,6 +1,7 @@
-//! Inputs that are worth trying again, in `tests/corpus/control`: each as it is, and bent in many ways.
+//! Inputs that are worth trying again, in `tests/corpus/control`: each as it is, and changed in many ways.
 //!
-//! This stands in for a coverage-guided fuzzer, which needs a nightly compiler: whatever one finds becomes a file here.
+//! This replaces a coverage-guided fuzzer, which needs a nightly compiler. An input that such a fuzzer finds becomes a
+//! file here.
 
 use std::path::Path;
 
@@ -28,7 +29,7 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// An image and the oracle get the same input, in one piece and one byte at a time; with a token and without.
+/// Gives an image and the oracle the same input, in one piece and byte by byte, with a token and without.
 fn judge(input: &[u8]) -> Result<(), TestCaseError> {
     for token in [None, Some(TOKEN)] {
         let expected = Oracle::new(token).converse(input);

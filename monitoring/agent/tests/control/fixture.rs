@@ -16,13 +16,13 @@ use units::Micros;
 
 use crate::stream::FakeStream;
 
-/// Log sources in the order in which they come.
+/// Log sources in the order of their registration.
 pub const LOG_SOURCES: [&str; 4] = ["dns", "tcp", "app::cache", "app::cache::lru"];
 
 /// A metrics source: name, tags, unit of its field `count`.
 pub type Declared = (&'static str, &'static [Tag<'static>], &'static str);
 
-/// Metrics sources in the order in which they come.
+/// Metrics sources in the order of their registration.
 pub const METRICS: [Declared; 4] = [
     ("memory", &[], "blocks"),
     ("net-solo5", &[("interface", "net0")], "bytes"),
@@ -62,8 +62,8 @@ pub fn status_reply() -> String {
     .to_string()
 }
 
-/// A registry of this thread, with [`METRICS`]; all are on. Unoptimized code moves it over the stack several times, which
-/// a test's thread has too little of.
+/// Creates a registry of this thread with [`METRICS`], all on. Unoptimized code moves it over the stack several times,
+/// and a test's thread has too little stack for that.
 fn registry() -> &'static Registry {
     static SERIES: SeriesCache = SeriesCache::new();
     thread_local! {
@@ -89,7 +89,7 @@ fn registry() -> &'static Registry {
     registry
 }
 
-/// What commands change, as it is after boot: all metrics on, all logs at `warning`.
+/// The parts that commands change, as after boot: all metrics on, all logs at `warning`.
 pub struct Image {
     pub registry: &'static Registry,
     pub log: Table,
@@ -121,7 +121,7 @@ impl Image {
     }
 }
 
-/// The memory of one session, and what it has counted.
+/// The memory of one session, and its counts.
 pub struct Client {
     line: Vec<u8>,
     reply: Vec<u8>,
@@ -143,7 +143,7 @@ impl Client {
         }
     }
 
-    /// A session that was just opened, what it counts, and its door.
+    /// Opens a session and returns it with its counts and its door.
     pub fn session(&mut self, now: Micros) -> (Session<'_>, &mut ControlCounts, &mut Door) {
         let mut session = Session::new(&mut self.line, &mut self.reply, CONTROL_IDLE);
         session.meet(PEER);
@@ -151,8 +151,7 @@ impl Client {
         (session, &mut self.counts, &mut self.door)
     }
 
-    /// Sends the pieces one by one, a turn after each, then closes; acknowledges after each turn. Gives all that was
-    /// answered.
+    /// Sends the pieces one by one, with a turn and an acknowledgement after each, then closes. Returns all replies.
     pub fn converse<'p>(
         &mut self,
         image: &Image,
@@ -177,7 +176,7 @@ impl Client {
             if closed {
                 break;
             }
-            assert!(turn < 1_000_000, "the session never ends");
+            assert!(turn < 1_000_000, "the session does not end");
             let step = session.turn(Micros::ZERO, stream, &managed, door, counts);
             stream.acknowledge();
             closed = step == Step::Close;
@@ -186,7 +185,7 @@ impl Client {
         String::from_utf8(stream.sent.clone()).expect("replies are text")
     }
 
-    /// What a client reads that sends all at once.
+    /// Sends all at once and returns what the client reads.
     pub fn ask(&mut self, image: &Image, input: &[u8]) -> String {
         self.converse(image, [input], &mut FakeStream::default())
     }

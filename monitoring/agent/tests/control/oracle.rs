@@ -1,4 +1,4 @@
-//! The control port once more, the slow and obvious way: strings, maps, and the whole input at once.
+//! A second control port, written in the slow and obvious way: strings, maps, and the whole input at once.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use network::bounds::{COMMAND_MAX, REPLY_MAX};
 
 use crate::fixture::{LOG_SOURCES, METRICS, status_reply};
 
-/// What an image knows, after boot.
+/// The state of an image, as after boot.
 pub struct Oracle {
     token: Option<String>,
     default: &'static str,
     levels: Vec<(String, Option<&'static str>)>,
     all: bool,
-    /// In places: one that is switched off leaves a gap, which the next one fills.
+    /// Tags by place. A tag that is switched off leaves a gap, which the next tag fills.
     tags: Vec<Option<String>>,
     single: BTreeMap<String, bool>,
 }
@@ -32,7 +32,7 @@ impl Oracle {
         }
     }
 
-    /// What a client that sends `input` and closes its half must read.
+    /// Returns what a client must read that sends `input` and closes its half.
     pub fn converse(&mut self, input: &[u8]) -> String {
         let mut replies = String::new();
         let mut trusted = self.token.is_none();
@@ -90,7 +90,7 @@ impl Oracle {
             return Err("command is not UTF-8".to_string());
         };
         match command[0] {
-            // There is no profiler here; what is no rate is an error of its own.
+            // There is no profiler here. A text that is not a rate is a different error.
             b'T' => match text.parse::<f64>() {
                 Ok(rate) if (1e-12..=1.0).contains(&rate) => {
                     Err("the heap profiler is off".to_string())
@@ -159,7 +159,7 @@ impl Oracle {
                 continue;
             }
             let above = format!("{name}::");
-            // One that this command names for the first time is not known to it yet.
+            // A source that this command names for the first time is not in the table yet.
             if !self
                 .levels
                 .iter()
@@ -227,7 +227,7 @@ impl Oracle {
                 _ => return Err(format!("couldn't decode metrics {}", one_line(item))),
             }
         }
-        // In the order of the items: the first that nobody knows is named.
+        // The error names the first unknown item, in the order of the items.
         for item in text.split(',') {
             let name = item.rsplit_once(':').map_or("*", |(name, _)| name);
             let known = match (name.strip_prefix("src:"), name.strip_prefix("tag:")) {
@@ -238,7 +238,7 @@ impl Oracle {
                 _ => name == "*" || METRICS.iter().any(|source| source.0 == name),
             };
             if !known {
-                // One of the two: a source may be called `tag:a`.
+                // Only one prefix is removed: a source may be called `tag:a`.
                 let form = ["src:", "tag:"].into_iter();
                 let bare = form.filter_map(|form| name.strip_prefix(form)).next();
                 let name = bare.unwrap_or(name);
@@ -252,7 +252,7 @@ impl Oracle {
                 self.tags.clear();
             }
         }
-        // What is said last about a tag, in the order in which they are first named.
+        // The last switch of each tag, in the order in which the tags first appear.
         let mut last: Vec<(String, bool)> = Vec::new();
         for (tag, on) in tags {
             match last.iter_mut().find(|(known, _)| *known == tag) {
@@ -317,7 +317,7 @@ fn show(text: &str, default: &str, tags: Vec<String>, all: Vec<(String, String)>
     Ok(shown.join(","))
 }
 
-/// A text that is too long for a reply, as far as it goes.
+/// Cuts a text that is too long for a reply.
 fn cut(mut text: String) -> String {
     const CUT: &str = "…";
     let room = REPLY_MAX - CUT.len() - 1;
@@ -330,7 +330,7 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// Control characters escaped as in Rust, nothing else.
+/// Escapes control characters as Rust does, and nothing else.
 fn one_line(text: &str) -> String {
     let mut shown = String::new();
     for char in text.chars() {

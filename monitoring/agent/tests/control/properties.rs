@@ -1,4 +1,4 @@
-//! Conversations put together from right and awkward parts, in awkward pieces, against the oracle.
+//! Conversations of valid and invalid parts, cut into awkward pieces, against the oracle.
 
 use network::bounds::COMMAND_MAX;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use crate::fixture::{Client, Image, LOG_SOURCES, METRICS};
 use crate::oracle::Oracle;
 use crate::stream::FakeStream;
 
-/// A command, more often right than wrong.
+/// A command, more often valid than not.
 fn command() -> impl Strategy<Value = Vec<u8>> {
     let word = |words: &'static [&'static str]| prop::sample::select(words).prop_map(String::from);
     let awkward = || {

@@ -1,4 +1,4 @@
-//! One session and the time: who moves and who does not.
+//! One session and the time: which connections are idle, and which are not.
 
 use network::bounds::{COMMAND_MAX, CONTROL_IDLE, REPLY_MAX};
 use network::{Step, Stream as _};
@@ -77,14 +77,14 @@ fn half_a_command_and_a_slow_reader_keep_a_connection_open() {
         let step = session.turn(now, &mut stream, &managed, door, counts);
         assert_eq!(step, Step::Stay(now + CONTROL_IDLE));
     }
-    // The reply does not fit the buffer of 10 bytes: taking one at a time is movement too.
+    // The reply does not fit the buffer of 10 bytes. Each acknowledged part also counts as movement.
     for _ in 0..5 {
         now = Micros(now.0 + CONTROL_IDLE.0 - 1);
         stream.acknowledge_some(1);
         let step = session.turn(now, &mut stream, &managed, door, counts);
         assert_eq!(step, Step::Stay(now + CONTROL_IDLE));
     }
-    // So is an acknowledgement of what was handed over whole.
+    // An acknowledgement of a reply that was handed over whole counts as well.
     stream.buffer = None;
     session.turn(now, &mut stream, &managed, door, counts);
     for _ in 0..5 {

@@ -31,7 +31,7 @@ impl Transcript {
         Client::with_token(self.token.map(|token| parse_token(token).expect("a token")))
     }
 
-    /// What is sent, each with its line feed.
+    /// Returns the bytes that are sent, each command with its line feed.
     fn sent(&self) -> Vec<u8> {
         let commands = self.text.lines().filter_map(|line| line.strip_prefix("> "));
         let whole = |command: &str| [&unescape(command)[..], b"\n"].concat();
@@ -49,7 +49,7 @@ impl Transcript {
     }
 }
 
-/// `\r`, `\0`, `\xNN` and `\\`, so that a command in a file is one line of text.
+/// Replaces `\r`, `\0`, `\xNN` and `\\`, so that a command in a file is one line of text.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
@@ -131,7 +131,7 @@ fn every_command_is_in_a_conversation_and_in_the_documentation() {
     }
 }
 
-/// A reply behind each command that has one.
+/// Writes a reply after each command that has one.
 fn write_replies(transcript: &Transcript, replies: &str) {
     let mut replies = replies.lines();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! How the image gets, keeps and loses its address, and that it answers to it.
+//! The address of the image: how it is obtained, kept and lost, and that the image answers to it.
 
 use core::cell::RefCell;
 use core::net::Ipv4Addr;
@@ -133,7 +133,7 @@ fn a_target_in_another_network_without_a_gateway_is_told() {
     );
     assert!(
         lan.turns < 200,
-        "{} turns: it waits without spinning",
+        "{} turns: the loop must wait without spinning",
         lan.turns
     );
 }
@@ -149,13 +149,13 @@ fn everything_off_is_silent() {
         lan.log(),
         "monitoring: ready, address 10.0.2.15/24 static, control port off, memtrace port off, metrics off\n"
     );
-    assert_eq!(lan.turns, 2, "one at each end of the minute");
+    assert_eq!(lan.turns, 2, "one turn at each end of the minute");
 }
 
-/// What a DHCP server tells.
+/// A DHCP server and what it offers.
 #[derive(Clone, Debug)]
 struct Server {
-    /// Whether it answers.
+    /// `true` if it answers.
     alive: bool,
     source: Ipv4Addr,
     offered: Ipv4Addr,
@@ -180,7 +180,7 @@ impl Default for Server {
 }
 
 impl Server {
-    /// The answer to a frame, if it asks this server.
+    /// Returns the answer to a frame, if the frame asks this server.
     fn answer(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
         let ethernet = EthernetFrame::new_checked(frame).ok()?;
         let ip = Ipv4Packet::new_checked(ethernet.payload()).ok()?;
@@ -236,7 +236,7 @@ impl Server {
             |bytes| {
                 reply
                     .emit(&mut DhcpPacket::new_unchecked(bytes))
-                    .expect("room for it");
+                    .expect("the frame has room");
             },
             &ChecksumCapabilities::default(),
         );
@@ -265,7 +265,7 @@ fn with_server(config: &Config, server: Server) -> (Lan, Rc<RefCell<Server>>) {
     (lan, server)
 }
 
-/// What is said when the server has gone for longer than the lease.
+/// The log after the server was gone for longer than the lease.
 const LOST: &str = "monitoring: address 10.0.2.15/24 lost\nmonitoring: no address yet, no DHCP server has given one\n";
 
 #[test]
@@ -298,7 +298,7 @@ fn an_address_from_dhcp_is_kept_renewed_lost_with_its_lease_and_gained_again() {
     let lines = parse(&lan.peer.datagrams(receiver).concat());
     assert!(
         lines.len() > 2 * 8,
-        "what was collected meanwhile waited in the queue: {}",
+        "the lines of this time waited in the queue: {}",
         lines.len()
     );
     assert_eq!(
@@ -309,7 +309,7 @@ fn an_address_from_dhcp_is_kept_renewed_lost_with_its_lease_and_gained_again() {
         assert_eq!(
             pair[2].timestamp - pair[0].timestamp,
             10_000_000_000,
-            "none is missing"
+            "no line is missing"
         );
     }
 }
@@ -335,7 +335,7 @@ fn a_lost_address_ends_connections_and_the_next_one_brings_them_back() {
     assert_eq!(reason, Some(Loss::AddressLost), "{}", lan.log());
     assert!(
         !lan.monitor.is_active(),
-        "the client's connection is gone too"
+        "the client's connection is closed too"
     );
 
     let again = lan.peer.tcp(1 << 20);
@@ -349,7 +349,7 @@ fn a_lost_address_ends_connections_and_the_next_one_brings_them_back() {
     );
     assert!(
         lines.len() >= 2 * 10,
-        "what was collected meanwhile: {}",
+        "the lines of this time: {}",
         lines.len()
     );
     let client = lan.peer.tcp(4096);
@@ -411,7 +411,7 @@ fn a_new_address_ends_the_connections_of_the_old_one() {
     );
     assert!(
         !lan.monitor.is_active(),
-        "the client's connection is gone too"
+        "the client's connection is closed too"
     );
     let lines = parse(&lan.peer.receive(again));
     assert_eq!(
@@ -439,7 +439,7 @@ fn a_rogue_server_is_refused_and_ends_nothing() {
     ] {
         let name = format!("{server:?}");
         let (mut lan, server) = dhcp_lan(server);
-        // 20 s. Each lease that is refused is asked for again at once, but few answers are taken.
+        // 20 s. The image requests again at once after each refused lease, but takes few answers.
         for _ in 0..2_000 {
             lan.turn();
             let frames: Vec<_> = lan.nic.sent.drain(..).collect();
@@ -451,7 +451,7 @@ fn a_rogue_server_is_refused_and_ends_nothing() {
             lan.now += Micros::from_millis(10);
         }
         let requests = server.borrow().requests;
-        // Without the limit there are 2,000, one in each turn.
+        // Without the limit there would be 2,000 requests, one per turn.
         assert!(requests <= 60, "{requests} requests to {name}");
         let is_told = |line: &str| line.contains("is unusable") || line.contains("no address yet");
         let log = lan.log();

@@ -1,4 +1,4 @@
-//! The control port as its clients see it: many, rude, dead and slow ones.
+//! The control port as its clients see it: many, invalid, dead and slow clients.
 
 use agent::config::{Allow, Config, parse_idle, parse_token};
 use agent::control::{DOOR_CLOSED, DOOR_FAILURES};
@@ -32,7 +32,7 @@ fn ask(lan: &mut Lan, client: SocketHandle, command: &str) -> String {
     lan.peer.receive(client)
 }
 
-/// The value of a key in the reply to `s`.
+/// Returns the value of a key in the reply to `s`.
 fn status(reply: &str, key: &str) -> String {
     let fields = reply
         .strip_prefix("ok: ")
@@ -45,7 +45,7 @@ fn status(reply: &str, key: &str) -> String {
         .to_string()
 }
 
-/// A field of the source `monitoring`, ten seconds later.
+/// Returns a field of the source `monitoring`, ten seconds later.
 fn next_metric(lan: &mut Lan, field: &str) -> i64 {
     let receiver = lan.peer.udp(METRICS);
     lan.run(Micros::from_secs(10));
@@ -75,7 +75,7 @@ fn commands_are_answered_in_order_without_passing_time() {
     }
     assert_eq!(replies[2], help());
     assert!(lan.monitor.is_active());
-    // A command without an end, then the client closes its half: answered, then closed.
+    // A command without an end, then the client closes its half: the command is answered, then the connection closed.
     lan.peer.send(client, b"?");
     lan.peer.get(client).close();
     lan.run_now();
@@ -105,7 +105,7 @@ fn the_ninth_connection_is_refused_and_counted_and_the_eight_go_on() {
     lan.run_now();
     lan.peer.connect(late);
     lan.run_now();
-    assert_eq!(ask(&mut lan, late, "?\n"), help(), "there is room again");
+    assert_eq!(ask(&mut lan, late, "?\n"), help(), "a place is free again");
     let receiver = lan.peer.udp(METRICS);
     lan.run(Micros::from_secs(10));
     let lines = parse(&lan.peer.datagrams(receiver).concat());
@@ -140,7 +140,7 @@ fn a_burst_of_connections_is_taken_or_refused_one_by_one() {
     assert_eq!(
         next_metric(&mut lan, "control_refused"),
         32,
-        "every one is counted"
+        "every refusal is counted"
     );
 }
 
@@ -152,19 +152,19 @@ fn ten_thousand_connections_one_after_another_each_get_their_answer() {
         lan.peer.connect(client);
         lan.run_now();
         match number % 4 {
-            // Asks, reads, closes.
+            // The client asks, reads and closes.
             0 => {
                 assert_eq!(ask(&mut lan, client, "?\n"), help());
                 lan.peer.get(client).close();
             }
-            // Asks, and is gone before the answer.
+            // The client asks and disappears before the answer.
             1 => {
                 lan.peer.send(client, b"s\ns\ns\n");
                 lan.peer.get(client).abort();
             }
-            // Says nothing.
+            // The client closes without a command.
             2 => lan.peer.get(client).close(),
-            // Asks and closes its half in one segment.
+            // The client asks and closes its half in one segment.
             _ => {
                 lan.peer.send(client, b"?");
                 lan.peer.get(client).close();
@@ -225,7 +225,7 @@ fn a_client_that_does_not_close_its_half_is_reset_after_a_while() {
     assert_eq!(lan.peer.state(client), State::Closed);
 }
 
-/// Clients that were closed by the service, and have more to say than a receive buffer holds.
+/// Connects clients that the service has closed and that send more than a receive buffer holds.
 fn talk_on(bytes: usize) -> (Lan, Vec<SocketHandle>) {
     let mut lan = lan();
     let clients: Vec<_> = (0..CONTROL_CONNECTIONS)
@@ -285,7 +285,7 @@ fn a_client_that_never_reads_is_reset_and_disturbs_nobody() {
     lan.run(Micros::from_secs(30));
     assert!(
         lan.turns - before < 500,
-        "{} turns: a full buffer is no reason to spin",
+        "{} turns: the loop must not spin while a buffer is full",
         lan.turns - before
     );
     assert_eq!(ask(&mut lan, other, "?\n"), help());
@@ -317,8 +317,8 @@ fn half_open_connections_give_their_sockets_back() {
     }
     lan.run_now();
     let late = connect(&mut lan);
-    assert_eq!(lan.peer.state(late), State::Closed, "all are taken");
-    // Nobody answers the SYN-ACKs, not even with a reset.
+    assert_eq!(lan.peer.state(late), State::Closed, "all places are taken");
+    // The SYN-ACKs get no answer, not even a reset.
     lan.connected = false;
     lan.run(OPENING);
     lan.connected = true;
@@ -357,7 +357,7 @@ fn metrics_flow_on_while_clients_do_what_they_like() {
     assert_eq!(seconds, [10, 20, 30]);
 }
 
-/// Whether a new connection stays open.
+/// Returns `true` if a new connection stays open.
 fn can_connect(lan: &mut Lan) -> bool {
     let client = connect(lan);
     let open = lan.peer.state(client) == State::Established;
@@ -440,7 +440,11 @@ fn a_token_opens_and_three_failures_close_the_door_for_a_while() {
             ask(&mut lan, guess, "auth guess\nl\n"),
             "error: wrong token\n"
         );
-        assert_eq!(lan.peer.state(guess), State::CloseWait, "and it is closed");
+        assert_eq!(
+            lan.peer.state(guess),
+            State::CloseWait,
+            "the connection is closed"
+        );
         lan.peer.get(guess).abort();
         lan.run_now();
     }
@@ -448,7 +452,7 @@ fn a_token_opens_and_three_failures_close_the_door_for_a_while() {
     assert_eq!(
         ask(&mut lan, inside, "l\n"),
         "ok: *:info\n",
-        "who is in stays in"
+        "an admitted client stays connected"
     );
     lan.run(Micros(DOOR_CLOSED.0 - 1));
     assert!(!can_connect(&mut lan));
@@ -511,7 +515,7 @@ fn a_switch_is_in_force_from_the_next_interval_on() {
     assert_eq!(next(&mut lan), ["monitoring"]);
     let nobody = "error: unknown source: nobody\n";
     assert_eq!(ask(&mut lan, client, "M*:enable,nobody:on\n"), nobody);
-    assert_eq!(next(&mut lan), ["monitoring"], "nothing of it was applied");
+    assert_eq!(next(&mut lan), ["monitoring"], "no part was applied");
     assert_eq!(ask(&mut lan, client, "Mmemory:on,monitoring:off\n"), "ok\n");
     assert_eq!(next(&mut lan), ["memory"]);
 }
@@ -533,7 +537,7 @@ fn a_list_longer_than_all_buffers_arrives_whole() {
     let mut lan = lan();
     let client = connect(&mut lan);
     let mut reply = ask(&mut lan, client, "S\n");
-    // As much as the peer has room for at a time.
+    // The client reads as much as it has room for at a time.
     while !reply.ends_with('\n') {
         lan.run_now();
         let more = lan.peer.receive(client);

@@ -50,7 +50,7 @@ fn no_interval_drifts_and_missed_ones_are_skipped_and_counted() {
     let mut lan = Lan::new(&config("udp://10.0.2.2:8094", "1s"));
     let receiver = lan.peer.udp(METRICS);
     lan.run_now();
-    // Each turn is late by 300 ms; then the task gets no turn for 5.7 s.
+    // Each turn is 300 ms late; then the task gets no turn for 5.7 s.
     for millis in [1_300, 2_300, 8_000, 9_000] {
         lan.now = Micros::from_millis(millis);
         lan.run_now();
@@ -76,7 +76,7 @@ fn lines_for_a_receiver_that_is_not_there_wait_and_the_oldest_are_lost() {
     assert_eq!(
         lan.count(|event| matches!(event, Event::Losing { .. })),
         1,
-        "told once: {}",
+        "reported once: {}",
         lan.log()
     );
     assert!(
@@ -96,7 +96,7 @@ fn lines_for_a_receiver_that_is_not_there_wait_and_the_oldest_are_lost() {
     assert_eq!(
         lines.len() as i64 + lost,
         emitted,
-        "every line arrived or is counted"
+        "every line has arrived or is counted"
     );
     let bytes: usize = datagrams.iter().map(String::len).sum();
     assert!(
@@ -114,7 +114,7 @@ fn lines_for_a_receiver_that_is_not_there_wait_and_the_oldest_are_lost() {
     assert_eq!(
         lan.count(|event| matches!(event, Event::Losing { .. })),
         2,
-        "told again for the next time"
+        "the second time is reported too"
     );
 }
 
@@ -180,7 +180,7 @@ fn a_device_that_is_full_is_asked_again_without_spinning() {
     assert_eq!(
         lan.peer.datagrams(receiver).len(),
         1,
-        "it waited in the stack"
+        "the datagram waited in the stack"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Frames that nobody should send, more frames than anybody should send, and the work they make.
+//! Invalid frames, floods of frames, and the work that they cause.
 
 use agent::monitor::Next;
 use network::bounds::{FRAMES_PER_ROUND, ROUNDS_PER_TURN};
@@ -51,7 +51,7 @@ fn conversation() -> Vec<Vec<u8>> {
     frames
 }
 
-/// Makes the checksums of a changed packet right again, so that more than the checksum test sees it.
+/// Corrects the checksums of a changed packet, so that more code than the checksum test sees it.
 fn mend(frame: &mut [u8]) {
     let Ok(mut ethernet) = EthernetFrame::new_checked(frame) else {
         return;
@@ -92,7 +92,7 @@ proptest! {
             lan.turn();
             lan.nic.sent.clear();
         }
-        // The stack still works for a peer that behaves; what the mangled frames claimed expires.
+        // The stack still works for a valid peer; the state that the mangled frames left behind expires.
         lan.run(Micros::from_secs(60));
         let receiver = lan.peer.tcp(1 << 16);
         lan.peer.listen(receiver);
@@ -110,7 +110,7 @@ proptest! {
 #[test]
 fn a_syn_from_the_receiver_before_ours_has_left_ends_nothing() {
     let mut lan = Lan::new(&config("tcp://10.0.2.2:8094", "1s"));
-    // The same seed makes the same ports: this is the answer to what the image will send.
+    // The same seed gives the same ports, so this is the answer to the SYN that the image will send.
     let mut syn = conversation().swap_remove(2);
     lan.turn();
     let flags = 14 + 20 + 13;

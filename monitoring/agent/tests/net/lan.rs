@@ -1,7 +1,7 @@
 //! A wire with the monitored image at one end and a peer's stack at the other, in simulated time.
 //!
-//! The image's end is a device stricter than a real one: it can run out of room, and the wire can drop, double and
-//! swap frames. The peer is smoltcp too, with its own sockets.
+//! The image's device is stricter than a real one: it can run out of room, and the wire can drop, double and swap
+//! frames. The peer is also smoltcp, with its own sockets.
 
 use core::net::Ipv4Addr;
 use std::collections::{BTreeMap, VecDeque};
@@ -40,7 +40,7 @@ pub fn help() -> String {
 pub struct Nic {
     pub arrived: VecDeque<Vec<u8>>,
     pub sent: VecDeque<Vec<u8>>,
-    /// Frames that may wait to be sent.
+    /// The number of frames that may wait to be sent.
     pub room: usize,
     pub mtu: usize,
 }
@@ -98,7 +98,7 @@ impl Device for Nic {
     }
 }
 
-/// A heap whose numbers count up with every reading.
+/// A heap whose numbers grow with every reading.
 pub struct Heap;
 
 impl HeapSource for Heap {
@@ -119,7 +119,7 @@ impl HeapSource for Heap {
     }
 }
 
-/// What the wire does to frames, each in 1000 of them.
+/// The faults of the wire, each per 1,000 frames.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
     pub drop: u64,
@@ -172,7 +172,7 @@ impl Peer {
         self.sockets.add(socket)
     }
 
-    /// A socket with a receive buffer of this size.
+    /// Adds a socket with a receive buffer of this size.
     pub fn tcp(&mut self, receive: usize) -> SocketHandle {
         let buffer = |size| tcp::SocketBuffer::new(vec![0; size].leak());
         let mut socket = tcp::Socket::new(buffer(receive), buffer(4096));
@@ -183,7 +183,7 @@ impl Peer {
     pub fn listen(&mut self, handle: SocketHandle) {
         self.get(handle)
             .listen(METRICS)
-            .expect("the socket is closed");
+            .expect("the socket was closed before");
     }
 
     /// Starts a connection to the control port.
@@ -194,7 +194,7 @@ impl Peer {
         let socket = self.sockets.get_mut::<tcp::Socket<'_>>(handle);
         socket
             .connect(context, (IpAddress::Ipv4(GUEST), CONTROL), port)
-            .expect("the socket is closed");
+            .expect("the socket was closed before");
     }
 
     pub fn get(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
@@ -210,7 +210,7 @@ impl Peer {
         assert_eq!(sent, Ok(bytes.len()));
     }
 
-    /// Everything that has arrived.
+    /// Returns everything that has arrived.
     pub fn receive(&mut self, handle: SocketHandle) -> String {
         let mut all = Vec::new();
         let socket = self.get(handle);
@@ -225,7 +225,7 @@ impl Peer {
         String::from_utf8(all).expect("text")
     }
 
-    /// All datagrams that have arrived.
+    /// Returns all datagrams that have arrived.
     pub fn datagrams(&mut self, handle: SocketHandle) -> Vec<String> {
         let socket = self.sockets.get_mut::<udp::Socket<'_>>(handle);
         let mut all = Vec::new();
@@ -236,7 +236,7 @@ impl Peer {
     }
 }
 
-/// Sees a frame of the image and returns those that go back to it.
+/// A function that sees a frame of the image and returns the frames that go back to it.
 pub type Tap = Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>;
 
 /// The image, the wire, the peer.
@@ -246,20 +246,20 @@ pub struct Lan {
     pub monitor: Monitor<'static>,
     pub nic: Nic,
     pub peer: Peer,
-    /// Whether frames reach the peer and come back.
+    /// `true` if frames reach the peer and come back.
     pub connected: bool,
     pub faults: Faults,
     pub now: Micros,
-    /// Everything the image has told, with its time.
+    /// All events of the image, each with its time.
     pub events: Vec<(Micros, Event)>,
     pub turns: usize,
-    /// Stands on the wire before the peer.
+    /// Sees the image's frames before the peer.
     pub tap: Option<Tap>,
     random: u64,
 }
 
-/// A registry of the test's own. Unoptimized code moves it over the stack several times, which a test's thread
-/// has too little of.
+/// Creates a registry for one test. Unoptimized code moves it over the stack several times, and a test's thread has too
+/// little stack for that.
 fn registry() -> &'static Registry {
     let thread = std::thread::Builder::new().stack_size(16 << 20);
     let made = thread.spawn(|| {
@@ -270,7 +270,7 @@ fn registry() -> &'static Registry {
     made.expect("a thread").join().expect("a registry")
 }
 
-/// A configuration with a static address, whose own network may connect.
+/// Returns a configuration with a static address, whose network may connect.
 pub fn config(target: &str, interval: &str) -> Config {
     Config {
         target: agent::config::Target::parse(target).expect("a target"),
@@ -306,7 +306,7 @@ impl Lan {
             machine: None,
         };
         let monitor = Monitor::new(config, subject, storage, &mut nic, GUEST_MAC, 7, now);
-        // The two that most tests look at. Others switch on what they want.
+        // Most tests look at these two. Others switch on the sources that they need.
         registry.disable_all();
         for source in ["memory", "monitoring"] {
             registry.enable(source).expect("a built-in source");
@@ -327,7 +327,7 @@ impl Lan {
         }
     }
 
-    /// One turn of the image, with the frames that are there.
+    /// Runs one turn of the image with the frames that have arrived.
     pub fn turn(&mut self) -> Next {
         self.turns += 1;
         let now = Now {
@@ -340,7 +340,7 @@ impl Lan {
         })
     }
 
-    /// Runs both ends until nothing moves; returns when the image wants to be called again.
+    /// Runs both ends until nothing moves. Returns the time at which the image wants to be called again.
     fn settle(&mut self) -> Micros {
         for _ in 0..100_000 {
             let next = self.turn();
@@ -371,7 +371,7 @@ impl Lan {
                 Next::At(_) => {}
             }
         }
-        panic!("it never comes to rest");
+        panic!("the two ends do not come to rest");
     }
 
     fn carry(&mut self, frame: Vec<u8>, to_peer: bool) {
@@ -399,7 +399,7 @@ impl Lan {
         }
     }
 
-    /// 0 to 999. Xorshift64 (Marsaglia, "Xorshift RNGs", 2003).
+    /// Returns 0 to 999. Xorshift64 (Marsaglia, "Xorshift RNGs", 2003).
     fn chance(&mut self) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -407,7 +407,7 @@ impl Lan {
         self.random % 1000
     }
 
-    /// Lets everything that is due happen, without passing time.
+    /// Runs everything that is due, without passing time.
     pub fn run_now(&mut self) {
         self.settle();
     }
@@ -418,7 +418,7 @@ impl Lan {
         self.run_until(end, |_| false);
     }
 
-    /// Runs until `done` says so; fails after ten simulated minutes.
+    /// Runs until `done` returns `true`; fails after ten simulated minutes.
     pub fn run_until_done(&mut self, what: &str, done: impl FnMut(&mut Self) -> bool) {
         let end = self.now + Micros::from_secs(600);
         assert!(
@@ -446,7 +446,7 @@ impl Lan {
         }
     }
 
-    /// The text of all events so far, one a line.
+    /// Returns the text of all events so far, one per line.
     pub fn log(&self) -> String {
         self.events
             .iter()
@@ -454,7 +454,7 @@ impl Lan {
             .collect()
     }
 
-    /// How many events match.
+    /// Returns the number of events that match.
     pub fn count(&self, matches: impl Fn(&Event) -> bool) -> usize {
         self.events
             .iter()
@@ -463,7 +463,7 @@ impl Lan {
     }
 }
 
-/// One line, read by a crate that has nothing to do with the encoder.
+/// One line, parsed by a crate that shares no code with the encoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     pub measurement: String,
@@ -472,7 +472,7 @@ pub struct Line {
     pub timestamp: i64,
 }
 
-/// Parses text that must be whole lines.
+/// Parses text that must consist of whole lines.
 pub fn parse(text: &str) -> Vec<Line> {
     assert!(
         text.is_empty() || text.ends_with('\n'),
@@ -501,7 +501,7 @@ pub fn parse(text: &str) -> Vec<Line> {
         .collect()
 }
 
-/// The value of a field of the source `monitoring` in the last of these lines.
+/// Returns the value of a field of the source `monitoring` in the last of these lines.
 pub fn own(lines: &[Line], field: &str) -> i64 {
     let line = lines
         .iter()

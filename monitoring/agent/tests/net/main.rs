@@ -1,4 +1,4 @@
-//! The network side of the library, with fake streams and with real stacks on a fake wire.
+//! The network side of the agent, with fake streams and with real stacks on a fake wire.
 
 mod address;
 mod clients;

@@ -1,4 +1,4 @@
-//! Sources of an application on their way out: switches, expiry, and many series at once.
+//! The sources of an application when they are sent: switches, expiry, and many series at once.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::lan::{BOOT, Lan, METRICS, config, own, parse};
 
 type Series = Points<2, 10>;
 
-/// 10 fields a series.
+/// Registers a source with 10 fields per series.
 fn points(registry: &'static Registry) -> &'static Series {
     const NAMES: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
     let fields = NAMES.map(|name| FieldDef::u64(name, "", "a number"));
@@ -114,7 +114,7 @@ fn fields_that_do_not_fit_one_line_come_on_several_of_the_same_time() {
     assert_eq!(own(&lines, "lines_lost"), 0);
 }
 
-/// What is sent in `rounds` intervals of 1,000 series of 10 fields.
+/// Returns the lines of `rounds` intervals of 1,000 series of 10 fields.
 fn ten_thousand_fields(target: &str, rounds: u64) -> Vec<String> {
     let mut lan = Lan::new(&config(target, "1s"));
     let udp = lan.peer.udp(METRICS);
@@ -186,7 +186,7 @@ fn ten_thousand_fields_an_interval_arrive_alike_by_udp_and_by_tcp() {
 #[test]
 fn an_interval_that_begins_before_the_last_is_sent_is_missed_and_counted() {
     let mut lan = Lan::new(&config("tcp://10.0.2.2:8094", "1s"));
-    // A window of 2 KiB that is read once per second: an emission of 250 KiB takes minutes.
+    // A window of 2 KiB that is read once per second. An emission of 250 KiB takes minutes.
     let tcp = lan.peer.tcp(2_048);
     lan.peer.listen(tcp);
     let points = points(lan.registry);
@@ -203,12 +203,16 @@ fn an_interval_that_begins_before_the_last_is_sent_is_missed_and_counted() {
     stamps.dedup();
     assert!(
         stamps.is_sorted() && stamps.len() > 1,
-        "no line of an older interval after one of a newer"
+        "a line of an older interval came after one of a newer"
     );
     let first = lines
         .iter()
         .filter(|line| line.timestamp == stamps[0] && line.measurement == "load");
-    assert_eq!(first.count(), 1_000, "an emission that goes on is finished");
+    assert_eq!(
+        first.count(),
+        1_000,
+        "an emission that has begun is finished"
+    );
     let last = lines
         .iter()
         .rfind(|line| line.measurement == "monitoring")

@@ -57,7 +57,7 @@ impl Bench {
         *deadline = push.turn(*now, *up, link, outbox, &mut |event| events.push(event));
     }
 
-    /// A turn at the time that the last one asked for.
+    /// Runs a turn at the time that the last turn asked for.
     fn turn_at_deadline(&mut self) {
         self.now = self.deadline.expect("a deadline");
         self.turn();
@@ -189,12 +189,16 @@ fn lines_acknowledged_just_before_the_connection_broke_are_in_doubt() {
     assert_eq!(
         bench.outbox.counts().lines_sent,
         3,
-        "they are counted as sent too"
+        "the lines are counted as sent too"
     );
     bench.reopen();
     bench.link.state = LinkState::Closed(Closed::Reset);
     bench.turn();
-    assert_eq!(bench.outbox.counts().lines_in_doubt, 2, "once");
+    assert_eq!(
+        bench.outbox.counts().lines_in_doubt,
+        2,
+        "each is counted once"
+    );
 }
 
 #[test]
@@ -230,11 +234,15 @@ fn an_attempt_ends_when_it_is_refused_or_not_answered_in_time() {
     assert_eq!(bench.events.pop(), Some(refused));
     bench.link.unreachable = true;
     bench.turn_at_deadline();
-    assert_eq!(bench.events, [], "the third failure in a row is not told");
+    assert_eq!(
+        bench.events,
+        [],
+        "the third failure in a row is not reported"
+    );
     assert_eq!(bench.outbox.counts().connect_failures, 3);
 }
 
-/// The pauses of a peer that refuses for ever.
+/// Returns the pauses after a peer that refuses permanently.
 fn pauses(interval: Micros, seed: u64, count: usize) -> Vec<u64> {
     let mut bench = Bench::new(seed);
     bench.push = StreamPush::new(interval, seed);
@@ -326,7 +334,7 @@ fn an_idle_peers_close_is_noticed_at_once() {
     assert_eq!(
         bench.link.state,
         LinkState::Closing,
-        "our half is closed too"
+        "this side's half is closed too"
     );
     bench.link.state = LinkState::Closed(Closed::Here);
     bench.turn();
@@ -386,7 +394,7 @@ fn a_stalled_peer_is_given_up_at_the_deadline_and_progress_puts_it_off() {
     assert_eq!(
         bench.deadline,
         Some(bench.now + STALL),
-        "the time before there was anything to acknowledge is nothing"
+        "the time before there was anything to acknowledge does not count"
     );
     bench.now = Micros(bench.now.0 + STALL.0 - 1);
     bench.turn();
@@ -432,7 +440,7 @@ fn a_silent_peer_and_a_lost_address_end_the_connection() {
     );
     bench.now = Micros::from_secs(9_999);
     bench.turn();
-    assert_eq!(bench.link.attempts, 2, "none without an address");
+    assert_eq!(bench.link.attempts, 2, "no attempt without an address");
     bench.up = true;
     bench.turn();
     assert_eq!(bench.link.attempts, 3);
@@ -479,7 +487,7 @@ enum Op {
 }
 
 proptest! {
-    /// The oracle is a receiver that keeps what each connection brought, up to the byte its TCP acknowledged.
+    /// The oracle is a receiver that keeps the bytes of each connection up to the last one that its TCP acknowledged.
     #[test]
     fn every_line_arrives_whole_and_in_order_or_is_counted(
         ops in prop::collection::vec(
@@ -530,7 +538,7 @@ proptest! {
             }
             step(&mut bench, &mut connections);
         }
-        // In the end everything works.
+        // At the end everything works.
         bench.up = true;
         for _ in 0..10_000 {
             if bench.outbox.lines_waiting() == 0 {
@@ -543,7 +551,7 @@ proptest! {
             }
             step(&mut bench, &mut connections);
         }
-        prop_assert_eq!(bench.outbox.lines_waiting(), 0, "it never ends");
+        prop_assert_eq!(bench.outbox.lines_waiting(), 0, "the queue does not become empty");
         let counts = *bench.outbox.counts();
         prop_assert_eq!(counts.lines_lost(), 0, "the queue never overflowed");
         prop_assert_eq!(counts.lines_sent, pushed.len() as u64);

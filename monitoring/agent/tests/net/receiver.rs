@@ -1,4 +1,4 @@
-//! Metrics over TCP: a receiver that comes, goes, dies, stalls, and a wire that loses frames.
+//! Metrics over TCP: a receiver that connects, closes, dies and stalls, and a wire that loses frames.
 
 use agent::monitor::Event;
 use network::bounds::{CONNECT_MIN, SILENCE, STALL};
@@ -28,7 +28,7 @@ fn refused(lan: &Lan) -> usize {
     lan.count(|event| matches!(event, Event::ConnectFailed { reason, .. } if *reason == wanted))
 }
 
-/// The seconds since boot at which lines of the source `memory` were made.
+/// Returns the seconds since boot at which lines of the source `memory` were made.
 fn seconds(lines: &[Line]) -> Vec<i64> {
     let memory = lines.iter().filter(|line| line.measurement == "memory");
     memory
@@ -77,7 +77,7 @@ fn a_close_of_the_receiver_is_noticed_at_once_while_idle() {
     assert_eq!(
         lan.peer.state(receiver),
         State::TimeWait,
-        "our half was closed cleanly"
+        "this side's half was closed cleanly"
     );
 }
 
@@ -95,7 +95,7 @@ fn a_killed_receiver_loses_nothing_that_is_not_counted_and_gets_lines_soon_after
     let (mut lan, receiver) = lan();
     lan.run(Micros::from_millis(5_100));
     let before = parse(&lan.peer.receive(receiver));
-    // Killed in the middle of an interval's lines: they are in its buffer, unread, when it dies.
+    // The receiver is killed in the middle of an interval's lines: they are unread in its buffer when it dies.
     lan.run(Micros::from_secs(1));
     lan.peer.get(receiver).abort();
     let away = Micros::from_secs(20);
@@ -121,11 +121,19 @@ fn a_killed_receiver_loses_nothing_that_is_not_counted_and_gets_lines_soon_after
     let after = parse(&lan.peer.receive(again));
     let all = [seconds(&before), seconds(&after)].concat();
     let missing: Vec<_> = (0..28).filter(|second| !all.contains(second)).collect();
-    assert_eq!(missing, [6], "what it had acknowledged and not read");
-    assert_eq!(own(&after, "lines_in_doubt"), 2, "and that is counted");
+    assert_eq!(
+        missing,
+        [6],
+        "the interval that it had acknowledged and not read"
+    );
+    assert_eq!(
+        own(&after, "lines_in_doubt"),
+        2,
+        "the lines in doubt are counted"
+    );
     assert_eq!(own(&after, "connections_lost"), 1);
     assert!(own(&after, "connect_failures") > 10);
-    assert_eq!(own(&after, "lines_lost"), 0, "the rest waited");
+    assert_eq!(own(&after, "lines_lost"), 0, "the other lines waited");
 }
 
 #[test]
@@ -146,7 +154,7 @@ fn an_outage_longer_than_the_queue_is_counted_line_by_line() {
     assert_eq!(
         (before.len() + after.len()) as i64 + lost,
         emitted,
-        "every line arrived or is counted"
+        "every line has arrived or is counted"
     );
     let mut ordered = after.clone();
     ordered.sort_by_key(|line| line.timestamp);
@@ -190,10 +198,10 @@ fn a_receiver_that_stops_reading_stalls_nothing_and_is_given_up() {
     assert_eq!(lost(&lan, Loss::Stalled), 0);
     assert!(
         lan.turns < 1_000,
-        "{} turns: a full window is no reason to spin",
+        "{} turns: the loop must not spin while the window is full",
         lan.turns
     );
-    // The control port answers meanwhile.
+    // The control port answers in the meantime.
     let client = lan.peer.tcp(4096);
     lan.peer.connect(client);
     lan.run_now();
@@ -227,7 +235,7 @@ fn a_receiver_that_stops_reading_stalls_nothing_and_is_given_up() {
     assert_eq!(own(&lines, "lines_lost"), 0);
 }
 
-/// Lines of a stream that may have been cut.
+/// Parses the whole lines of a stream that may have been cut.
 fn parse_whole_lines(text: &str) -> Vec<Line> {
     parse(&text[..text.rfind('\n').map_or(0, |at| at + 1)])
 }
@@ -243,7 +251,7 @@ fn a_receiver_that_vanishes_is_given_up_with_data_waiting_or_without() {
         lan.run(SILENCE + Micros::from_secs(12));
         let given_up = lost(&lan, Loss::Stalled) + lost(&lan, Loss::Silent);
         assert_eq!(given_up, 1, "{interval}: {}", lan.log());
-        // It was rebooted: it does not know the connection, and listens for new ones.
+        // The receiver was rebooted: it does not know the connection, and listens for new ones.
         lan.connected = true;
         let again = lan.peer.tcp(1 << 20);
         lan.peer.listen(again);

@@ -5,19 +5,19 @@ use network::Stream;
 /// One end of a connection whose other end is the test.
 #[derive(Debug, Default)]
 pub struct FakeStream {
-    /// What the peer sent and nobody has read.
+    /// The bytes that the peer sent and that are still unread.
     pub arrived: Vec<u8>,
-    /// Whether the peer has closed its half.
+    /// `true` if the peer has closed its half.
     pub peer_closed: bool,
     /// Everything that was written.
     pub sent: Vec<u8>,
-    /// How much of it the peer has acknowledged.
+    /// The number of sent bytes that the peer has acknowledged.
     pub acknowledged: usize,
-    /// Most bytes taken by one write.
+    /// The most bytes that one write takes.
     pub write_limit: Option<usize>,
-    /// Most bytes shown by one peek.
+    /// The most bytes that one peek shows.
     pub peek_limit: Option<usize>,
-    /// Most bytes written and not acknowledged.
+    /// The most bytes that may be written and not acknowledged.
     pub buffer: Option<usize>,
 }
 

@@ -24,7 +24,7 @@ impl Port {
         Self::with(heap, rate, None)
     }
 
-    /// With the profile always on, at rate 1; and what it says is alive.
+    /// Creates a port with the profile always on, at rate 1. Returns it with the blocks alive.
     fn always_on(heap: &Heap) -> (Self, &'static spin::Mutex<LiveSites>) {
         let rate = Rate::ALL;
         let live = LiveSites::new(heap.profiled.slots()).expect("memory");
@@ -80,7 +80,7 @@ impl Port {
         set_ticks(self.now.0);
     }
 
-    /// Turns until the service waits for time or the client.
+    /// Runs turns until the service waits for time or for the client.
     fn settle(&mut self, slot: usize, stream: &mut FakeStream) -> Step {
         for _ in 0..10_000 {
             match self.turn(slot, stream) {
@@ -88,10 +88,10 @@ impl Port {
                 step => return step,
             }
         }
-        panic!("the service always wants to be called again at once");
+        panic!("the service never waits");
     }
 
-    /// Closes the client's half, and turns until the service has closed the other.
+    /// Closes the client's half, and runs turns until the service has closed the other.
     fn finish(&mut self, slot: usize, stream: &mut FakeStream) {
         stream.peer_closed = true;
         assert_eq!(self.settle(slot, stream), Step::Close);
@@ -117,16 +117,16 @@ impl<S: Service> Serve for S {
     }
 }
 
-/// What a trace says, added up.
+/// The totals of a trace.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Sum {
     allocs: u64,
     frees: u64,
     words: u64,
     hits: u64,
-    /// Hits of what is not freed.
+    /// Hits of blocks that were not freed.
     live: u64,
-    /// Hits under the frame for what was lost.
+    /// Hits under the frame for lost allocations.
     lost: u64,
     last_time: u64,
 }
@@ -185,9 +185,12 @@ fn at_rate_one_every_allocation_and_every_free_is_told_once() {
         (sum.allocs, sum.words, sum.hits),
         (allocs, heap.words - before, heap.words - before)
     );
-    // Of the blocks that were alive before, the trace knows nothing.
+    // The trace does not know the blocks that were alive before it.
     let known = frees - sum.frees;
-    assert!(known <= alive as u64, "{known} of {alive}");
+    assert!(
+        known <= alive as u64,
+        "{known} unknown frees, {alive} blocks"
+    );
     assert!(sum.live <= heap.live_words());
     assert_eq!(sum.lost, 0);
     assert!(matches!(
@@ -230,7 +233,7 @@ fn a_client_that_takes_a_byte_at_a_time_gets_the_same() {
     let mut turns = 0;
     while port.turn(0, &mut stream) != Step::Close {
         turns += 1;
-        assert!(turns < 100_000, "it never ends");
+        assert!(turns < 100_000, "the trace does not end");
     }
     let sum = read(&stream.sent);
     assert_eq!(
@@ -262,7 +265,11 @@ fn an_event_leaves_within_a_quarter_of_a_second() {
         port.pass(TRACE_EVERY);
         port.settle(0, &mut stream);
     }
-    assert_eq!(stream.sent.len(), sent, "nothing to tell, nothing is sent");
+    assert_eq!(
+        stream.sent.len(),
+        sent,
+        "nothing is sent while nothing happens"
+    );
 }
 
 #[test]
@@ -299,7 +306,7 @@ fn a_client_that_does_not_read_costs_no_total_and_the_trace_stays_whole() {
     assert_eq!(sum.hits, heap.words, "lost weight included");
     let told = port.trace.lost();
     assert_eq!(told.hits, sum.lost);
-    // What is said to live does live: no block whose free was lost.
+    // The blocks that the trace shows alive are alive: no free was lost.
     assert!(
         sum.live <= heap.live_words(),
         "{} of {}",
@@ -420,10 +427,13 @@ fn with_the_profile_always_on_a_trace_begins_with_what_is_alive() {
         assert_eq!(sum.allocs, before.0 + heap.allocs - before.1);
         assert_eq!(sum.frees, heap.frees - before.2);
         assert_eq!(sum.live, heap.live_words());
-        assert!(heap.profiled.is_sampling(), "it goes on");
+        assert!(heap.profiled.is_sampling(), "sampling continues");
         assert_eq!(live.lock().hits(), heap.live_words());
     }
-    assert!(!port.trace.set_rate(Rate::ALL), "its rate is the profile's");
+    assert!(
+        !port.trace.set_rate(Rate::ALL),
+        "the profile's rate is fixed"
+    );
 }
 
 #[test]
@@ -445,13 +455,13 @@ fn what_is_alive_is_said_to_be_behind_while_a_client_holds_it_up() {
     let first = behind
         .iter()
         .position(|behind| *behind)
-        .expect("it is said");
+        .expect("the warning is shown");
     assert!(
         first as u64 * TRACE_EVERY.0 >= BEHIND.0,
         "not at once: {first}"
     );
     assert!(behind[first..].iter().all(|behind| *behind));
-    // A part of what waits is not enough.
+    // It is not enough that the client takes a part.
     stream.acknowledge();
     port.settle(0, &mut stream);
     assert!(live.lock().is_behind());
@@ -459,9 +469,12 @@ fn what_is_alive_is_said_to_be_behind_while_a_client_holds_it_up() {
         stream.acknowledge();
         port.pass(TRACE_EVERY);
         port.settle(0, &mut stream);
-        assert!(port.now < Micros(10 * BEHIND.0), "for ever");
+        assert!(
+            port.now < Micros(10 * BEHIND.0),
+            "the trace does not catch up"
+        );
     }
-    assert_eq!(port.trace.lost().hits, 0, "the ring has held all of it");
+    assert_eq!(port.trace.lost().hits, 0, "the ring has held all records");
     assert_eq!(live.lock().hits(), heap.live_words());
 }
 
@@ -478,7 +491,10 @@ fn a_client_does_not_inherit_what_waited_for_the_one_before() {
         port.open(0);
         heap.work(200);
         port.settle(0, &mut stream);
-        assert!(!live.lock().is_behind(), "it has only just begun to wait");
+        assert!(
+            !live.lock().is_behind(),
+            "the service has only just begun to wait"
+        );
         port.pass(BEHIND + TRACE_EVERY);
         port.settle(0, &mut stream);
         assert!(live.lock().is_behind());
@@ -490,7 +506,7 @@ fn a_client_does_not_inherit_what_waited_for_the_one_before() {
 
 #[test]
 fn what_was_lost_stands_under_the_name_of_its_cause() {
-    // More blocks alive than slots, while the consumer comes in time.
+    // More blocks are alive than there are slots, and the consumer keeps up.
     let mut heap = Heap::new(MIN_RING_BYTES);
     let mut port = Port::new(&heap, 1.0);
     let mut stream = FakeStream::default();
@@ -515,7 +531,7 @@ fn what_was_lost_stands_under_the_name_of_its_cause() {
 fn the_rate_is_that_of_the_next_trace_and_a_trace_can_be_stopped() {
     let mut heap = Heap::new(DEFAULT_RING_BYTES);
     let mut port = Port::new(&heap, 0.5);
-    assert!(!port.trace.stop(), "there is none");
+    assert!(!port.trace.stop(), "no trace is running");
     let mut stream = FakeStream::default();
     port.open(0);
     port.settle(0, &mut stream);

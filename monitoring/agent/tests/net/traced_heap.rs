@@ -1,4 +1,4 @@
-//! A heap whose blocks the test owns, and what was exactly done with it.
+//! A heap whose blocks the test owns, with exact counts of what was done.
 #![expect(unsafe_code, reason = "calls an allocator")]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -32,13 +32,13 @@ pub struct Heap {
 }
 
 impl Heap {
-    /// With a ring of so many bytes.
+    /// Creates a heap with a ring of this size.
     pub fn new(ring_bytes: usize) -> Self {
         let profiled = Box::leak(Box::new(Profiled::new(System)));
         let settings = Settings {
             ring_bytes,
             machine: Machine {
-                // No code: every stack is unknown, whatever this program's frames are.
+                // No address is code, so every stack is unknown, whatever frames this program has.
                 code: 1..2,
                 readable: |_| false,
                 ticks,
@@ -55,7 +55,7 @@ impl Heap {
         }
     }
 
-    /// `SplitMix64` (G. Steele and others, 2014): a fixed sequence.
+    /// Returns the next number of `SplitMix64` (G. Steele and others, 2014): a fixed sequence.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -76,12 +76,12 @@ impl Heap {
     pub fn free_any(&mut self) {
         let index = self.below(self.blocks.len() as u64) as usize;
         let (block, layout) = self.blocks.swap_remove(index);
-        // SAFETY: allocated with this layout, and alive.
+        // SAFETY: the block was allocated with this layout and is alive.
         unsafe { self.profiled.dealloc(block, layout) };
         self.frees += 1;
     }
 
-    /// Allocates and frees, so that some hundred blocks are alive.
+    /// Allocates and frees, so that a few hundred blocks are alive.
     pub fn work(&mut self, steps: usize) {
         for _ in 0..steps {
             if self.blocks.len() > 300 || (!self.blocks.is_empty() && self.below(2) == 0) {

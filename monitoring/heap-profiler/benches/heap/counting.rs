@@ -1,4 +1,4 @@
-//! What no profiler that counts exactly can do without.
+//! The minimum that every profiler with exact counts has to do.
 
 use core::alloc::{GlobalAlloc, Layout};
 
@@ -25,13 +25,13 @@ impl<A> Counting<A> {
     }
 }
 
-// SAFETY: hands everything on.
+// SAFETY: both methods pass their arguments on to the inner allocator.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.allocations.add(1);
         self.allocated_bytes.add(layout.size() as u64);
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { self.inner.alloc(layout) }
     }
 
@@ -39,7 +39,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         self.frees.add(1);
         self.freed_bytes.add(layout.size() as u64);
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { self.inner.dealloc(block, layout) }
     }
 }

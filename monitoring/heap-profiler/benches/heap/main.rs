@@ -1,13 +1,14 @@
-//! What counting and sampling add to an allocator: `RUSTFLAGS="-C force-frame-pointers=yes" cargo bench -p monitoring --bench heap`.
+//! The cost that counting and sampling add to an allocator: `RUSTFLAGS="-C force-frame-pointers=yes" cargo bench -p
+//! heap-profiler --features talc --bench heap`.
 //!
-//! All variants of a case run in turns, and what is printed is the median over the rounds of the difference to, or the ratio
-//! with, the same round of the plain allocator: a shared machine has bad moments, but they hit neighbours alike. Draining is
-//! not timed: it is the consumer's.
+//! All variants of a case run in turns. The output is the median over the rounds of the difference to, or the ratio
+//! with, the same round of the plain allocator: a shared machine has slow moments, but they hit neighbouring turns
+//! alike. The time does not include draining, which is the consumer's work.
 //!
-//! What all of it makes of a whole program's allocations, beside other profilers, is measured by `compare-heap`, which uses parts of this.
+//! `compare-heap` uses parts of this to measure a whole program's allocations beside other profilers.
 //!
-//! Beside the hook stands what cannot be had for less: the four exact counts alone, and as many instructions as the hook has that do
-//! nothing at all.
+//! Two variants show the lower bounds of the hook: the four exact counts alone, and as many idle instructions as the
+//! hook has.
 #![expect(unsafe_code, reason = "calls allocators")]
 
 mod counting;
@@ -32,7 +33,7 @@ use mixed::Mixed;
 use profiled::{drain, profiled, start};
 use tight::deep;
 
-/// Depth of calls, beside those of the benchmark itself.
+/// Depth of calls, in addition to those of the benchmark.
 const FRAMES: usize = 16;
 
 fn tight_cases(
@@ -65,8 +66,8 @@ fn tight_cases(
     measure(turn, &mut variants)
 }
 
-/// What a sample costs in the midst of other work: one heap and one set of blocks for all rates, so that nothing but the
-/// session differs.
+/// Measures a sample in the midst of other work. All rates use one heap and one set of blocks, so that only the session
+/// differs.
 fn sample_cases<A>(make: fn() -> A, rates: &[(&'static str, Option<f64>)]) -> Vec<Figures>
 where
     A: GlobalAlloc + Sync + 'static,
@@ -82,7 +83,7 @@ where
             name,
             prepare: Box::new(move || {
                 start(heap, rate);
-                // Each block is replaced twice: those that are sampled are freed as often as they are allocated.
+                // Each block is replaced twice, so sampled blocks are freed as often as they are allocated.
                 for _ in 0..5 {
                     run(4_000);
                     drain(heap);
@@ -100,7 +101,7 @@ where
 }
 
 fn main() {
-    // `cargo bench` adds `--bench`; what else is given names the cases to run.
+    // `cargo bench` adds `--bench`; all other arguments are names of cases to run.
     let wanted: Vec<String> = std::env::args()
         .skip(1)
         .filter(|it| it != "--bench")

@@ -1,12 +1,12 @@
-//! Variants in turns, and what is said of them.
+//! Runs variants in turns and prints their figures.
 
 use std::time::Instant;
 
-/// Rounds of each case; the median of so many is not moved by some bad ones.
+/// Rounds of each case. A few slow rounds do not move the median of so many.
 const ROUNDS: usize = 501;
 const WARM_UP: usize = 20;
 
-/// What a profile has recorded.
+/// Counts of the records of a profile.
 #[derive(Clone, Copy, Default)]
 pub struct Recorded {
     pub samples: usize,
@@ -14,7 +14,7 @@ pub struct Recorded {
     pub lost: u64,
 }
 
-/// One way to have memory, and what it has recorded. Only `run` is timed.
+/// One allocator to measure, and what it has recorded. Only `run` is timed.
 pub struct Variant<'h> {
     pub name: &'static str,
     pub prepare: Box<dyn FnMut() + 'h>,
@@ -45,8 +45,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Runs the variants in turns of so many operations; figures are per operation, and against the first variant. A turn is shorter than
-/// what a scheduler gives a task at once, so that most turns are undisturbed.
+/// Runs the variants in turns of `turn` operations. Figures are per operation, and relative to the first variant. A
+/// turn is shorter than a scheduler's time slice, so that most turns are undisturbed.
 pub fn measure(turn: usize, variants: &mut [Variant<'_>]) -> Vec<Figures> {
     let mut nanos = vec![Vec::new(); variants.len()];
     let mut recorded = vec![Recorded::default(); variants.len()];

@@ -6,7 +6,7 @@ use core::hint::black_box;
 /// Blocks that are alive.
 pub const BLOCKS: usize = 10_000;
 
-/// Blocks of 8 bytes to 8 KiB, as many of each power of two; one at random is freed and another one allocated.
+/// Blocks of 8 bytes to 8 KiB, equally many for each power of two. Each step frees one at random and allocates another.
 pub struct Mixed {
     random: u64,
     blocks: Vec<(*mut u8, Layout)>,
@@ -41,7 +41,7 @@ impl Mixed {
         Layout::from_size_align(size, 8).expect("a layout")
     }
 
-    /// Replaces so many blocks, from so many calls deeper.
+    /// Replaces `blocks` blocks from `depth` calls further down.
     #[inline(never)]
     pub fn replace(&mut self, heap: &impl GlobalAlloc, blocks: usize, depth: usize) -> usize {
         if depth == 0 {
@@ -60,8 +60,8 @@ impl Mixed {
             let (block, old) = self.blocks[at];
             // SAFETY: the block is alive with its layout, and the size is not zero.
             unsafe {
-                // A program that calls the global allocator has the layout in a register in any case: a compiler that sees through the
-                // plain allocator must not leave out more than the hook.
+                // A program that calls the global allocator always has the layout in a register. The compiler must not
+                // remove that work for the plain allocator, or the hook would seem to cost more.
                 heap.dealloc(block, black_box(old));
                 let block = black_box(heap.alloc(black_box(layout)));
                 assert!(!block.is_null());

@@ -7,7 +7,7 @@ use heap_profiler::{HeapProfile, MAX_FRAMES, Peek, Profiled, Rate, Record};
 use crate::measure::Recorded;
 use crate::program;
 
-/// What was recorded since the last time.
+/// Takes all records and returns their counts.
 pub fn drain(heap: &dyn HeapProfile) -> Recorded {
     let mut recorded = Recorded::default();
     let mut frames = [0; MAX_FRAMES];
@@ -36,7 +36,7 @@ where
     heap
 }
 
-/// Nothing if there is no rate.
+/// Starts sampling at this rate; does nothing without one.
 pub fn start(heap: &dyn HeapProfile, rate: Option<f64>) {
     if let Some(rate) = rate {
         heap.start(Rate::new(rate).expect("a rate"), 1)

@@ -1,4 +1,4 @@
-//! This program, as a heap's profile sees it.
+//! This program as a heap profile sees it.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,7 +6,7 @@ use heap_profiler::{DEFAULT_RING_BYTES, Machine, Settings};
 
 static STACK_END: AtomicUsize = AtomicUsize::new(0);
 
-/// A profile of the calling thread's stack. Code is this program's own: stacks end below `main`.
+/// Returns settings for the calling thread's stack. The code is this program, so stacks end below `main`.
 pub fn settings() -> Settings {
     STACK_END.store(stack_end(), Ordering::Relaxed);
     unsafe extern "C" {
@@ -33,9 +33,9 @@ fn ticks() -> u64 {
     0
 }
 
-/// Where the calling thread's stack ends.
+/// Returns the end of the calling thread's stack.
 fn stack_end() -> usize {
-    // SAFETY: the attributes are filled by the first call, read by the second and given back by the third.
+    // SAFETY: the first call fills the attributes, the second reads them, the third frees them.
     unsafe {
         let mut attributes = core::mem::zeroed();
         let (mut base, mut size) = (core::ptr::null_mut(), 0);

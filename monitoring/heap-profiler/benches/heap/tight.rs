@@ -3,21 +3,21 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::hint::black_box;
 
-/// Inlined, as a whole program's optimisation does with the shim between `alloc` and the global allocator: so what is added is the
-/// hook, and not a call.
+/// Allocates. Inlined as a whole program's optimisation inlines the shim between `alloc` and the global allocator, so
+/// that the difference is the hook alone and not a call.
 #[inline(always)]
 unsafe fn allocate(heap: &impl GlobalAlloc, layout: Layout) -> *mut u8 {
-    // SAFETY: the caller's promises.
+    // SAFETY: the caller keeps the same contract.
     unsafe { heap.alloc(layout) }
 }
 
 #[inline(always)]
 unsafe fn release(heap: &impl GlobalAlloc, block: *mut u8, layout: Layout) {
-    // SAFETY: the caller's promises.
+    // SAFETY: the caller keeps the same contract.
     unsafe { heap.dealloc(block, layout) }
 }
 
-/// In the loop, by where in a line of the cache it begins: that alone makes a cycle more or less.
+/// Runs the loop at four offsets within a cache line: the offset alone changes the time by a cycle.
 fn tight(heap: &impl GlobalAlloc, times: usize, size: usize) {
     tight_at::<0>(heap, times / 4, size);
     tight_at::<16>(heap, times / 4, size);
@@ -42,7 +42,7 @@ fn tight_at<const BYTES: usize>(heap: &impl GlobalAlloc, times: usize, size: usi
     }
 }
 
-/// `tight`, so many calls deep.
+/// Runs `tight` from `depth` calls further down.
 #[inline(never)]
 pub fn deep(heap: &impl GlobalAlloc, times: usize, size: usize, depth: usize) -> usize {
     if depth == 0 {

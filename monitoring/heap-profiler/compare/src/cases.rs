@@ -1,25 +1,26 @@
-//! What is compared, in the order in which it is printed.
+//! The cases of the comparison, in the order in which they are printed.
 
 use std::io;
 
 use crate::others::{self, PprofAlloc};
 use crate::ours;
 
-/// Where a case runs.
+/// The process in which a case runs.
 pub enum Process {
-    /// In this program.
+    /// This program.
     This(fn() -> io::Result<()>),
-    /// In this program, where jemalloc reads when it starts the logarithm of the bytes between its samples; without one it has none.
+    /// This program with jemalloc, which reads at its start the logarithm of the bytes between samples; `None`: no
+    /// profile.
     Jemalloc(Option<usize>),
-    /// In another program beside this one.
+    /// Another program in the same folder.
     Beside(&'static str),
 }
 
-/// One way to have memory.
+/// One allocator, with or without a profiler.
 pub struct Case {
-    /// Printed, and the argument that makes this program run it.
+    /// The name that is printed, and the argument with which this program runs the case.
     pub name: &'static str,
-    /// What is recorded.
+    /// The data that the case records.
     pub records: &'static str,
     pub process: Process,
 }
@@ -39,14 +40,14 @@ const fn this(name: &'static str, records: &'static str, run: fn() -> io::Result
 const NOTHING: &str = "nothing";
 const COUNTS: &str = "counts";
 
-/// Samples a word: our default.
+/// Samples per word: our default.
 const RATE: f64 = 1e-4;
-/// The same as the average number of bytes from one sample to the next: 10,000 words of 8. Said to whom it can be said to.
+/// The same rate as the mean number of bytes between samples: 10,000 words of 8. Profilers that take a period use it.
 const PERIOD_BYTES: usize = 80_000;
-/// What three of the others have as their default.
+/// The default of three of the others.
 pub const THEIR_PERIOD_BYTES: usize = 512 << 10;
 
-/// By the allocator underneath; the first of each is that allocator alone, and the others are measured by it.
+/// The cases by allocator. The first of each group is the allocator alone, and the reference for the others.
 pub const GROUPS: [&[Case]; 4] = [
     &[
         this("System", NOTHING, others::system),
@@ -104,7 +105,7 @@ pub const GROUPS: [&[Case]; 4] = [
 /// Runs the case of that name in this process.
 ///
 /// # Errors
-/// No such case here; or it has not recorded what it should have.
+/// If there is no such case here, or if it has not recorded what it should have.
 pub fn run(name: &str) -> io::Result<()> {
     let case = GROUPS
         .iter()

@@ -1,13 +1,15 @@
-//! What heap profilers add to their allocators: a mixed workload, all in one run, in turns. `scripts/bench.sh` ends with it; alone:
+//! The cost that heap profilers add to their allocators: a mixed workload, all in one run, in turns. `scripts/bench.sh`
+//! ends with it. To run it alone:
 //!
 //! ```text
 //! export RUSTFLAGS="-C force-frame-pointers=yes"
-//! cargo build --release --target-dir target/compare-heap --manifest-path monitoring/compare-heap/plain-mimalloc/Cargo.toml
-//! cargo run --release --target-dir target/compare-heap --manifest-path monitoring/compare-heap/Cargo.toml
+//! cargo build --release --target-dir target/compare-heap --manifest-path
+//! monitoring/heap-profiler/compare/plain-mimalloc/Cargo.toml
+//! cargo run --release --target-dir target/compare-heap --manifest-path monitoring/heap-profiler/compare/Cargo.toml
 //! ```
 //!
-//! Each case is a process of its own, because most of the others have one state for a whole process, or are told their settings when it
-//! starts. With an argument the program is such a process; without, it is the one that starts them and gives them turns.
+//! Each case is a separate process, because most of the others have one state per process or read their settings at its
+//! start. With an argument the program is such a process. Without one it starts the processes and gives them turns.
 
 #![deny(unsafe_code)]
 
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
         None => table::print(),
     };
     if let Err(error) = result {
-        // Where the process that gives turns reads it, unless nobody reads any more.
+        // The process that gives turns reads this, unless it has ended.
         let _ = writeln!(io::stdout(), "{error}");
         return ExitCode::FAILURE;
     }

@@ -1,7 +1,7 @@
-//! The others, set as their users set them but for the period where a case names one.
+//! The other profilers, set up as their users do, except for the period where a case names one.
 //!
-//! Wrappers are called as values. What they allocate for themselves then goes straight to the system's allocator; as the program's
-//! global allocator they would meet it once more, and leave it unrecorded.
+//! Wrappers are called as values. Their own allocations then go straight to the system's allocator. As the program's
+//! global allocator they would see these allocations again, and leave them unrecorded.
 
 use std::alloc::System;
 use std::io::{self, Read};
@@ -26,19 +26,19 @@ pub fn system() -> io::Result<()> {
     serve(&System, &mut no_consumer)
 }
 
-/// In an image its lock masks interrupts; here it spins.
+/// Runs talc alone. In an image its lock masks interrupts; here it spins.
 pub fn talc() -> io::Result<()> {
     static HEAP: talc::Heap = talc::Heap::new();
     ensure(HEAP.claim(talc::region()), "has no memory")?;
     serve(&HEAP, &mut no_consumer)
 }
 
-/// Counts, for one core.
+/// Runs exact counts alone, for one core.
 pub fn counting() -> io::Result<()> {
     serve(&Counting::new(System), &mut no_consumer)
 }
 
-/// Counts, and has no stacks.
+/// Runs stats_alloc, which counts and has no stacks.
 pub fn stats_alloc() -> io::Result<()> {
     let heap = stats_alloc::StatsAlloc::system();
     serve(&heap, &mut no_consumer)?;
@@ -48,7 +48,7 @@ pub fn stats_alloc() -> io::Result<()> {
     )
 }
 
-/// Without a profile it is the system's allocator, looked up at each call.
+/// Runs pprof-alloc without a profile: the system's allocator, looked up at each call.
 pub fn pprof_alloc_off() -> io::Result<()> {
     serve(&PprofAlloc::new(), &mut no_consumer)
 }
@@ -64,7 +64,7 @@ pub fn pprof_alloc(heap: &PprofAlloc) -> io::Result<()> {
     frames(profile.samples.iter().map(|sample| sample.locations.len()))
 }
 
-/// What is of interest here of pprof's `profile.proto`.
+/// The part of pprof's `profile.proto` that is used here.
 #[derive(prost::Message)]
 struct Profile {
     #[prost(message, repeated, tag = "2")]
@@ -77,8 +77,8 @@ struct Sample {
     locations: Vec<u64>,
 }
 
-/// Counts always, and has stacks when it is told to track. From 1 KiB on it takes the blocks whose address has a hash of 0 modulo 64,
-/// from 1 MiB on, of which there are none here, all.
+/// Runs re_memory, which always counts, and takes stacks when it tracks. From 1 KiB on it takes the blocks whose
+/// address has a hash of 0 modulo 64; from 1 MiB on it takes all, but there are none here.
 pub fn re_memory(tracking: bool) -> io::Result<()> {
     let heap = AccountingAllocator::new(System);
     set_tracking_callstacks(tracking);
@@ -101,7 +101,7 @@ pub fn re_memory(tracking: bool) -> io::Result<()> {
     )
 }
 
-/// Frames in a text where each begins with its number and a colon, and what was inlined into it has neither.
+/// Counts the frames in a text where each frame begins with its number and a colon. Inlined functions have neither.
 fn numbered(stack: &str) -> usize {
     let number = |line: &str| {
         let (number, _) = line.trim_start().split_once(':')?;
@@ -110,7 +110,7 @@ fn numbered(stack: &str) -> usize {
     stack.lines().filter_map(number).count()
 }
 
-/// With "testing" it leaves out nothing but the file at the end.
+/// Runs dhat. With "testing" it omits only the file at the end.
 pub fn dhat() -> io::Result<()> {
     let _profiler = dhat::Profiler::builder().testing().build();
     serve(&dhat::Alloc, &mut no_consumer)?;
@@ -120,13 +120,13 @@ pub fn dhat() -> io::Result<()> {
     Ok(())
 }
 
-/// Built in, but not started.
+/// Runs mimalloc-pprof with its profiler built in but not started.
 pub fn mimalloc_pprof_off() -> io::Result<()> {
     serve(&MiMalloc, &mut no_consumer)?;
     ensure(!prof::is_enabled(), "has been started by its environment")
 }
 
-/// Started with `start`, 0 for its default, to have a sample in so many bytes.
+/// Runs mimalloc-pprof with `start` (0 for its default), which must give a sample per `period` bytes.
 pub fn mimalloc_pprof(start: usize, period: usize) -> io::Result<()> {
     ensure(prof::start(start), "does not start")?;
     ensure(prof::stats().sample_rate == period, "has another period")?;
@@ -134,7 +134,7 @@ pub fn mimalloc_pprof(start: usize, period: usize) -> io::Result<()> {
     frames(prof::samples().iter().map(|sample| sample.stack.len()))
 }
 
-/// Has been told its settings by the environment.
+/// Runs jemalloc, which has read its settings from the environment.
 pub fn jemalloc(lg: Option<usize>) -> io::Result<()> {
     let told = profiling::prof::read().map_err(io::Error::other)?;
     let told_lg = profiling::lg_prof_sample::read().map_err(io::Error::other)?;
@@ -146,7 +146,7 @@ pub fn jemalloc(lg: Option<usize>) -> io::Result<()> {
     if lg.is_none() {
         return Ok(());
     }
-    // The text that `jeprof` reads: a line for each stack, `@` and its addresses.
+    // The text that `jeprof` reads: one line per stack, `@` and its addresses.
     let file = std::env::temp_dir().join(format!("compare-heap-{}", std::process::id()));
     let name = format!("{}\0", file.display()).leak();
     raw::write_str(b"prof.dump\0", name.as_bytes()).map_err(io::Error::other)?;

@@ -8,21 +8,23 @@ use heap_profiler::{HeapProfile, MAX_FRAMES, Peek, Profiled, Rate, Record};
 
 use crate::{program, recorded, talc};
 
-/// Over the system's allocator, sampling if there is a rate.
+/// Runs our profiler over the system's allocator, sampling if there is a rate.
 pub fn system(rate: Option<f64>) -> io::Result<()> {
     static HEAP: Profiled<System> = Profiled::new(System);
     run(&HEAP, rate)
 }
 
-/// Over talc, as in an image.
+/// Runs our profiler over talc, as in an image.
 pub fn talc(rate: Option<f64>) -> io::Result<()> {
     static HEAP: Profiled<talc::Heap> = Profiled::new(talc::Heap::new());
     recorded::ensure(HEAP.inner().claim(talc::region()), "has no memory")?;
     run(&HEAP, rate)
 }
 
+/// Runs the workload.
+///
 /// # Errors
-/// A profile without whole stacks, or that has lost something.
+/// If the profile has no whole stacks, or has lost something.
 fn run(heap: &Profiled<impl GlobalAlloc + Sync>, rate: Option<f64>) -> io::Result<()> {
     heap.prepare(program::settings())
         .map_err(io::Error::other)?;

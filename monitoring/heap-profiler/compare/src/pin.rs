@@ -1,15 +1,16 @@
-//! All processes on one core.
+//! Keeps all processes on one core.
 
 use std::io;
 
-/// Keeps this process, and those that it starts from now on, on the core on which it is. Without, every other process would be woken on
-/// another core, and where that one is shared with a neighbour every other row would be slow.
+/// Keeps this process, and those that it starts from now on, on its present core. Otherwise the system would wake every
+/// other process on another core. If that core is shared with a neighbour, every other row would be slow.
 ///
 /// # Errors
-/// As the system's.
+/// Those of the system.
 #[expect(unsafe_code, reason = "asks the C library")]
 pub fn to_this_core() -> io::Result<()> {
-    // SAFETY: a set may be empty, as zeros make it; `CPU_SET` checks its index; the set outlives the call and has the size it is given.
+    // SAFETY: a set of zeros is an empty set; `CPU_SET` checks its index; the set outlives the call and has the given
+    // size.
     let status = unsafe {
         let mut cores: libc::cpu_set_t = core::mem::zeroed();
         let Ok(this) = usize::try_from(libc::sched_getcpu()) else {

@@ -1,11 +1,11 @@
-//! What a process says at its end. A profiler that is off by mistake, or without stacks, would look fast.
+//! The record that a process reports at its end. A profiler that is off by mistake, or without stacks, would look fast.
 
 use std::io;
 
-/// Prints how deep the deepest of the recorded stacks is.
+/// Prints the depth of the deepest recorded stack.
 ///
 /// # Errors
-/// There is none, or it has fewer frames than there were calls.
+/// If there is no stack, or if it has fewer frames than there were calls.
 pub fn frames(depths: impl Iterator<Item = usize>) -> io::Result<()> {
     let deepest = depths.max().unwrap_or(0);
     ensure(
@@ -16,8 +16,10 @@ pub fn frames(depths: impl Iterator<Item = usize>) -> io::Result<()> {
     Ok(())
 }
 
+/// Checks a condition.
+///
 /// # Errors
-/// It does not hold.
+/// If it does not hold.
 pub fn ensure(holds: bool, otherwise: &str) -> io::Result<()> {
     if holds {
         Ok(())

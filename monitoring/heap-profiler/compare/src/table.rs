@@ -7,13 +7,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use crate::cases::{Case, GROUPS, Process};
 use crate::pin;
 
-/// Every case is started so often: where its memory lies is another matter of luck each time.
+/// Starts of every case. The place of its memory changes the time, and differs with each start.
 const STARTS: usize = 7;
-/// After each start; the median of all is not moved by some bad ones.
+/// Rounds after each start. A few slow rounds do not move the median of all.
 const ROUNDS: usize = 81;
 const WARM_UP: usize = 20;
 
-/// A case's process, waiting for its next turn.
+/// The process of a case, which waits for its next turn.
 struct Running {
     child: Child,
     turns: ChildStdin,
@@ -46,18 +46,18 @@ impl Running {
         })
     }
 
-    /// Nanoseconds per replaced block.
+    /// Returns nanoseconds per replaced block.
     fn turn(&mut self) -> io::Result<f64> {
         self.turns.write_all(b"\n")?;
         let mut line = String::new();
         self.times.read_line(&mut line)?;
-        // Instead of a number, why there is none.
+        // Instead of a number, the process may write the reason why there is none.
         line.trim_end()
             .parse()
             .map_err(|_| io::Error::other(format!("ended early: {line}")))
     }
 
-    /// What it says it has recorded.
+    /// Ends the process and returns what it reports.
     fn end(mut self) -> io::Result<String> {
         drop(self.turns);
         let mut recorded = String::new();
@@ -71,18 +71,18 @@ impl Running {
     }
 }
 
-/// What is known of a case.
+/// The results of a case.
 #[derive(Default)]
 struct Measured {
-    /// Per replaced block, by round.
+    /// Nanoseconds per replaced block, by round.
     nanos: Vec<f64>,
     recorded: String,
 }
 
-/// Runs all cases in turns. One that cannot be run or ends badly says why in its row.
+/// Runs all cases in turns. A case that cannot run or fails shows the reason in its row.
 ///
 /// # Errors
-/// This program cannot be found any more, not stay on its core, or not be printed to.
+/// If this program's file is gone, if it cannot stay on its core, or if printing fails.
 pub fn print() -> io::Result<()> {
     let this = std::env::current_exe()?;
     pin::to_this_core()?;
@@ -96,7 +96,7 @@ pub fn print() -> io::Result<()> {
     writeln!(
         out,
         "{} blocks of 8 bytes to 8 KiB are alive; one at random is freed and another one allocated, {} calls deep.\n\
-         Each case in a process of its own, all on one core, in turns of {} blocks.\n\
+         Each case in a separate process, all on one core, in turns of {} blocks.\n\
          Medians over {} rounds, {ROUNDS} after each of {STARTS} starts; a ratio is with the same round of the group's first, the allocator alone.\n\
          Ours leaves what it records to a consumer, whose work is not in the times; the others put theirs in order on the spot.\n\
          Ours counts for {}; the others for several.\n",
@@ -104,10 +104,10 @@ pub fn print() -> io::Result<()> {
         workload::DEPTH,
         workload::TURN,
         STARTS * ROUNDS,
-        if cfg!(feature = "smp") {
-            "several cores, by `smp`"
+        if !cfg!(feature = "one-core") {
+            "several cores"
         } else {
-            "one core, as in its image (for several: `--features smp`)"
+            "one core, as in its image (for several: `--no-default-features`)"
         },
     )?;
     writeln!(
@@ -127,7 +127,7 @@ pub fn print() -> io::Result<()> {
     Ok(())
 }
 
-/// Starts what has not failed so far, gives it its turns and ends it.
+/// Starts the cases that have not failed, gives them turns and ends them.
 fn start(cases: &[&Case], this: &Path, results: &mut [io::Result<Measured>]) {
     let mut running: Vec<Option<Running>> = Vec::new();
     for (case, result) in cases.iter().zip(results.iter_mut()) {
@@ -154,7 +154,7 @@ fn start(cases: &[&Case], this: &Path, results: &mut [io::Result<Measured>]) {
     }
 }
 
-/// The next step of a case, unless one has failed.
+/// Runs the next step of a case, unless the case has failed.
 fn attempt<T>(
     result: &mut io::Result<Measured>,
     step: impl FnOnce(&mut Measured) -> io::Result<T>,

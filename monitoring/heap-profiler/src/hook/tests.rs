@@ -1,4 +1,4 @@
-//! The hook from outside: a profiled heap, its records, and allocators that come back into it.
+//! The hook from outside: a profiled heap, its records, and allocators that call the hook again.
 #![expect(unsafe_code, reason = "calls allocators")]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -35,7 +35,7 @@ fn profiled<A: Default>(ring_bytes: usize) -> Profiled<A> {
     heap
 }
 
-/// A record that owns what it says; the time is left out.
+/// A record that owns its data, without the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     Alloc { slot: u32, words: u64, hits: u64 },
@@ -64,7 +64,7 @@ impl From<Record<'_>> for Seen {
     }
 }
 
-/// The next record, which is taken.
+/// Takes the next record.
 fn pop(heap: &Profiled<impl Sync>) -> Result<Seen, Peek<'static>> {
     match heap.peek(&mut [0; MAX_FRAMES]) {
         Peek::Record(record) => {
@@ -165,7 +165,7 @@ fn a_realloc_in_place_or_moving_is_a_free_and_an_allocation() {
     assert_matched(&seen);
 }
 
-/// Every free is of a block that is alive, every alloc of a slot that is free; returns the words alive at the end.
+/// Checks that every free is of a live block and every alloc of a free slot. Returns the words alive at the end.
 fn assert_matched(seen: &[Seen]) -> u64 {
     let mut alive = BTreeMap::new();
     for seen in seen {
@@ -182,19 +182,19 @@ fn assert_matched(seen: &[Seen]) -> u64 {
     alive.values().sum()
 }
 
-/// Refuses every realloc.
+/// An allocator that refuses every realloc.
 #[derive(Default)]
 struct Stubborn;
 
-// SAFETY: hands on to the system's allocator; a refusal leaves the block as it is.
+// SAFETY: the methods pass their arguments on to the system's allocator; a refusal leaves the block unchanged.
 unsafe impl GlobalAlloc for Stubborn {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.dealloc(block, layout) }
     }
 
@@ -261,7 +261,7 @@ fn frees_after_the_end_are_silent_and_nothing_is_sampled() {
     }
     let more = alloc(&heap, 1 << 20);
     assert_eq!(drain(&heap), []);
-    // Nor does the next session know the old blocks.
+    // The next session does not know the old blocks either.
     heap.start(Rate::ALL, 1).unwrap();
     for block in &blocks[50..] {
         free(&heap, *block, 32);
@@ -275,7 +275,7 @@ fn records_of_an_old_session_do_not_come_in_a_new_one() {
     let heap = profiled::<System>(MIN_RING_BYTES);
     heap.start(Rate::ALL, 1).unwrap();
     let blocks: Vec<_> = (0..1_000).map(|_| alloc(&heap, 32)).collect();
-    assert!(heap.lost().hits > 0, "the ring was never full");
+    assert!(heap.lost().hits > 0, "the ring never became full");
     heap.stop();
     heap.start(Rate::ALL, 1).unwrap();
     assert_eq!(drain(&heap), [], "neither samples nor losses");
@@ -301,10 +301,10 @@ fn a_full_ring_loses_allocs_but_never_a_free_and_tells_the_weight() {
     assert_eq!(assert_matched(&seen), 0);
     assert!(allocs >= 40, "{allocs} of a ring that has room for more");
     let lost_at = |seen: &Seen| matches!(seen, Seen::Lost { .. });
-    let first = seen.iter().position(lost_at).expect("the loss is told");
+    let first = seen.iter().position(lost_at).expect("the loss is recorded");
     assert!(
         seen[first..].iter().all(lost_at),
-        "last, and once for each cause"
+        "the loss comes last, and once per cause"
     );
     let (lost, words, hits) = seen[first..]
         .iter()
@@ -331,7 +331,7 @@ fn a_full_ring_loses_allocs_but_never_a_free_and_tells_the_weight() {
         (told.ring_full + told.live_full, told.words, told.hits),
         (lost, words, hits)
     );
-    assert_eq!(drain(&heap), [], "told once");
+    assert_eq!(drain(&heap), [], "the loss is recorded once");
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn what_is_not_taken_comes_again() {
             break;
         };
         let Peek::Record(again) = heap.peek(second) else {
-            panic!("it is gone: {record:?}");
+            panic!("the record is gone: {record:?}");
         };
         assert_eq!(Seen::from(again), Seen::from(record));
         heap.take(&again);
@@ -450,12 +450,12 @@ fn a_thousand_sessions_leave_nothing_behind() {
 type Interruption = Box<dyn Fn()>;
 
 std::thread_local! {
-    /// Run by the clock, which the hook reads in the middle of its work.
+    /// Runs in the clock, which the hook reads in the middle of its work.
     static INTERRUPT: RefCell<Option<Interruption>> = const { RefCell::new(None) };
 }
 
 fn interrupted_ticks() -> u64 {
-    // An interrupt is not interrupted again.
+    // An interrupt is not interrupted.
     if let Some(interrupt) = INTERRUPT.take() {
         interrupt();
         INTERRUPT.set(Some(interrupt));
@@ -470,7 +470,7 @@ fn an_interrupt_that_allocates_in_the_middle_of_a_sample_is_recorded_too() {
     settings.machine.ticks = interrupted_ticks;
     heap.prepare(settings).unwrap();
     heap.start(Rate::ALL, 1).unwrap();
-    // In the test's own thread only: the clock is this heap's.
+    // Only in the test's own thread: the clock belongs to this heap.
     INTERRUPT.set(Some(Box::new(move || {
         let block = alloc(heap, 80);
         let block = realloc(heap, block, 80, 160);
@@ -480,7 +480,7 @@ fn an_interrupt_that_allocates_in_the_middle_of_a_sample_is_recorded_too() {
     blocks.iter().for_each(|block| free(heap, *block, 8));
     INTERRUPT.set(None);
     let seen = drain(heap);
-    // 100 events, and in the middle of each of them 2 allocs and 2 frees.
+    // 100 events, with 2 allocs and 2 frees in the middle of each.
     assert_eq!(seen.len(), 100 + 100 * 4);
     assert_eq!(assert_matched(&seen), 0);
     let stop_inside = heap.test_hook().rest.get().unwrap();
@@ -506,7 +506,7 @@ fn a_session_does_not_begin_while_a_task_is_inside_the_former_one() {
     assert_eq!(drain(heap), []);
 }
 
-/// Starts and stops sessions in the middle of every call.
+/// An allocator that starts and stops sessions in the middle of every call.
 #[derive(Default)]
 struct Restless(std::sync::OnceLock<&'static Profiled<Self>>);
 
@@ -521,23 +521,23 @@ impl Restless {
     }
 }
 
-// SAFETY: hands on to the system's allocator.
+// SAFETY: the methods pass their arguments on to the system's allocator.
 unsafe impl GlobalAlloc for Restless {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.act();
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         self.act();
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         self.act();
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.realloc(block, layout, new_size) }
     }
 }
@@ -575,7 +575,7 @@ fn mix_of(state: u64) -> u64 {
     crate::odds::mix(state.wrapping_add(crate::odds::STEP))
 }
 
-/// What one session holds so far, without taking it.
+/// Returns the records of one session so far.
 fn drain_now(heap: &Profiled<impl Sync>) -> Vec<Seen> {
     // A free whose alloc was taken in an earlier call cannot be matched here.
     core::iter::from_fn(|| pop(heap).ok())

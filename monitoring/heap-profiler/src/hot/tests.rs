@@ -1,6 +1,6 @@
 use super::*;
 
-/// A line with these numbers in it, and a filter in which one place in three is taken.
+/// Returns a line with these numbers, and a filter in which one place in three is taken.
 fn hot(filter: &'static [Byte], peak: u64, countdown: u64, mask: u64) -> Hot {
     let hot = Hot::new();
     hot.counts.peak_bytes.store(peak, Ordering::Relaxed);
@@ -38,7 +38,7 @@ fn the_assembly_does_what_the_rust_does() {
                     hot(filter, peak, countdown, mask),
                 );
                 for (n, size) in SIZES.into_iter().enumerate() {
-                    // Addresses of all kinds, and none.
+                    // Addresses of all kinds, and the null address.
                     for address in [0, 1, 16 + n * 4096, usize::MAX - 64 * n] {
                         let block = core::ptr::without_provenance_mut(address);
                         let words_of = crate::hook::words(size);
@@ -46,7 +46,7 @@ fn the_assembly_does_what_the_rust_does() {
                         assert_eq!(is_rare, plain.portable_allocate(block, size, words_of));
                         assert_eq!(words(&fast), words(&plain), "alloc {size} at {address:#x}");
                         tell(is_rare);
-                        // Not of the same size: what is live grows, and at times is below zero.
+                        // The freed block has another size: the bytes alive grow, and are below zero at times.
                         let freed = SIZES[(n + 2) % SIZES.len()];
                         let is_rare = fast.unlocked_free(block, freed);
                         assert_eq!(is_rare, plain.portable_free(block, freed));
@@ -57,7 +57,7 @@ fn the_assembly_does_what_the_rust_does() {
             }
         }
     }
-    // Each way was gone many times.
+    // Both ways were taken many times.
     assert!(counted > 500 && rare > 500, "{counted} and {rare}");
 }
 

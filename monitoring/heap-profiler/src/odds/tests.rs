@@ -14,12 +14,12 @@ fn odds(rate: f64) -> Odds {
     Odds::new(Rate::new(rate).unwrap())
 }
 
-/// Standard errors that a figure may be off. With some hundred figures and fixed seeds.
+/// Standard errors by which a figure may differ: there are some hundred figures, with fixed seeds.
 const ERRORS: f64 = 4.0;
 
 #[track_caller]
 fn assert_near(what: &str, measured: f64, expected: f64, standard_error: f64) {
-    // What fixed-point arithmetic may add.
+    // The error that fixed-point arithmetic may add.
     let allowed = ERRORS * standard_error + expected.abs() * 1e-6;
     assert!(
         (measured - expected).abs() <= allowed,
@@ -33,7 +33,7 @@ fn the_logarithm_is_as_exact_as_it_says() {
     let mut sum_of_errors = 0.0;
     const STEPS: u64 = 1 << 16;
     for step in 0..STEPS {
-        // All mantissas evenly, with the other bits in the middle.
+        // Mantissas at equal distances, with the other bits in the middle.
         let number = 1 << 63 | step << 47 | 1 << 46;
         let exact = 64.0 - (number as f64).log2();
         let error = negated_log2(number) as f64 / scale - exact;
@@ -43,7 +43,7 @@ fn the_logarithm_is_as_exact_as_it_says() {
     assert!((sum_of_errors / STEPS as f64).abs() < 1e-9);
     for (number, expected) in [(0, 64.0), (1, 64.0), (2, 63.0), (u64::MAX, 0.0)] {
         let exact = negated_log2(number) as f64 / scale;
-        // The lowest bit is always taken for a one.
+        // The lowest bit always counts as one.
         assert!((exact - expected).abs() < 1.0, "{number:#x}: {exact}");
     }
 }
@@ -92,7 +92,7 @@ fn gaps_have_the_geometric_mean_and_the_geometric_first_probabilities() {
         for (gap, count) in (1..).zip(counts) {
             let p = rate * (1.0 - rate).powi(gap - 1);
             let error = (p * (1.0 - p) / n).sqrt();
-            // One in a million may come where none is likely.
+            // One event in a million draws may come even if none is expected.
             let error = error.max(1.0 / n);
             assert_near(
                 &format!("P({gap}) at {rate}"),
@@ -136,7 +136,7 @@ fn hits_have_the_binomial_mean_and_variance_from_a_word_to_ten_million() {
         let n = f64::from(BLOCKS);
         let what = format!("{words} words at {rate}");
         let error = (variance / n).sqrt();
-        // Off by less than one hit in all blocks together where hits are that rare.
+        // Where hits are so rare, one hit in all blocks together may be the whole difference.
         let error = error.max(1.0 / n);
         assert_near(&format!("mean of {what}"), sum / n + mean, mean, error);
         let error = ((fourth - variance * variance) / n).sqrt().max(1.0 / n);

@@ -1,4 +1,4 @@
-//! The countdown over streams of blocks, undisturbed and with others in between.
+//! The countdown over streams of blocks, with and without preemption.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn sample(countdown: &Countdown, chances: &Chances, words: u64) -> u64 {
     }
 }
 
-/// Sizes whose words are estimated, and the sums of their hits.
+/// Blocks of some sizes, and the sums of their hits.
 #[derive(Default)]
 struct Tally {
     blocks: f64,
@@ -32,7 +32,7 @@ impl Tally {
         self.squares += (hits * hits) as f64;
     }
 
-    /// Mean and variance within 4 standard errors of the binomial distribution's.
+    /// Checks that mean and variance are within 4 standard errors of the binomial distribution's.
     #[track_caller]
     fn assert_binomial(&self, words: u64, rate: f64) {
         let n = words as f64;
@@ -64,7 +64,7 @@ fn each_size_in_a_mixed_stream_is_estimated_without_bias() {
         for _ in 0..300_000 {
             state = mix(state.wrapping_add(STEP));
             let at = (state % SIZES.len() as u64) as usize;
-            // Large blocks are rare, or nothing else would be hit at low rates.
+            // Large blocks are rare; otherwise nothing else would be hit at low rates.
             if SIZES[at] > 1_000 && state >> 32 & 15 != 0 {
                 continue;
             }
@@ -96,7 +96,7 @@ fn nothing_is_hit_when_it_is_off() {
     assert_eq!(sample(&countdown, &chances, 3), 3);
 }
 
-/// A task's block, with others' blocks between its two steps, and in between theirs others' again.
+/// Counts a block with other blocks between its two steps, and others between theirs.
 fn preempted(
     countdown: &Countdown,
     chances: &Chances,
@@ -133,7 +133,7 @@ fn tasks_that_preempt_each_other_between_any_two_steps_lose_and_invent_nothing()
                 tallies[at].add(hits);
             });
         }
-        // Hits may move from one block to another, so only the sum over all is as exact as alone.
+        // Hits may move from one block to another, so only the sum over all blocks is as exact as without preemption.
         let (mut hits, mut words) = (0.0, 0.0);
         for (size, tally) in [1.0, 10.0, 300.0].into_iter().zip(&tallies) {
             hits += tally.hits;

@@ -15,7 +15,7 @@ fn machine(readable: fn(usize) -> bool) -> Machine {
     }
 }
 
-/// The distances of a walk, from a stack below the caller's.
+/// Returns the distances of a walk from a stack below the caller's.
 #[inline(never)]
 fn walked(frame: usize, machine: &Machine) -> (Vec<u32>, bool) {
     let mut stack = Stack::new();
@@ -29,7 +29,7 @@ fn walked(frame: usize, machine: &Machine) -> (Vec<u32>, bool) {
     (frames, stack.truncated)
 }
 
-/// So many frames of 4 words, the n-th with the return address n; then the end.
+/// `N` frames of 4 words, the n-th with the return address n, then the end.
 struct Laid<const N: usize>([[usize; 4]; N]);
 
 impl<const N: usize> Laid<N> {
@@ -95,7 +95,7 @@ fn a_page_that_cannot_be_read_ends_the_walk() {
     let (all, _) = walked(start, &machine(|_| true));
     assert_eq!(all.len(), 63);
     let (known, _) = walked(start, &machine(|_| false));
-    // The page that the walk itself is in is known; the test's frames may begin there or behind.
+    // The walk knows its own page; the test's frames begin there or after it.
     assert!(known.len() < 40, "{}", known.len());
     assert_eq!(known[..], all[..known.len()]);
     black_box(&words);
@@ -123,7 +123,7 @@ fn whatever_the_register_and_the_stack_hold_nothing_else_is_read() {
             2 => state as usize,
             _ => [0, usize::MAX, usize::MAX - 7, 8][round / 4 % 4],
         };
-        // A page above would be read only if it were asked for: it is refused.
+        // The walk would read a page above only after a check, which fails here.
         let (frames, truncated) = walked(frame, &machine(|_| false));
         assert!(frames.len() <= 512 && !truncated);
         black_box(&words);

@@ -1,7 +1,7 @@
-//! The ring and the live set through all interleavings of two producers and the consumer. The two files are compiled here a second
-//! time, with words on loom's atomics, so that the crate itself need not know loom.
+//! The ring and the live set through all interleavings of two producers and the consumer. The two files are compiled
+//! here a second time, with words on loom's atomics, so that the crate does not depend on loom.
 //!
-//! Some 15 s with `--release`, minutes without: `cargo test -p heap-profiler --release --test loom`.
+//! Takes some 15 s with `--release`, minutes without: `cargo test -p heap-profiler --release --test loom`.
 
 extern crate alloc;
 
@@ -14,7 +14,7 @@ mod ring;
 #[expect(dead_code, reason = "the hook uses the rest")]
 mod word;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use loom::sync::Arc;
 use loom::thread;
@@ -22,10 +22,10 @@ use loom::thread;
 use live::Live;
 use ring::{Entry, MAX_FRAMES, Ring, Sample};
 
-/// Preemptions of one order at most: with three, the orders take more than minutes.
+/// The most preemptions of one order. With three, the test takes more than minutes.
 const PREEMPTIONS: usize = 2;
 
-/// Runs `model` in every order that can make a difference, and returns how many there were.
+/// Runs `model` in every order that can make a difference, and returns the number of orders.
 fn explore(model: impl Fn() + Sync + Send + 'static) -> usize {
     let runs = std::sync::Arc::new(AtomicUsize::new(0));
     let counted = std::sync::Arc::clone(&runs);
@@ -49,7 +49,7 @@ fn sample(slot: u32) -> Sample {
     }
 }
 
-/// Records an alloc and its free; whether the alloc was admitted.
+/// Records an alloc and its free. Returns `true` if the alloc was admitted.
 fn produce(ring: &Ring, slot: u32) -> bool {
     let Some(place) = ring.reserve_alloc(1) else {
         return false;
@@ -59,7 +59,7 @@ fn produce(ring: &Ring, slot: u32) -> bool {
     true
 }
 
-/// Takes what is there; each record must be whole.
+/// Takes the available records; each must be whole.
 fn consume(ring: &Ring, seen: &mut Vec<(u32, bool)>) {
     while let Ok(entry) = ring.peek(0, &mut [0; MAX_FRAMES]) {
         match entry {
@@ -81,7 +81,7 @@ fn consume(ring: &Ring, seen: &mut Vec<(u32, bool)>) {
     }
 }
 
-/// Every admitted alloc and its free, once each and in this order.
+/// Checks that every admitted alloc and its free came once each, in this order.
 fn assert_all(seen: &[(u32, bool)], admitted: &[(u32, bool)]) {
     for &(slot, admitted) in admitted {
         let of_slot: Vec<_> = seen
@@ -93,9 +93,9 @@ fn assert_all(seen: &[(u32, bool)], admitted: &[(u32, bool)]) {
     }
 }
 
-/// Two producers and a consumer on a ring of so many words; who was admitted.
+/// Runs two producers and a consumer on a ring of `words` words. Returns the admitted allocs.
 ///
-/// All three are spawned: what the model's own thread does before it waits, loom does first in every order.
+/// All three are spawned: in every order, loom first runs what the model's own thread does before it waits.
 fn produce_and_consume(words: usize) -> Vec<(u32, bool)> {
     let ring = Arc::new(Ring::new(words).unwrap());
     let producers: Vec<_> = (0..2)
@@ -132,7 +132,7 @@ fn two_producers_and_a_consumer() {
 #[test]
 fn a_ring_that_is_full_for_the_second_alloc() {
     let runs = explore(|| {
-        // Room for one alloc and its free, and for the next one only when these are read.
+        // Room for one alloc and its free, and for the next alloc only after these are read.
         let admitted = produce_and_consume(8);
         assert!(admitted.iter().any(|it| it.1), "one of them was first");
     });

@@ -1,4 +1,4 @@
-//! `heap_profiler`'s words and bytes on loom's atomics.
+//! The words and bytes of `heap_profiler` on loom's atomics.
 
 use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -15,7 +15,7 @@ impl Word {
         Self(AtomicU64::new(value))
     }
 
-    /// Sees everything that was stored before the value was [published](Self::publish).
+    /// Loads the value, and sees everything that was stored before it was [published](Self::publish).
     pub fn load(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
@@ -24,12 +24,12 @@ impl Word {
         self.0.store(value, Ordering::Release);
     }
 
-    /// A load without order, of what somebody else's published word says is there.
+    /// Loads without order. Used for data that another task's published word covers.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// A store without order, before something is published.
+    /// Stores without order. Used before a word is published.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
@@ -38,12 +38,12 @@ impl Word {
         self.0.fetch_add(n, Ordering::AcqRel);
     }
 
-    /// Returns the value before.
+    /// Adds, and returns the previous value.
     pub fn fetch_add(&self, n: u64) -> u64 {
         self.0.fetch_add(n, Ordering::AcqRel)
     }
 
-    /// Returns what the value is if it is not `current`.
+    /// Replaces `current` by `new`. Otherwise returns the actual value.
     pub fn compare_exchange(&self, current: u64, new: u64) -> Result<(), u64> {
         self.0
             .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)

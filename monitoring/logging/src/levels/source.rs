@@ -4,20 +4,20 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use super::Level;
 
-/// Not in a table yet.
+/// The source is not in a table yet.
 const NEW: u8 = 0xff;
-/// Another source has its name, or the table has no place: its level is looked up by name.
+/// Another source has this name, or the table has no place: the level is looked up by name.
 const BY_NAME: u8 = 0xfe;
 
-/// A declared source: a target with a name, a sentence, and a level of its own in one byte.
+/// A declared source: a target with a name, a description, and its level in one byte.
 ///
 /// ```text
 ///   new ──1──▶ has its level ◀──2       1 declared: explicitly, or by its first record
 ///    └────1──▶ looked up by name        2 the level is changed
 /// ```
 ///
-/// A record that is given to it by [`log_to!`](crate::log_to) costs one load while its level is too low for it. One that is given
-/// to the facade (`log::debug!(…)`) costs one load only while no source logs at its level, and else a look into the
+/// A record of [`log_to!`](crate::log_to) costs one load while the source's level is too low for it. A record of the
+/// facade (`log::debug!(…)`) costs one load only while no source logs at its level; otherwise a look into the
 /// [`Table`](super::Table).
 #[derive(Debug)]
 pub struct LogSource {
@@ -29,10 +29,10 @@ pub struct LogSource {
 }
 
 impl LogSource {
-    /// A source that no table knows yet. [`log_source!`](crate::log_source) makes a `static` of it.
+    /// Creates a source that no table knows yet. [`log_source!`](crate::log_source) makes a `static` of it.
     ///
     /// # Panics
-    /// If the name is empty or longer than [`MAX_TARGET_LEN`](super::MAX_TARGET_LEN): while compiling, for a `static`.
+    /// If the name is empty or longer than [`MAX_TARGET_LEN`](super::MAX_TARGET_LEN). A `static` fails at compile time.
     #[must_use]
     pub const fn new(name: &'static str, doc: &'static str) -> Self {
         assert!(!name.is_empty() && name.len() <= super::MAX_TARGET_LEN);
@@ -45,29 +45,29 @@ impl LogSource {
         }
     }
 
-    /// The same with a level of its own from the start, unless it was given one before it was declared. A level for
-    /// everyone takes it away like any other.
+    /// Returns the source with a level from the start, unless its level was set before it was declared. A level for all
+    /// sources replaces it.
     #[must_use]
     pub const fn at(mut self, level: Level) -> Self {
         self.first = Some(level);
         self
     }
 
-    /// The same with a function that is told each new level: for a log that is not ours. Called with interrupts masked,
-    /// so it does little and calls nothing that enables them.
+    /// Returns the source with a function that receives each new level, for a log outside this crate. It is called with
+    /// interrupts masked, so it must do little and must not enable interrupts.
     #[must_use]
     pub const fn followed_by(mut self, follower: fn(Level)) -> Self {
         self.follower = Some(follower);
         self
     }
 
-    /// The name: what the control port calls it, and what its records show as their target.
+    /// Returns the name. The control port uses it, and records show it as their target.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What logs there, in one sentence.
+    /// Returns the description, in one sentence.
     #[must_use]
     pub const fn doc(&self) -> &'static str {
         self.doc
@@ -77,7 +77,7 @@ impl LogSource {
         self.first
     }
 
-    /// Whether its records of this level are logged. One relaxed load; the first use declares the source.
+    /// Returns `true` if records of this level are logged. One relaxed load; the first use declares the source.
     ///
     /// ```
     /// logging::log_source!(CACHE = "app::cache", "answers that were given before");
@@ -93,7 +93,7 @@ impl LogSource {
                 .filter()
     }
 
-    /// Its level, or [`Unsettled`] before it is declared, or if it has to be looked up. One relaxed load.
+    /// Returns the level, or [`Unsettled`] if the source is not declared or must be looked up. One relaxed load.
     #[inline(always)]
     pub(crate) fn level(&self) -> Result<Level, Unsettled> {
         match self.level.load(Ordering::Relaxed) {
@@ -117,19 +117,19 @@ impl LogSource {
     }
 }
 
-/// A source does not know its level itself.
+/// The reason why a source does not hold its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unsettled {
-    /// No table knows it yet.
+    /// No table knows the source yet.
     New,
-    /// The table knows its name's.
+    /// The table has the level of the source's name.
     ByName,
 }
 
 /// Declares a source of log records: a `static` [`LogSource`].
 ///
-/// The name is the module's path unless another is given. The source appears on the control port with its first
-/// record, or once [`logging::declare`](crate::declare) is called.
+/// The default name is the module's path. The source appears on the control port with its first record, or after a call
+/// of [`logging::declare`](crate::declare).
 ///
 /// ```
 /// logging::log_source!(LOG, "what this module does");
@@ -150,10 +150,10 @@ macro_rules! log_source {
     };
 }
 
-/// Gives a record to a declared source: `log_to!(CACHE, Debug, "evicted {count} entries")`.
+/// Logs a record of a declared source: `log_to!(CACHE, Debug, "evicted {count} entries")`.
 ///
-/// The level is a variant of [`log::Level`]. While it is off for the source, this costs one load, and the arguments
-/// are not evaluated.
+/// The level is a variant of [`log::Level`]. While it is off for the source, this costs one load, and the arguments are
+/// not evaluated.
 ///
 /// ```
 /// use logging::{log_source, log_to};

@@ -1,17 +1,17 @@
-//! Which source logs at which level: read by every record that is not disabled for all, changed rarely.
+//! The table of sources and their levels. Every record that is not disabled for all reads it; changes are rare.
 //!
 //! ```text
 //!  names   a │ a::b │ dns │ …          written once, then published by `len`: never changed, never removed
-//!  own     – │ debug│  –  │ …          what was said about this one; `–`: as its nearest ancestor, or the default
-//!  level  info debug  info             what follows from it: all that a record looks at
+//!  own     – │ debug│  –  │ …          the level set for this source; `–`: its nearest ancestor's, or the default
+//!  level  info debug  info             the resulting level: the only value that a record reads
 //! ```
 //!
-//! A name is found by its hash. What logs becomes a source, so a record's target is found at the first attempt; else its ancestors
-//! are tried, the nearest first.
+//! A name is found by its hash. Targets that log become sources, so a record's target is found at the first attempt.
+//! Otherwise its ancestors are tried, the nearest first.
 //!
-//! Readers take no lock: a task that held one could be preempted by a task of higher priority that logs, and that would
-//! wait for ever. Names only grow, and a level is one byte. Writers are behind a lock that masks interrupts; they compare names
-//! before they take it, as far as they can.
+//! Readers take no lock. A task of lower priority could be preempted while it held the lock; a task of higher priority
+//! that logs would then wait forever. Names are only added, and a level is one byte. Writers hold a lock that masks
+//! interrupts; they compare most names before they take it.
 
 mod entry;
 
@@ -28,15 +28,15 @@ use units::OneLine;
 /// The most sources. An image has a few dozen modules that log; a change looks at each with interrupts masked.
 pub const MAX_SOURCES: usize = 64;
 
-/// The most sources that are not declared: seen in a record, or named in a list of levels. Less than all, so that what logs under
-/// ever new names leaves room for declarations.
+/// The most sources that are not declared: seen in a record, or named in a list of levels. It is less than all, so that
+/// targets with ever new names leave room for declarations.
 pub const MAX_SEEN: usize = 48;
 
-/// The longest name of a source, in bytes. Module paths are shorter; the table holds copies, because a record and a command
-/// are gone a moment later.
+/// The longest name of a source, in bytes. Module paths are shorter. The table holds copies, because the text of a
+/// record or command does not live long.
 pub const MAX_TARGET_LEN: usize = 64;
 
-/// Places of the hash table, a power of two: half of them are always empty, so that a search is short and ends.
+/// Places of the hash table, a power of two. Half of them are always empty, so that a search is short and ends.
 const PLACES: usize = 2 * MAX_SOURCES;
 
 const WORDS: usize = MAX_TARGET_LEN / 8;
@@ -49,41 +49,41 @@ const _: () = {
     );
 };
 
-/// No level of its own; no ancestor.
+/// No level was set, or there is no ancestor.
 const NONE: u8 = 0xff;
 
 /// The default level, the sources, and the level of each. About 7 KB.
 ///
-/// May be read from any task and from interrupts. A record's target has the level of its nearest ancestor among the
-/// sources: of `a` and `a::b`, `a::b` is that of `a::b` and `a::b::c`, and neither has to do with `a::bc`.
+/// Any task and any interrupt may read it. A record's target has the level of its nearest ancestor among the sources.
+/// With the sources `a` and `a::b`, the level of `a::b` applies to `a::b` and `a::b::c`; neither applies to `a::bc`.
 #[derive(Debug)]
 pub struct Table {
     default: AtomicU8,
     len: AtomicUsize,
     entries: [Entry; MAX_SOURCES],
-    /// Where the source with a hash is, or [`NONE`].
+    /// The index of the source with a hash, or [`NONE`].
     places: [AtomicU8; PLACES],
     refused: Counter,
     changing: Lock<()>,
-    /// Told the highest level after each change.
+    /// Receives the highest level after each change.
     publish: fn(Level),
 }
 
-/// What to do with a target that is no source.
+/// The treatment of a target that is not a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
-    /// Make it one: what is set at boot is for sources that nobody has seen yet.
+    /// Make it a source: at boot, levels are set before any source has logged.
     Enter,
-    /// Refuse all of the list, unless it is an ancestor of a source: that becomes one.
+    /// Refuse the whole list, unless the target is an ancestor of a source: then make it a source.
     Refuse,
 }
 
-/// Why a list of levels was not applied; nothing of it was.
+/// The reason why a list of levels was not applied. No part of it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplyError<'a> {
-    /// No source has this name, and none is below it.
+    /// No source has this name, and no source is below it.
     Unknown(&'a str),
-    /// This target is one more than there is room for.
+    /// There is no room for this target.
     TooMany(&'a str),
     /// This target is longer than [`MAX_TARGET_LEN`].
     TooLong(&'a str),
@@ -108,7 +108,8 @@ impl fmt::Display for ApplyError<'_> {
 impl core::error::Error for ApplyError<'_> {}
 
 impl Table {
-    /// No source; everyone logs at `default`. `publish` is told the highest level after each change, with interrupts masked.
+    /// Creates a table without sources and with this default. `publish` receives the highest level after each change,
+    /// with interrupts masked.
     #[must_use]
     pub const fn new(default: Level, publish: fn(Level)) -> Self {
         Self {
@@ -122,8 +123,8 @@ impl Table {
         }
     }
 
-    /// The level of a target. Cost: a hash and a comparison, and one more for each ancestor until one is a source. Enters
-    /// nothing.
+    /// Returns the level of a target. Cost: a hash and a comparison, and one more of each for every ancestor until one
+    /// is a source. Adds no source.
     #[must_use]
     pub fn level(&self, target: &str) -> Level {
         match self.nearest(target) {
@@ -132,8 +133,8 @@ impl Table {
         }
     }
 
-    /// The level of a record's target, which becomes a source if it is none. Cost: as [`Table::level`]; for a target that is new
-    /// also a copy and a comparison with every source, with interrupts masked.
+    /// Returns the level of a record's target, and makes the target a source. Cost: as [`Table::level`]; for a new
+    /// target also a copy and a comparison with every source, with interrupts masked.
     #[must_use]
     pub fn see(&self, target: &str) -> Level {
         let nearest = self.nearest(target);
@@ -163,38 +164,38 @@ impl Table {
         }
     }
 
-    /// The level of every target that has no source, nor an ancestor that is one.
+    /// Returns the level of all targets that have no source and no ancestor that is one.
     #[must_use]
     pub fn default_level(&self) -> Level {
         Level::from_index(self.default.load(Ordering::Relaxed))
     }
 
-    /// The highest level of all: what is above it is logged by nobody.
+    /// Returns the highest level of all. No source logs records above it.
     #[must_use]
     pub fn max(&self) -> Level {
         let levels = self.entries().iter().map(Entry::level);
         levels.fold(self.default_level(), Level::max)
     }
 
-    /// Number of sources.
+    /// Returns the number of sources.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len.load(Ordering::Acquire).min(MAX_SOURCES)
     }
 
-    /// Whether there is no source.
+    /// Returns `true` if there are no sources.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Records whose target is no source because there is no place for it, since boot.
+    /// Returns the number of records whose target had no place among the sources, since boot.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.get()
     }
 
-    /// The source with this number, in the order in which they came, from 0.
+    /// Returns the source with this number, in the order of registration from 0.
     #[must_use]
     pub fn source(&self, index: usize) -> Option<Known> {
         let entry = self.entries().get(index)?;
@@ -211,19 +212,19 @@ impl Table {
         })
     }
 
-    /// All sources, in the order in which they came.
+    /// Returns all sources, in the order of registration.
     pub fn sources(&self) -> impl Iterator<Item = Known> + '_ {
         (0..).map_while(|index| self.source(index))
     }
 
-    /// Whether a source has exactly this name.
+    /// Returns `true` if a source has exactly this name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 
-    /// Makes a declared source known. To declare it again is no error and changes nothing. If another has its name it follows
-    /// that one's level; if there is no place, its nearest ancestor's.
+    /// Adds a declared source. Declaring it again changes nothing and is not an error. If another source has its name,
+    /// it follows that source's level. If there is no place, it follows its nearest ancestor's.
     pub fn declare(&self, source: &'static LogSource) {
         let Some(name) = name_of(source.name()) else {
             source.look_up();
@@ -253,12 +254,12 @@ impl Table {
         self.settle();
     }
 
-    /// Applies a list of settings, all of it or nothing. If it sets the level for everyone, no source keeps
-    /// one of its own but by this list; else it changes only what it names. The last of several items for
-    /// one source wins.
+    /// Applies a list of settings, all of it or nothing. If the list sets the level for all, every source loses its own
+    /// level unless the list sets it. Otherwise only the named sources change. The last of several items for one source
+    /// wins.
     ///
-    /// Cost: for each item a search, and for one that is new a comparison with every source. Allocates nothing, waits for
-    /// nothing.
+    /// Cost: a search for each item, and for a new target a comparison with every source. Allocates nothing and waits
+    /// for nothing.
     ///
     /// # Errors
     ///
@@ -294,7 +295,7 @@ impl Table {
                 self.find(target)
                     .or_else(|| self.insert(target, &name, None))
             });
-            // Full only if another task has entered names since they were counted above.
+            // There is no place only if another task has added names since they were counted above.
             own[place.ok_or(ApplyError::TooMany(target))?] = Some(level);
         }
         let _changing = self.changing.lock();
@@ -309,7 +310,7 @@ impl Table {
         Ok(())
     }
 
-    /// Gives everyone the level that follows from what was said. Behind the lock.
+    /// Updates the resulting level of all sources. The caller holds the lock.
     fn settle(&self) {
         for entry in self.entries() {
             let level = self.inherited(entry);
@@ -321,7 +322,7 @@ impl Table {
         (self.publish)(self.max());
     }
 
-    /// The entry's own level, or its nearest ancestor's that has one, or the default.
+    /// Returns the entry's own level, or that of its nearest ancestor that has one, or the default.
     fn inherited<'e>(&'e self, mut entry: &'e Entry) -> Level {
         loop {
             if let Some(level) = entry.own() {
@@ -334,14 +335,14 @@ impl Table {
         }
     }
 
-    /// Adds a name that no source has. Behind the lock.
+    /// Adds a new name. The caller holds the lock.
     fn insert(
         &self,
         target: &str,
         name: &Name,
         declared: Option<&'static LogSource>,
     ) -> Option<usize> {
-        // Somebody else may have added it before we had the lock.
+        // Another task may have added it before this one had the lock.
         if let Some(at) = self.find(target) {
             return Some(at);
         }
@@ -394,7 +395,7 @@ impl Table {
             .find(|&at| self.entries[at].is(&name, target.len()))
     }
 
-    /// The source of this name, or the nearest above it.
+    /// Returns the source of this name, or the nearest one above it.
     fn nearest(&self, target: &str) -> Option<usize> {
         let ends = (1..target.len()).rev();
         let above = ends.filter(|&end| target.as_bytes()[end..].starts_with(b"::"));
@@ -407,17 +408,17 @@ impl Table {
         self.entries().iter().any(|entry| entry.is_below(target))
     }
 
-    /// Sources that are not declared.
+    /// Returns the number of sources that are not declared.
     fn seen(&self) -> usize {
         let declared = |entry: &&Entry| entry.declared.is_completed();
         self.len() - self.entries().iter().filter(declared).count()
     }
 }
 
-/// The places where a name may be, in the order in which they are tried.
+/// Returns the places where a name may be, in the order of the search.
 fn probe(name: &Name, len: usize) -> impl Iterator<Item = usize> + use<> {
-    // Multiplied by the golden ratio of 2^64 (Knuth, The Art of Computer Programming, volume 3, section 6.4), whose upper bits
-    // depend on all of a word.
+    // Multiplied by the golden ratio of 2^64 (Knuth, The Art of Computer Programming, volume 3, section 6.4). The upper
+    // bits of the product depend on the whole word.
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |hash: u64, word: &u64| (hash.rotate_left(5) ^ word).wrapping_mul(GOLDEN);
     let hash = name[..len.div_ceil(8)].iter().fold(len as u64, mix);

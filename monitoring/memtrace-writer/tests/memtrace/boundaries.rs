@@ -1,4 +1,4 @@
-//! What happens at the limits of packets, times, stacks and definitions.
+//! The limits of packets, times, stacks and definitions.
 
 use core::num::NonZeroU64;
 
@@ -12,7 +12,7 @@ use crate::tracer::{START, Tracer, info};
 
 const BLOCK: Alloc = Alloc::new(2, NonZeroU64::MIN);
 
-/// Knows nothing: codes stand for themselves.
+/// Has no names: codes stand for themselves.
 struct Nameless;
 
 impl Resolve for Nameless {
@@ -21,7 +21,7 @@ impl Resolve for Nameless {
     }
 }
 
-/// So many inlined functions for each code, whose names are made of code and index.
+/// Inlined functions for each code, with names made of code and index.
 struct Long {
     positions: usize,
     function_len: usize,
@@ -52,7 +52,7 @@ impl Resolve for Long {
     }
 }
 
-/// The same function and file for all codes, so many times.
+/// The same function and file for all codes, this many times.
 struct Same(usize);
 
 impl Resolve for Same {
@@ -74,7 +74,7 @@ fn packets_of(stream: &[u8]) -> Vec<Packet<'_>> {
     packets(stream).collect::<Result<_, _>>().expect("packets")
 }
 
-/// What `with` makes of each event.
+/// Returns the results of `with` for each event.
 fn events<T>(stream: &[u8], mut with: impl FnMut(Event<'_>) -> T) -> Vec<T> {
     let mut trace = Trace::new(stream).expect("a trace");
     let mut made = Vec::new();
@@ -84,7 +84,7 @@ fn events<T>(stream: &[u8], mut with: impl FnMut(Event<'_>) -> T) -> Vec<T> {
     made
 }
 
-/// Codes of the stacks in the order of their events.
+/// Returns the codes of the stacks in the order of their events.
 fn stacks(stream: &[u8]) -> Vec<Vec<u64>> {
     let stacks = events(stream, |event| match event.kind {
         Kind::Alloc(alloc) => Some(alloc.stack.codes().to_vec()),
@@ -159,7 +159,7 @@ fn full_leaves_the_trace_as_it_was() {
     for index in 0..6_000_u64 {
         let stack = [20 + index % 11, 40 + index % 3, 50];
         given.alloc(index, BLOCK, &stack);
-        // Refused for its time, after the stack was taken.
+        // The event is refused for its time, after the stack was taken.
         let deep: Vec<u64> = (100..228).collect();
         let mut before = tried.encoder.counts();
         if index % 50 == 49 && given.ends.len() == tried.ends.len() {
@@ -197,7 +197,7 @@ fn hundreds_of_new_codes_fit_a_packet() {
 
 #[test]
 fn a_stack_of_new_codes_that_no_packet_could_define_is_written_all_the_same() {
-    // Each code stands for a list that alone takes some 4 KiB: half a megabyte for the stack.
+    // Each code stands for a list of some 4 KiB: half a megabyte for the stack.
     let mut tracer = Tracer::new(&info(), Long::new(40, NAME_MAX + 100, 40));
     let stack: Vec<u64> = (1_000..1_128).collect();
     tracer.alloc(5, BLOCK, &stack);
@@ -259,7 +259,7 @@ fn an_attempt_that_is_given_up_disturbs_nothing() {
         assert_eq!(attempt, Err(Full));
         if index % 3 == 0 {
             tracer.flush();
-            // Earlier than what was attempted.
+            // Earlier than the attempt before.
             tracer.alloc(10 * index - index.min(5), BLOCK, &[20, 21]);
         }
         tracer.flush();
@@ -280,14 +280,14 @@ fn an_event_comes_through_after_any_number_of_attempts_that_were_given_up() {
     }
     let given_up = tracer.encoder.counts().definitions;
     assert!(given_up > 500);
-    // As deep as a stack can be, and a code of it twice.
+    // A stack of the maximal depth, with one code twice.
     let mut stack: Vec<u64> = (10_000..10_128).collect();
     stack.push(10_005);
     tracer.alloc(100, BLOCK, &stack);
     tracer.flush();
     stack.reverse();
     assert_eq!(stacks(&tracer.stream), [stack]);
-    // Some of its codes may be defined twice, because the writer remembers only so many that wait.
+    // Some of its codes may be defined twice, because the writer remembers only a limited number of waiting codes.
     let counts = tracer.encoder.counts();
     let definitions = counts.definitions - given_up;
     assert!((128..256).contains(&definitions), "{definitions}");
@@ -375,7 +375,7 @@ fn the_oldest_event_tells_when_a_packet_is_due() {
     assert_eq!(encoder.oldest(), Some(at(7)));
     assert!(encoder.flush().is_some());
     assert_eq!(encoder.oldest(), None);
-    // What the clock said, not what it was moved to: else a clock that was set back would hold packets up.
+    // The caller's time, not the corrected one: otherwise a clock that was set back would delay packets.
     encoder
         .alloc(at(3), BLOCK, [20], &mut Nameless)
         .expect("room");
@@ -410,7 +410,7 @@ fn a_new_trace_knows_nothing_of_the_one_before() {
             .expect("room");
     }
     first.extend(encoder.flush().expect("events"));
-    // What is not flushed goes with its trace.
+    // Events that are not flushed are dropped with their trace.
     encoder
         .alloc(at(200), BLOCK, [20, 50], &mut names)
         .expect("room");
@@ -451,8 +451,8 @@ fn every_packet_but_the_first_two_states_the_cache_and_a_lost_one_is_noticed() {
     for (index, packet) in packets.iter().enumerate() {
         assert_eq!(packet.header.check.is_some(), index >= 2, "packet {index}");
     }
-    // The ids tell that a packet is missing, but for one without alloc events: what the cache says does not
-    // depend on them, so it is compared with the ids put right.
+    // The ids show that a packet is missing, except for a packet without alloc events. The cache's check does not
+    // depend on the ids, so it is compared after the ids are corrected.
     for lost in 1..packets.len() - 1 {
         let next = &packets[lost + 1];
         let before = &packets[lost];
@@ -519,7 +519,7 @@ fn what_the_format_cannot_hold_is_counted() {
     tracer.alloc(0, BLOCK, &[20]);
     let counts = tracer.encoder.counts();
     assert_eq!((counts.texts_changed, counts.clamped), (3, 2));
-    // Names that are known are not written again.
+    // Known names are not written again.
     tracer.alloc(0, BLOCK, &[21]);
     let counts = tracer.encoder.counts();
     assert_eq!((counts.texts_changed, counts.clamped), (3, 4));

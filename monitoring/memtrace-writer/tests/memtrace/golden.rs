@@ -25,7 +25,7 @@ fn accept(name: &str, actual: &str) {
     );
 }
 
-/// Offset, then 32 bytes a line.
+/// Writes an offset and 32 bytes per line.
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (line, bytes) in bytes.chunks(32).enumerate() {

@@ -1,10 +1,11 @@
-//! How many bytes memtrace's own writer takes for a trace: a model of its choices, which counts and writes nothing.
+//! The number of bytes that memtrace's own writer takes for a trace: a model of its choices, which counts and writes
+//! nothing.
 //!
-//! Facts of memtrace's version of September 2024, the last that writes version 2: a code is looked for in two
-//! slots of the cache, and takes the one that was longer not named in a codeword; each miss defines the code, again if need be, in
-//! packets of definitions alone that go in front of the packet of events; a packet of events ends when less than
-//! 4,196 bytes are free, after more than 128 definitions, or after 30 s. By hand, the real writer was given the
-//! traces of `size.rs` to copy: the model agrees with it to the byte.
+//! Facts of memtrace's version of September 2024, the last that writes version 2. It looks for a code in two slots of
+//! the cache, and uses the one that no codeword has named for longer. Each miss defines the code, again if necessary,
+//! in packets of definitions alone before the packet of events. A packet of events ends when fewer than 4,196 bytes are
+//! free, after more than 128 definitions, or after 30 s. By hand, the real writer copied the traces of `size.rs`: the
+//! model agrees with it to the byte.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,7 @@ const SLOTS: usize = 1 << 14;
 const HEADER: usize = 66;
 const PACKET: usize = 32_768;
 
-/// See the [module](self).
+/// The model, see the [module](self).
 pub struct Peer<N> {
     names: N,
     /// Bytes of the packets that are finished.
@@ -40,7 +41,7 @@ fn number(value: u64) -> usize {
 }
 
 impl<N: Resolve> Peer<N> {
-    /// `first` bytes are those of the first packet.
+    /// Creates a model. `first` is the number of bytes in the first packet.
     pub fn new(first: usize, names: N) -> Self {
         Self {
             names,
@@ -167,7 +168,7 @@ impl<N: Resolve> Peer<N> {
         bytes
     }
 
-    /// The whole of a trace: as [`Tracer::happen`](crate::tracer::Tracer::happen).
+    /// Counts a whole trace, like [`Tracer::happen`](crate::tracer::Tracer::happen).
     pub fn happen(&mut self, happenings: &[Happening]) -> usize {
         let mut at = 0;
         let mut stacks: HashMap<*const u64, Vec<u64>> = HashMap::new();
@@ -188,7 +189,7 @@ impl<N: Resolve> Peer<N> {
     }
 }
 
-/// Moves an entry to the front of a list of 31. Bytes of its name if it is new.
+/// Moves an entry to the front of a list of 31. Returns the bytes of its name if it is new.
 fn front<T>(
     list: &mut Vec<T>,
     is: impl Fn(&T) -> bool,

@@ -1,20 +1,19 @@
-//! A program that does not exist, and the stacks at its allocations: what realistic traces are made of.
+//! An invented program, and the stacks at its allocations, for realistic traces.
 //!
-//! Its functions stand in layers: a run-time system and a main loop that every stack shares, some fifteen layers
-//! of the program's own functions, and at the end the library's functions that allocate, which all of the
-//! program shares. Of a function's calls the first is by far the most frequent.
+//! Its functions are in layers: a run-time system and a main loop that every stack shares, some fifteen layers of the
+//! program's functions, and at the end the library's functions that allocate, which the whole program shares. The first
+//! of a function's calls is by far the most frequent.
 //!
-//! Measured for comparison, by hand: stacks of real programs at their sampled allocations (this workspace's
-//! demo workload; parsing JSON and compiling regular expressions) had 17 and 19 frames on average, 86 and 355 different stacks, and
-//! took 1.6 and 1.4 codewords; one block in five had at most 16 words. [`Program::usual`] is like that, and
-//! [`Program::odd`] is what a codec has most trouble with: every function calls several others, and no stack
-//! comes often.
+//! Measured for comparison, by hand: stacks of real programs at their sampled allocations (this workspace's demo
+//! workload; parsing JSON and compiling regular expressions) had 17 and 19 frames on average, 86 and 355 different
+//! stacks, and took 1.6 and 1.4 codewords; one block in five had at most 16 words. [`Program::usual`] is similar.
+//! [`Program::odd`] is the hardest case for a codec: every function calls several others, and no stack comes often.
 
 use std::rc::Rc;
 
 use memtrace_writer::{Location, Resolve};
 
-/// Random numbers for a seed: SplitMix64 (Steele, Lea and Flood, 2014).
+/// Random numbers from a seed: SplitMix64 (Steele, Lea and Flood, 2014).
 pub struct Random(pub u64);
 
 impl Random {
@@ -25,7 +24,7 @@ impl Random {
         z ^ z >> 31
     }
 
-    /// Less than `bound`.
+    /// Returns a number below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
@@ -37,7 +36,7 @@ impl Random {
 
 struct Function {
     address: u64,
-    /// Functions it calls.
+    /// The functions that it calls.
     calls: Vec<usize>,
 }
 
@@ -51,7 +50,7 @@ impl Functions {
     }
 }
 
-/// See the [module](self).
+/// The program, see the [module](self).
 pub struct Program {
     functions: Vec<Function>,
 }
@@ -65,19 +64,19 @@ const LAYERS: usize = 15;
 const LIBRARY: usize = 12;
 
 impl Program {
-    /// One function in five calls more than one other.
+    /// Creates a program in which one function in five calls more than one other.
     pub fn usual(random: &mut Random) -> Self {
         Self::new(24, 5, random)
     }
 
-    /// Three functions in four call more than one other; about 55 codes for each of `width`.
+    /// Creates a program in which three functions in four call more than one other; about 55 codes for each of `width`.
     pub fn odd(width: usize, random: &mut Random) -> Self {
         Self::new(width, 1, random)
     }
 
-    /// `width` functions in each layer; one in `several` calls one to four others, the rest one.
+    /// Creates a program with `width` functions per layer; one in `several` calls one to four others, the rest one.
     fn new(width: usize, several: usize, random: &mut Random) -> Self {
-        // From the innermost outwards, so that what is called exists.
+        // From the innermost layer outwards, so that called functions exist.
         let mut functions = Functions(Vec::new());
         let allocator = functions.add(vec![]);
         let library: Vec<usize> = (0..LIBRARY)
@@ -108,13 +107,13 @@ impl Program {
         }
     }
 
-    /// The stack at one allocation, the innermost frame first.
+    /// Returns the stack at one allocation, the innermost frame first.
     pub fn stack(&self, random: &mut Random) -> Vec<u64> {
         let mut stack = Vec::with_capacity(40);
         let mut at = self.functions.len() - 1;
         loop {
             let Function { address, calls } = &self.functions[at];
-            // Half of the time the first, half of the rest the second.
+            // Half of the time the first call, half of the rest the second.
             let call = (random.next().trailing_zeros() as usize).min(calls.len().saturating_sub(1));
             stack.push(address + (call as u64 + 1) * CALL);
             match calls.get(call) {
@@ -158,17 +157,17 @@ impl Resolve for Names {
     }
 }
 
-/// Something that happens in the program.
+/// An event of the program.
 #[derive(Clone)]
 pub enum Happening {
     /// Words, hits, stack with the innermost frame first.
     Alloc(u64, u64, Rc<[u64]>),
-    /// Of the block that was allocated as so manieth.
+    /// The number of the block's allocation.
     Free(u64),
 }
 
-/// So many allocations, and most of their frees: blocks live for some ten further allocations, one in sixteen
-/// for hundreds. Sizes as programs have them: mostly a few words.
+/// Returns `allocations` allocations, and most of their frees. Blocks live for some ten further allocations, one in
+/// sixteen for hundreds. Sizes are those of typical programs: mostly a few words.
 pub fn run(program: &Program, allocations: u64, random: &mut Random) -> Vec<Happening> {
     let mut happenings = Vec::new();
     let mut live: Vec<u64> = Vec::new();
@@ -183,7 +182,7 @@ pub fn run(program: &Program, allocations: u64, random: &mut Random) -> Vec<Happ
         happenings.push(Happening::Alloc(words, hits, program.stack(random).into()));
         live.push(id);
         while live.len() > 10 && !random.chance(2) {
-            // The newest go first, but for some.
+            // The newest blocks are freed first, with exceptions.
             let back = if random.chance(16) { live.len() } else { 10 };
             let at = live.len() - 1 - random.below(back);
             happenings.push(Happening::Free(live.swap_remove(at)));

@@ -1,4 +1,4 @@
-//! Whatever is encoded, the reader reads.
+//! The reader reads everything that is encoded.
 
 use core::num::NonZeroU64;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use crate::program::Random;
 use crate::tracer::{START, Tracer, info};
 
-/// Text over an alphabet in which every character has meant trouble to some reader.
+/// Text over an alphabet in which every character has caused errors in some reader.
 fn awkward(most: usize) -> impl Strategy<Value = String> {
     const ALPHABET: &[char] = &[
         '\0', '\0', '\n', '@', ':', '$', ' ', '"', '\\', '\u{1}', '\x7f', 'é', '漢', '🦀', 'a',
@@ -21,7 +21,7 @@ fn awkward(most: usize) -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(ALPHABET), 0..most).prop_map(String::from_iter)
 }
 
-/// Near the longest name, where a cut may fall into a character.
+/// Text near the longest name, where a cut may fall into a character.
 fn long() -> impl Strategy<Value = String> {
     ((NAME_MAX - 8)..(NAME_MAX + 8), awkward(12), awkward(3))
         .prop_map(|(len, end, more)| "x".repeat(len.saturating_sub(end.len())) + &end + &more)
@@ -53,7 +53,7 @@ fn named() -> impl Strategy<Value = Named> {
     )
 }
 
-/// What each code stands for: the entry at its remainder.
+/// The names of all codes: the entry at a code's remainder.
 #[derive(Clone, Debug)]
 struct Book(Vec<Vec<Named>>);
 
@@ -80,7 +80,7 @@ impl Resolve for &Book {
 enum Step {
     /// Time since the step before, words, hits, source, stack with the innermost first.
     Alloc(i64, u64, u64, Source, Vec<u64>),
-    /// Of the block that was allocated as so manieth, counted round.
+    /// Time since the step before, and the number of the block's allocation, modulo all.
     Collect(i64, usize),
     Flush,
 }
@@ -102,7 +102,7 @@ fn times() -> impl Strategy<Value = i64> {
     ]
 }
 
-/// Stacks that have their outer frames in common now and then, over codes of which some are not legal.
+/// Stacks that share outer frames now and then, over codes of which some are not legal.
 fn stack() -> impl Strategy<Value = Vec<u64>> {
     const ILLEGAL: &[u64] = &[0, 1, 2, 3, 4, 15, 16, 0xffff_ffff, 1 << 32, u64::MAX];
     const OUTER: &[&[u64]] = &[&[], &[77, 78, 79], &[80, 78, 79], &[77, 77, 77, 77, 78]];
@@ -131,7 +131,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The stack that the stream promises for a given one, the outermost first.
+/// Returns the stack that the stream promises for a given one, the outermost first.
 fn promised_stack(given: &[u64]) -> Vec<u64> {
     let mut stack: Vec<u64> = given
         .iter()
@@ -164,7 +164,7 @@ fn promised_text(given: &str) -> String {
     cut + "…"
 }
 
-/// Whether the positions are those that were given; a list may be cut, and then says so.
+/// Checks that the positions are the given ones. A list may be cut, and then has a mark.
 fn check_positions(code: u64, found: &[Position], given: &[Named]) -> Result<(), TestCaseError> {
     let (found, given) = match found.split_last() {
         Some((last, found)) if last.function.as_bytes() == b"[more inlined frames]" => {
@@ -371,7 +371,7 @@ fn short_book() -> Book {
     Book((0..61).map(|at| vec![named(at)]).collect())
 }
 
-/// Few functions that call each other in all ways: predictions are wrong again and again.
+/// Returns a stack of few functions that call each other in all ways, so that predictions are often wrong.
 fn intertwined(random: &mut Random, first: u64) -> Vec<u64> {
     let mut stack: Vec<u64> = (0..8)
         .map(|at| first + 2 * at + random.below(2) as u64)

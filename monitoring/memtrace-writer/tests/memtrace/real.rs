@@ -1,6 +1,6 @@
 //! A trace of the demo image, as a client of its port 4242 received it: 20 s of `--workload mixed --seed 1` at
-//! `--sampling-rate 1e-3` under QEMU 7.2 TCG, 11,901 events. What a program of today makes of it does not matter: it
-//! is kept for its stacks, sizes and order.
+//! `--sampling-rate 1e-3` under QEMU 7.2 TCG, 11,901 events. It is kept for its stacks, sizes and order; today's image
+//! may behave differently.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use crate::program::Happening;
 
 const STREAM: &[u8] = include_bytes!("mixed.ctf");
 
-/// What the trace says of its codes.
+/// The positions of the trace's codes.
 #[derive(Clone)]
 pub struct Recorded(Rc<HashMap<u64, Vec<Position>>>);
 
@@ -33,7 +33,7 @@ fn text(of: &memtrace_reader::Text) -> &str {
     str::from_utf8(of.as_bytes()).expect("the image's names are UTF-8")
 }
 
-/// What happened in it, and its names.
+/// Returns the trace's events and its names.
 pub fn trace() -> (Vec<Happening>, Recorded) {
     let mut trace = Trace::new(STREAM).expect("a trace");
     let (mut happenings, mut names) = (Vec::new(), HashMap::new());

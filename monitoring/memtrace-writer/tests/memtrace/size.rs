@@ -1,4 +1,4 @@
-//! How many bytes a trace takes, beside memtrace's own writer.
+//! The number of bytes of a trace, beside memtrace's own writer.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use crate::program::{Happening, Names, Program, Random, run};
 use crate::real;
 use crate::tracer::{Tracer, info};
 
-/// Bytes of our trace and of memtrace's, and the encoder that wrote ours.
+/// Returns the bytes of our trace and of memtrace's, and the encoder that wrote ours.
 fn both(happenings: &[Happening]) -> (usize, usize, Tracer<Names>) {
     both_with(happenings, Names::default)
 }
@@ -30,8 +30,8 @@ fn both_with<N: Resolve>(
 
 type Make = fn(&mut Random) -> Program;
 
-/// A program, how often it allocates, and what memtrace's own writer made of that: the number of bytes that it
-/// was seen to write when it was given our trace to copy (version of September 2024, OCaml 4.13.1).
+/// Returns programs, their numbers of allocations, and the bytes that memtrace's own writer was observed to write when
+/// it copied our trace (version of September 2024, OCaml 4.13.1).
 fn copied() -> [(&'static str, Make, u64, usize); 5] {
     [
         ("usual", Program::usual, 20_000, 398_118),
@@ -117,7 +117,7 @@ fn no_trace_takes_more_than_memtraces_writer_while_its_codes_fit_the_cache() {
     }
 }
 
-/// How a program comes back to its codes.
+/// The way in which a program reuses its codes.
 #[derive(Clone, Copy, Debug)]
 enum Use {
     Alike,
@@ -181,7 +181,7 @@ fn no_beginning_of_a_trace_takes_more() {
     }
 }
 
-/// Programs with phases: what the cache has of one is of no use to the next.
+/// Programs with phases: the cache of one phase does not help the next.
 #[test]
 fn nor_do_programs_that_never_come_back_to_their_stacks() {
     for seed in 0..20 {

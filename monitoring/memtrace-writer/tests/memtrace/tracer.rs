@@ -1,4 +1,4 @@
-//! An encoder and the stream that comes out of it.
+//! An encoder and its output stream.
 
 use core::num::NonZeroU64;
 
@@ -8,7 +8,7 @@ use memtrace_writer::{
 
 use crate::program::Happening;
 
-/// When every trace of these tests begins: low 25 bits that an event soon wraps around.
+/// The start of every trace of these tests. An event soon makes its low 25 bits wrap around.
 pub const START: u64 = (1_700_000_000_000_000 >> 25 << 25) + (1 << 25) - 1_000;
 
 pub fn info() -> Info<'static> {
@@ -23,12 +23,12 @@ pub fn info() -> Info<'static> {
     }
 }
 
-/// See the [module](self).
+/// The encoder and its stream.
 pub struct Tracer<N> {
     pub encoder: Encoder,
     pub names: N,
     pub stream: Vec<u8>,
-    /// Where each packet of the stream ends.
+    /// The end of each packet of the stream.
     pub ends: Vec<usize>,
 }
 
@@ -52,9 +52,9 @@ impl<N: Resolve> Tracer<N> {
         }
     }
 
-    /// At a time since the start.
+    /// Writes an alloc at a time since the start.
     pub fn alloc(&mut self, at: u64, block: Alloc, stack: &[u64]) -> ObjectId {
-        // Each attempt defines at least one code more.
+        // Each attempt defines at least one more code.
         for _ in 0..=stack.len() + 1 {
             let at = UnixMicros(START + at);
             let stack = stack.iter().copied();
@@ -74,7 +74,7 @@ impl<N: Resolve> Tracer<N> {
         }
     }
 
-    /// What happened, 20 µs apart.
+    /// Writes the events, 20 µs apart.
     pub fn happen(&mut self, happenings: &[Happening]) {
         let mut at = 0;
         for happening in happenings {

@@ -1,15 +1,16 @@
-//! Nanoseconds per line of 118 bytes (2 tags, 4 fields, timestamp): ours beside three crates', in interleaved rounds of one run.
+//! Nanoseconds per line of 118 bytes (2 tags, 4 fields, timestamp): our encoder and three others, in interleaved rounds
+//! of one run.
 //!
-//! Machines are noisy and shared, so the ratios count: each is the median over rounds of a ratio within a round. What is written is
-//! compared first: all four must have written the same point.
+//! Machines are noisy and shared, so the ratios count. Each is the median over rounds of a ratio within a round. The
+//! outputs are compared first: all four must have written the same point.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use influxdb2::models::{DataPoint, WriteDataPoint};
 use metrics::line::{Field, Point, Value, encode};
-use units::UnixNanos;
 use questdb::ingress::{Buffer, ProtocolVersion, TimestampNanos};
+use units::UnixNanos;
 
 const ROUNDS: usize = 51;
 const LINES: u32 = 20_000;

@@ -1,16 +1,16 @@
-//! Decimal digits of integers, straight to where they belong.
+//! Decimal digits of integers, written directly to their destination.
 //!
-//! A formatter with a buffer of its own costs more in copying than in dividing: what was just stored digit by
-//! digit cannot be loaded as a word before the stores are done. Here up to eight digits are made in one
-//! register and stored from it.
+//! A formatter with a separate buffer spends more time copying than dividing: digits that were just stored one by one
+//! cannot be loaded as a word before the stores are complete. This code makes up to eight digits in one register and
+//! stores them from there.
 
 /// The most bytes of an `i64`: a sign and 19 digits.
 pub(super) const MAX_LEN: usize = 20;
 
 const EIGHT_DIGITS: u64 = 100_000_000;
 
-/// Writes `value` to the front of `out` and returns how many bytes that took, at most [`MAX_LEN`]. Nothing
-/// beyond them is changed.
+/// Writes `value` to the front of `out` and returns the number of bytes, at most [`MAX_LEN`]. Later bytes are not
+/// changed.
 #[inline(always)]
 pub(super) fn write(value: i64, out: &mut [u8]) -> usize {
     let mut len = 0;
@@ -34,22 +34,22 @@ pub(super) fn write(value: i64, out: &mut [u8]) -> usize {
     len + 8
 }
 
-/// Eight digits, leading zeros included.
+/// Writes eight digits, with leading zeros.
 #[inline(always)]
 fn write_eight(value: u64, out: &mut [u8]) {
     out.copy_from_slice(&(eight_digits(value) | ASCII_ZEROS).to_le_bytes());
 }
 
-/// One to eight digits without leading zeros.
+/// Writes one to eight digits without leading zeros.
 #[inline(always)]
 fn write_head(value: u64, out: &mut [u8]) -> usize {
     let digits = eight_digits(value);
-    // The last digit is written even if it is zero: its byte is the highest.
+    // The last digit is written even if it is zero. Its byte is the highest.
     let zeros = ((digits | (1 << 56)).trailing_zeros() / 8) as usize;
     let ascii = (digits | ASCII_ZEROS) >> (zeros * 8);
     let len = 8 - zeros;
     let out = &mut out[..len];
-    // The two ends as pieces that may overlap, so that exactly `len` bytes are stored.
+    // Two pieces from both ends, which may overlap, so that exactly `len` bytes are stored.
     if let Some(room) = out.first_chunk_mut() {
         *room = (ascii as u32).to_le_bytes();
         if let Some(room) = out.last_chunk_mut() {
@@ -65,11 +65,11 @@ fn write_head(value: u64, out: &mut [u8]) -> usize {
 
 const ASCII_ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
 
-/// The digits of a number below 10^8, one in each byte, the first in the lowest.
+/// Returns the digits of a number below 10^8, one per byte, the first digit in the lowest byte.
 ///
-/// Splits into halves three times, in all lanes at once. The factors are reciprocals: 10486 / 2^20 is 1 / 100
-/// to the precision that four digits need, 103 / 2^10 is 1 / 10 to that of two. Source of the scheme:
-/// P. Khuong, "How to print integers really fast" (2017); the test below tries the factors exhaustively.
+/// Splits into halves three times, in all lanes at once. The factors are reciprocals: 10486 / 2^20 is 1 / 100 to the
+/// precision that four digits need, and 103 / 2^10 is 1 / 10 to that of two. Source of the scheme: P. Khuong, "How to
+/// print integers really fast" (2017). The test below tries the factors exhaustively.
 #[inline(always)]
 const fn eight_digits(value: u64) -> u64 {
     let fours = (value / 10_000) | ((value % 10_000) << 32);

@@ -1,27 +1,27 @@
-//! What a byte of a name or of a text turns into on the line.
+//! The replacement of each byte of a name or of a text on the line.
 //!
-//! Substitutions replace one byte by one byte, so that a length never depends on them; escapes put a
-//! backslash in front. The rules and their reasons are in the documentation of [`super`].
+//! Substitutions replace one byte by one byte, so they never change a length. Escapes add a backslash in front. The
+//! rules and their reasons are in the documentation of [`super`].
 
 use core::cmp::Ordering;
 
-/// Stands for a control character in a name. Not `_`: names that begin with it are reserved by InfluxDB 2.
+/// Replaces a control character in a name. Not `_`: InfluxDB 2 reserves names that begin with it.
 const CONTROL_IN_NAME: u8 = b'-';
-/// Stands for a backslash that could not be told from an escape.
+/// Replaces a backslash that would look like an escape.
 const BACKSLASH_IN_NAME: u8 = b'/';
-/// Stands for the `#` that would make a comment of the line.
+/// Replaces the `#` that would make the line a comment.
 const HASH_IN_FRONT: u8 = b'-';
-/// Stands for a control character in a text.
+/// Replaces a control character in a text.
 const CONTROL_IN_TEXT: u8 = b' ';
 
-/// Where a name stands; the measurement has rules of its own.
+/// The place of a name. The measurement has different rules.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Measurement,
     Key,
 }
 
-/// One byte of output and whether a backslash goes in front of it.
+/// One byte of output, and `true` if a backslash precedes it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Escaped {
     pub(super) escape: bool,
@@ -32,7 +32,7 @@ fn is_control(byte: u8) -> bool {
     byte < b' ' || byte == 0x7f
 }
 
-/// The byte at `at` of a name after substitution, before escaping.
+/// Returns the byte at `at` of a name after substitution, before escaping.
 fn substitute(name: &[u8], at: usize) -> u8 {
     match name[at] {
         b'\\' if !stays_a_backslash(name.get(at + 1)) => BACKSLASH_IN_NAME,
@@ -41,7 +41,7 @@ fn substitute(name: &[u8], at: usize) -> u8 {
     }
 }
 
-/// A backslash is itself for every parser only in front of a byte that none of them lets it escape.
+/// Returns `true` if every parser keeps a backslash before this byte: no parser lets the backslash escape it.
 fn stays_a_backslash(next: Option<&u8>) -> bool {
     match next {
         None | Some(b',' | b'=' | b' ' | b'"' | b'\\') => false,
@@ -49,7 +49,7 @@ fn stays_a_backslash(next: Option<&u8>) -> bool {
     }
 }
 
-/// The byte at `at` of a name. `at` must be inside.
+/// Returns the byte at `at` of a name. `at` must be inside the name.
 pub(super) fn name_byte(name: &[u8], at: usize, place: Place) -> Escaped {
     let byte = substitute(name, at);
     let measurement = place == Place::Measurement;
@@ -67,7 +67,7 @@ pub(super) fn name_byte(name: &[u8], at: usize, place: Place) -> Escaped {
     Escaped { escape, byte }
 }
 
-/// A byte of a text between quotes.
+/// Returns a byte of a text between quotes.
 pub(super) fn text_byte(byte: u8) -> Escaped {
     match byte {
         b'"' | b'\\' => Escaped { escape: true, byte },
@@ -86,11 +86,11 @@ pub(super) fn text_byte(byte: u8) -> Escaped {
     }
 }
 
-/// The order of two keys as they will be read: byte by byte, after substitution.
+/// Compares two keys as parsers will read them: byte by byte, after substitution.
 pub(super) fn compare_keys(left: &str, right: &str) -> Ordering {
     let (left, right) = (left.as_bytes(), right.as_bytes());
     for (at, bytes) in left.iter().zip(right).enumerate() {
-        // What becomes of a backslash depends on the byte after it, so equal ones may differ.
+        // The byte after a backslash decides its substitution, so two equal backslashes may differ.
         if bytes.0 != bytes.1 || *bytes.0 == b'\\' {
             let order = substitute(left, at).cmp(&substitute(right, at));
             if order.is_ne() {
@@ -101,12 +101,12 @@ pub(super) fn compare_keys(left: &str, right: &str) -> Ordering {
     left.len().cmp(&right.len())
 }
 
-/// Whether two keys will be read as the same.
+/// Returns `true` if parsers will read two keys as the same.
 pub(super) fn same_key(left: &str, right: &str) -> bool {
     left.len() == right.len() && compare_keys(left, right).is_eq()
 }
 
-/// What bytes are copied to.
+/// The destination of copied bytes.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Raw,
@@ -115,13 +115,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether one of the eight bytes of `word` may not be copied as it is. A measurement's `=` and leading
-    /// `#` are looked at by the caller.
+    /// Returns `true` if one of the bytes must not be copied as it is. The caller checks a measurement's `=` and
+    /// leading `#`.
     ///
-    /// Every byte is tested at once in its own high bit: `byte - limit` sets it below the limit, `byte ^ x`
-    /// is below 1 only for `x`, and `byte + 1` sets it for 7F. What a borrow or carry does to the next byte
-    /// does not matter: it comes from a byte that is special, or from FF, which UTF-8 does not have. Source:
-    /// S. E. Anderson, "Bit Twiddling Hacks", "determine if a word has a byte less than n".
+    /// Tests all bytes at once, each in its high bit: `byte - limit` sets it below the limit, `byte ^ x` is below 1
+    /// only for `x`, and `byte + 1` sets it for 7F. A borrow or carry into the next byte does no harm: it comes from a
+    /// byte that is special, or from FF, which UTF-8 does not contain. Source: S. E. Anderson, "Bit Twiddling Hacks",
+    /// "determine if a word has a byte less than n".
     #[inline(always)]
     pub(super) fn has_special<const N: usize>(self, bytes: &[u8; N]) -> bool {
         let in_name = |byte: u8| {

@@ -1,23 +1,23 @@
-//! Where the parts of a line go: into the caller's buffer, or only into its length.
+//! The destinations of a line's parts: the caller's buffer, or only a count of bytes.
 
 use super::decimal;
 use super::escape::{Escaped, Kind, Place, name_byte, text_byte};
 
 /// Takes the parts of a line in order.
 pub(super) trait Sink {
-    /// Bytes as they are.
+    /// Takes bytes as they are.
     fn raw(&mut self, bytes: &[u8]);
-    /// Decimal digits, with a sign if negative, and one more byte.
+    /// Takes an integer, written in decimal digits with a sign if negative, and one more byte.
     fn integer(&mut self, value: i64, after: u8);
-    /// The measurement, escaped.
+    /// Takes the measurement, and escapes it.
     fn measurement(&mut self, name: &str);
-    /// A tag key, tag value or field key, escaped, with one byte in front of it.
+    /// Takes a tag key, tag value or field key, escapes it, and puts one byte in front.
     fn name(&mut self, before: u8, name: &str);
-    /// A text, escaped and between quotes.
+    /// Takes a text, escapes it, and puts it between quotes.
     fn text(&mut self, text: &str);
 }
 
-/// Only counts, for the rare case that it is not certain that a line fits.
+/// Counts bytes only, for the rare case that the line may not fit.
 #[derive(Default)]
 pub(super) struct Length(pub(super) usize);
 
@@ -55,13 +55,13 @@ impl Sink for Length {
     }
 }
 
-/// Writes. The caller has made sure that the line fits; were that wrong, the check in [`copy`] would
-/// stop the program before a byte beyond the buffer is written.
+/// Writes to a buffer. The caller has checked that the line fits. If that were wrong, the check in [`copy`] would stop
+/// the program before a byte beyond the buffer is written.
 pub(super) struct Buffer<'a> {
     out: &'a mut [u8],
     /// Bytes written.
     pub(super) len: usize,
-    /// Whether a name was not just copied.
+    /// `true` if a name needed more than a copy.
     pub(super) escaped: bool,
 }
 
@@ -80,7 +80,7 @@ impl<'a> Buffer<'a> {
         self.len += 1;
     }
 
-    /// Copies the bytes if nothing in them is special; else what was copied does not count.
+    /// Copies the bytes and returns `true` if none of them is special. Otherwise the copy does not count.
     #[inline(always)]
     fn copy(&mut self, bytes: &[u8], kind: Kind) -> bool {
         let plain = copy(bytes, &mut self.out[self.len..][..bytes.len()], kind);
@@ -133,8 +133,8 @@ impl Sink for Buffer<'_> {
     }
 }
 
-/// Writes a name byte by byte and returns how many bytes that took. Not a method: a reference to the buffer's
-/// own state would keep that state out of the registers on the fast path.
+/// Writes a name byte by byte and returns the number of bytes. Not a method: a reference to the buffer's state would
+/// keep that state out of the registers on the fast path.
 #[cold]
 fn escape_name(name: &[u8], place: Place, out: &mut [u8]) -> usize {
     (0..name.len()).fold(0, |len, at| {
@@ -142,7 +142,7 @@ fn escape_name(name: &[u8], place: Place, out: &mut [u8]) -> usize {
     })
 }
 
-/// The same for a text.
+/// Writes a text in the same way.
 #[cold]
 fn escape_text(text: &[u8], out: &mut [u8]) -> usize {
     text.iter()
@@ -151,16 +151,16 @@ fn escape_text(text: &[u8], out: &mut [u8]) -> usize {
 
 fn put(escaped: Escaped, out: &mut [u8]) -> usize {
     let at = usize::from(escaped.escape);
-    // Overwritten by the next line if there is nothing to escape.
+    // The next store overwrites this if there is nothing to escape.
     out[0] = b'\\';
     out[at] = escaped.byte;
     at + 1
 }
 
-/// Copies `from` to `to`, which are equally long, and says whether nothing in it is special.
+/// Copies `from` to `to`, which have the same length. Returns `true` if no byte is special.
 ///
-/// Names are short, often shorter than a call of `memcpy` takes. So there is no loop over single bytes: the
-/// two ends are copied as pieces of a fixed size, which may overlap.
+/// Names are short; many take less time to copy than a call of `memcpy`. So there is no loop over single bytes: the two
+/// ends are copied as pieces of a fixed size, which may overlap.
 #[inline(always)]
 fn copy(from: &[u8], to: &mut [u8], kind: Kind) -> bool {
     if from.len() > 16 {
@@ -182,7 +182,7 @@ fn copy(from: &[u8], to: &mut [u8], kind: Kind) -> bool {
     true
 }
 
-/// The same for what is worth a call.
+/// Does the same for lengths that are worth a call.
 #[inline(never)]
 fn copy_long(from: &[u8], to: &mut [u8], kind: Kind) -> bool {
     to.copy_from_slice(from);
@@ -195,7 +195,7 @@ fn copy_long(from: &[u8], to: &mut [u8], kind: Kind) -> bool {
         .fold(last, |special, word| special | kind.has_special(word))
 }
 
-/// Copies the first and the last `N` bytes and returns them; nothing if there are fewer.
+/// Copies the first and the last `N` bytes and returns them; returns `None` if there are fewer.
 #[inline(always)]
 fn copy_ends<'f, const N: usize>(
     from: &'f [u8],

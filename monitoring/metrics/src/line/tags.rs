@@ -1,4 +1,4 @@
-//! Which tags are sent, and in which order.
+//! The choice and the order of the tags that are sent.
 
 use core::cmp::Ordering;
 
@@ -7,11 +7,11 @@ use super::{MAX_TAGS, Tag};
 
 /// The tags of one point in the order of their keys, each key once.
 pub(super) struct Sorted {
-    /// Indices into the point's tags, the first `len` of them valid. A byte each, so that the table is made
-    /// with one store; tags from the 257th on count as too many.
+    /// Indices into the point's tags, the first `len` of them valid. One byte each, so that one store creates the
+    /// table. Tags from the 257th on count as too many.
     order: [u8; MAX_TAGS],
     len: usize,
-    /// Tags that are not in `order`, those with an empty value aside.
+    /// Tags that are not in `order`, without those that have an empty value.
     pub(super) left_out: u32,
 }
 
@@ -25,7 +25,7 @@ const AS_GIVEN: [u8; MAX_TAGS] = {
     order
 };
 
-/// Whether all tags can be written just as they come.
+/// Returns `true` if all tags can be written in the given order.
 fn is_in_order(tags: &[Tag<'_>]) -> bool {
     tags.iter()
         .all(|(key, value)| !key.is_empty() && !value.is_empty())
@@ -35,7 +35,7 @@ fn is_in_order(tags: &[Tag<'_>]) -> bool {
 }
 
 impl Sorted {
-    /// Mostly tags come sorted, and then that takes one comparison per tag; else they are sorted by insertion.
+    /// Sorts the tags. They are usually sorted already, which takes one comparison per tag; otherwise by insertion.
     pub(super) fn new(tags: &[Tag<'_>]) -> Self {
         if tags.len() <= MAX_TAGS && is_in_order(tags) {
             return Self {

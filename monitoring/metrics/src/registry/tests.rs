@@ -23,13 +23,21 @@ fn a_name_is_given_once() {
     let registry = registry();
     let first = counter("a", &[]);
     registry.register(first).unwrap();
-    assert_eq!(registry.register(first), Ok(()), "again is no error");
+    assert_eq!(
+        registry.register(first),
+        Ok(()),
+        "registering again is not an error"
+    );
     let second = counter("a", &[]);
     let error = registry.register(second).unwrap_err();
     assert_eq!(error, RegisterError::NameTaken("a"));
     assert_eq!(error.to_string(), "\"a\": another source has this name");
     second.add(1);
-    assert_eq!((second.get(), registry.refused()), (0, 1), "off for good");
+    assert_eq!(
+        (second.get(), registry.refused()),
+        (0, 1),
+        "the second source stays off"
+    );
     registry.enable_all();
     second.add(1);
     assert_eq!((second.get(), registry.len()), (0, 1));
@@ -85,7 +93,7 @@ fn what_is_said_about_one_source_holds_until_something_is_said_about_all() {
     registry.disable_tag("http").unwrap();
     assert_eq!((on(registry, "a"), on(registry, "b")), (true, false));
     registry.enable_tag("http").unwrap();
-    assert!(!on(registry, "b"), "a tag does not undo it");
+    assert!(!on(registry, "b"), "a tag does not undo the switch");
     registry.enable_all();
     assert!(on(registry, "b"), "all does");
     assert_eq!(registry.find("b").and_then(|entry| entry.explicit), None);
@@ -181,7 +189,7 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// The rules as the documentation says them, in sets.
+/// The rules of the documentation, written with sets.
 #[derive(Default)]
 struct Oracle {
     off: bool,
@@ -237,7 +245,7 @@ proptest! {
                 }
             }
             for source in &oracle.registered {
-                // What the registry says, and what a use of the source sees.
+                // Compares the registry's answer, and the effect on a use of the source.
                 prop_assert_eq!(on(registry, NAMES[*source]), oracle.is_on(*source));
                 let before = counters[*source].get();
                 counters[*source].add(1);

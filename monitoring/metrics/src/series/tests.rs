@@ -25,7 +25,7 @@ fn push(points: &'static Two, a: &str, b: &str, n: u64) {
     points.push([a, b], [Value::U64(n), Value::F64(0.5)]);
 }
 
-/// Tag values and the number of every series that would be sent.
+/// Returns the tag values and the number of every series that would be sent.
 fn all(cache: &SeriesCache) -> BTreeMap<(String, String), u64> {
     let mut found = BTreeMap::new();
     let mut from = 0;
@@ -131,10 +131,7 @@ fn a_source_that_is_switched_off_loses_its_series() {
     assert!(all(registry.series()).is_empty());
     push(points, "x", "y", 2);
     registry.enable("s").unwrap();
-    assert!(
-        all(registry.series()).is_empty(),
-        "no stale value comes back"
-    );
+    assert!(all(registry.series()).is_empty(), "a stale value came back");
     assert_eq!(registry.series().counts().expired, 1);
 }
 
@@ -185,7 +182,7 @@ proptest! {
         let (registry, points) = source("s");
         let cache = registry.series();
         cache.set_expiry(2);
-        // The oracle: tag values to number and interval of the last point.
+        // The oracle: a map from tag values to number and interval of the last point.
         let mut oracle: BTreeMap<(String, String), (u64, u32)> = BTreeMap::new();
         let mut interval = 0;
         for step in steps {

@@ -5,7 +5,7 @@ use core::cell::Cell;
 use smoltcp::phy::{Device, DeviceCapabilities, PacketMeta, RxToken, TxToken};
 use smoltcp::time::Instant;
 
-/// What the frames of one round add up to, headers included. (The stack counts received frames itself.)
+/// The totals of one round's frames, with headers. (The stack itself counts the received frames.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Traffic {
     pub(super) bytes_received: u64,
@@ -13,7 +13,7 @@ pub(super) struct Traffic {
     pub(super) bytes_sent: u64,
 }
 
-/// A device whose frames are counted when they are handed over. Cost: two additions a frame.
+/// A device whose frames are counted when they are handed over. Cost: two additions per frame.
 pub(super) struct Counted<'d, D: ?Sized> {
     pub(super) device: &'d mut D,
     pub(super) traffic: &'d Cell<Traffic>,

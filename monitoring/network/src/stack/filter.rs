@@ -1,13 +1,14 @@
 //! Keeps two kinds of frames from the stack.
 //!
-//! **DHCP messages beyond a rate.** smoltcp 0.14 answers a refusal (NAK), a lease that ends at once and a reset with a
-//! new question at once (`src/socket/dhcpv4.rs`), so a server that always refuses was asked 5,000 times a second.
+//! **DHCP messages above a rate.** smoltcp 0.14 answers a refusal (NAK), a lease that ends at once and a reset with a
+//! new request at once (`src/socket/dhcpv4.rs`). So a server that always refuses got 5,000 requests per second.
 //!
-//! **A SYN that asks the connection which we open ourselves to open.** TCP allows both ends to open at once (RFC 9293, section 3.5), and smoltcp 0.14 does that, but a SYN that
-//! arrives before its own has left (it waits for an ARP reply, say) makes it subtract sequence numbers below
-//! zero and panic: `src/socket/tcp.rs`, `last_scaled_window`, where the window that was sent last is still 0.
-//! Found by the test `noise_and_mangled_frames_end_nothing`. No receiver of metrics opens connections, so
-//! nothing is lost with such frames, and one of them would end the image.
+//! **A SYN to the port of our outgoing connection.** TCP allows both ends to open at the same time (RFC 9293, section
+//! 3.5), and smoltcp 0.14 supports it. But its own SYN may not have left yet, for example because it waits for an ARP
+//! reply. A SYN that arrives before that makes smoltcp subtract sequence numbers below zero and panic:
+//! `src/socket/tcp.rs`, `last_scaled_window`, where the last window sent is still 0. The test
+//! `noise_and_mangled_frames_end_nothing` found it. No receiver of metrics opens connections, so dropping such frames
+//! loses nothing, and one of them would end the image.
 
 use core::cell::Cell;
 
@@ -23,12 +24,12 @@ use units::Micros;
 /// The port of DHCP clients (RFC 2131, section 4.1).
 const DHCP_CLIENT: u16 = 68;
 
-/// How many DHCP messages may pass: [`DHCP_BURST`], and one more every [`DHCP_EVERY`].
+/// The number of DHCP messages that may pass: [`DHCP_BURST`], and one more every [`DHCP_EVERY`].
 #[derive(Debug)]
 pub(super) struct DhcpRate {
     left: Cell<u32>,
     dropped: Cell<u64>,
-    /// When the last one was added.
+    /// The time when the last one was added.
     since: Micros,
 }
 
@@ -41,7 +42,7 @@ impl DhcpRate {
         }
     }
 
-    /// Adds what time has earned.
+    /// Adds the messages that may pass since the last call.
     pub(super) fn follow(&mut self, now: Micros) {
         let earned = (now - self.since).0 / DHCP_EVERY.0;
         let left = u64::from(self.left.get()) + earned;
@@ -50,7 +51,7 @@ impl DhcpRate {
         self.since += Micros(earned * DHCP_EVERY.0);
     }
 
-    /// Messages that did not pass.
+    /// Returns the number of messages that did not pass.
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped.get()
     }
@@ -64,10 +65,10 @@ impl DhcpRate {
     }
 }
 
-/// A device without the frames that the module describes.
+/// A device without the frames that the module's documentation describes.
 pub(super) struct Filter<'d, D: ?Sized> {
     pub(super) device: &'d mut D,
-    /// The local port of the connection that we open.
+    /// The local port of the outgoing connection.
     pub(super) port: Option<u16>,
     pub(super) dhcp: &'d DhcpRate,
 }
@@ -115,7 +116,7 @@ impl<T: RxToken> RxToken for Filtered<'_, T> {
                 },
                 None => true,
             };
-            // The interface takes an empty frame for none.
+            // The interface ignores an empty frame.
             f(if passes { frame } else { &[] })
         })
     }
@@ -133,7 +134,7 @@ fn ipv4(frame: &[u8]) -> Option<Ipv4Packet<&[u8]>> {
     Ipv4Packet::new_checked(frame.payload()).ok()
 }
 
-/// Whether the packet holds a TCP segment to `port` with SYN and without ACK.
+/// Returns `true` if the packet holds a TCP segment to `port` with SYN and without ACK.
 fn opens(packet: &Ipv4Packet<&[u8]>, port: u16) -> bool {
     TcpPacket::new_checked(packet.payload())
         .is_ok_and(|segment| segment.dst_port() == port && segment.syn() && !segment.ack())

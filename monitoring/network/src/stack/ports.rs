@@ -23,7 +23,7 @@ const TRACE: Size = Size {
     keep_alive: true,
 };
 
-/// The listeners, as far as they are configured.
+/// The configured listeners.
 #[derive(Debug)]
 pub(super) struct Ports {
     pub control: Option<Listener<CONTROL_SOCKETS>>,
@@ -48,7 +48,7 @@ impl Ports {
         }
     }
 
-    /// Whether one of them has no socket that listens: the next SYN would be reset without being counted.
+    /// Returns `true` if a port has no socket that listens: the next SYN would get an uncounted reset.
     pub fn is_exhausted(&self, sockets: &SocketSet<'_>) -> bool {
         let (control, trace) = (self.control.as_ref(), self.trace.as_ref());
         control.is_some_and(|it| it.is_exhausted(sockets))

@@ -3,8 +3,8 @@
 use core::time::Duration;
 use std::time::Instant;
 
-use hermon::guest::Ended;
-use hermon::qemu::Machine;
+use hermon_machine::guest::Ended;
+use hermon_machine::qemu::Machine;
 use tests::DEADLINE;
 use tests::boot::{Boot, Running};
 

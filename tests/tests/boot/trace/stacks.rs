@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use hermon::qemu::Machine;
+use hermon_machine::qemu::Machine;
 use tests::DEADLINE;
 use tests::boot::Boot;
 use tests::trace::Block;

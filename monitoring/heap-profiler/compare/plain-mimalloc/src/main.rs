@@ -1,5 +1,5 @@
-//! The workload over the allocator that mimalloc-pprof brings, with no profiler built in: what its profiler is measured by. Started by
-//! `compare-heap`.
+//! The workload over the allocator of mimalloc-pprof without a profiler: the reference for its profiler. `compare-heap`
+//! starts it.
 #![deny(unsafe_code)]
 
 fn main() -> std::io::Result<()> {

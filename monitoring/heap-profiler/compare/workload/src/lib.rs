@@ -1,4 +1,4 @@
-//! What every process of the comparison does with its allocator, and how it is told to.
+//! The workload of every process in the comparison, and how a process receives its turns.
 #![expect(unsafe_code, reason = "calls allocators")]
 
 #[path = "../../../benches/heap/mixed.rs"]
@@ -12,21 +12,21 @@ use mixed::Mixed;
 
 pub use mixed::BLOCKS;
 
-/// Replaced blocks whose time is taken. So short that a scheduler leaves most turns undisturbed.
+/// Replaced blocks per timed turn. A turn is so short that a scheduler leaves most turns undisturbed.
 pub const TURN: usize = 2_000;
 /// Calls from the turn to the allocator, so that stacks are as deep as those of a small program.
 pub const DEPTH: usize = 12;
 
-/// Takes a turn and writes its nanoseconds per replaced block as a line for each byte that comes in; returns when none come any more.
-/// After each turn `between` does what the consumer of a profile does: it takes no part in the time.
+/// Runs a turn for each byte of the input, and writes its nanoseconds per replaced block as a line. Returns at the end
+/// of the input. After each turn `between` does the work of a profile's consumer, which is not timed.
 ///
 /// # Errors
-/// As reading and writing.
+/// Those of reading and writing.
 pub fn serve(heap: &impl GlobalAlloc, between: &mut dyn FnMut()) -> io::Result<()> {
     let mut mixed = Mixed::new(heap);
     let (mut turns, mut times) = (io::stdin().lock(), io::stdout().lock());
     while turns.read(&mut [0])? == 1 {
-        // Not timed: brings back to the caches what other processes have driven out.
+        // Not timed: refills the caches, which other processes have used.
         mixed.replace(heap, TURN, DEPTH);
         let start = Instant::now();
         mixed.replace(heap, TURN, DEPTH);

@@ -1,4 +1,4 @@
-//! One source of the table, and its name as words: what is read while others may write is read by whole atomic words.
+//! One source of the table, and its name as words. Data that others may write during a read are whole atomic words.
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -7,15 +7,15 @@ use spin::Once;
 use super::super::{Level, LogSource};
 use super::{MAX_TARGET_LEN, NONE, WORDS};
 
-/// A name as it is stored: filled up with zeros.
+/// A name as it is stored: padded with zeros.
 pub(super) type Name = [u64; WORDS];
 
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// The name, filled up with zeros, and its length.
+    /// The name, padded with zeros, and its length.
     pub(super) name: [AtomicU64; WORDS],
     pub(super) len: AtomicU8,
-    /// The nearest ancestor's place, or [`NONE`].
+    /// The index of the nearest ancestor, or [`NONE`].
     pub(super) parent: AtomicU8,
     pub(super) own: AtomicU8,
     pub(super) level: AtomicU8,
@@ -62,7 +62,7 @@ impl Entry {
         self.len() == len && words.all(|(mine, word)| mine.load(Ordering::Relaxed) == *word)
     }
 
-    /// Whether this name is one below `ancestor`.
+    /// Returns `true` if this name is below `ancestor`.
     pub(super) fn is_below(&self, ancestor: &str) -> bool {
         let bytes = bytes_of(&self.words());
         let rest = bytes[..self.len()].strip_prefix(ancestor.as_bytes());
@@ -91,22 +91,22 @@ pub(super) fn bytes_of(name: &Name) -> [u8; MAX_TARGET_LEN] {
     bytes
 }
 
-/// A source as it was at one moment.
+/// A copy of a source at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     pub(super) bytes: [u8; MAX_TARGET_LEN],
     pub(super) len: usize,
-    /// Its level, whoever it has it from.
+    /// The level, its own or inherited.
     pub level: Level,
-    /// Whether the application has declared it.
+    /// `true` if the application has declared it.
     pub declared: bool,
 }
 
 impl Known {
-    /// Its name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
-        // Always text: what is stored was a text, and a name never changes.
+        // The stored bytes were a text, and a name never changes.
         str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
     }
 }

@@ -171,7 +171,7 @@ fn a_target_becomes_a_source_when_it_is_seen_and_has_the_level_it_had() {
     }
     let expected = "*:info,a:error,a::b::c:debug,a::b:error,a::b::c::d:debug,x:info";
     assert_eq!(listed(&table), expected);
-    // What is said about the new one in the middle holds for those below that have no level of their own.
+    // The level of the new source in the middle applies to the sources below that have no own level.
     applied(&table, "a::b:warning");
     assert_eq!(table.level("a::b::x"), Level::Warning);
     assert_eq!(table.level("a::b::c::d"), Level::Debug);
@@ -275,7 +275,7 @@ fn the_highest_level_is_published_after_each_change() {
     assert_eq!(*MAX.lock().unwrap(), [Level::Debug, Level::Error]);
 }
 
-/// What the table should say, the slow and obvious way.
+/// The rules of the table, implemented in the slow and obvious way.
 #[derive(Default)]
 struct Oracle {
     default: Option<Level>,
@@ -321,7 +321,7 @@ proptest! {
             table.apply(&levels, Unknown::Enter).unwrap();
             oracle.apply(&levels);
             for (at, target) in targets.iter().enumerate() {
-                // Half of them become sources by that; it must make no difference.
+                // `see` makes half of them sources, which must make no difference.
                 let level = if at % 2 == 0 { table.see(target) } else { table.level(target) };
                 prop_assert_eq!(level, table.level(target));
                 prop_assert_eq!(table.level(target), oracle.level(target), "{} after {}", target, text);

@@ -1,0 +1,104 @@
+//! All distinct stacks of a trace, each once: a tree of codes.
+
+use std::collections::HashMap;
+
+/// A stack: the number of its innermost frame's node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct StackId(u32);
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    parent: u32,
+    code: u64,
+}
+
+/// Above the outermost frames.
+const ROOT: u32 = 0;
+
+/// Stacks. 40 bytes or so for each distinct beginning of one.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    nodes: Vec<Node>,
+    children: HashMap<(u32, u64), u32>,
+    /// The last stack and its nodes: most of the next one is the same, and then needs no look-up.
+    codes: Vec<u64>,
+    path: Vec<u32>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self {
+            nodes: vec![Node {
+                parent: ROOT,
+                code: 0,
+            }],
+            children: HashMap::new(),
+            codes: Vec::new(),
+            path: Vec::new(),
+        }
+    }
+}
+
+impl Tree {
+    /// The stack's number. `codes`: the outermost first.
+    ///
+    /// # Panics
+    /// Beyond 2^32 - 1 nodes, for which no machine of today has the memory.
+    pub(crate) fn intern(&mut self, codes: &[u64]) -> StackId {
+        let common = codes
+            .iter()
+            .zip(&self.codes)
+            .take_while(|(new, old)| new == old)
+            .count();
+        self.codes.truncate(common);
+        self.path.truncate(common);
+        for &code in &codes[common..] {
+            let parent = self.path.last().copied().unwrap_or(ROOT);
+            let next = u32::try_from(self.nodes.len()).expect("fewer nodes than 2^32");
+            let node = *self.children.entry((parent, code)).or_insert(next);
+            if node == next {
+                self.nodes.push(Node { parent, code });
+            }
+            self.codes.push(code);
+            self.path.push(node);
+        }
+        StackId(self.path.last().copied().unwrap_or(ROOT))
+    }
+
+    /// The codes of a stack, the innermost first.
+    pub(crate) fn codes(&self, stack: StackId) -> impl Iterator<Item = u64> {
+        let mut at = stack.0;
+        core::iter::from_fn(move || {
+            let node = self.nodes.get(at as usize).filter(|_| at != ROOT)?;
+            at = node.parent;
+            Some(node.code)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn equal_stacks_have_one_number_and_others_another(
+            stacks in prop::collection::vec(prop::collection::vec(1_u64..4, 0..6), 0..60),
+        ) {
+            let mut tree = Tree::default();
+            let mut known: HashMap<Vec<u64>, StackId> = HashMap::new();
+            for codes in &stacks {
+                let id = tree.intern(codes);
+                prop_assert_eq!(*known.entry(codes.clone()).or_insert(id), id);
+                let mut found: Vec<u64> = tree.codes(id).collect();
+                found.reverse();
+                prop_assert_eq!(&found, codes);
+            }
+            let mut ids: Vec<StackId> = known.values().copied().collect();
+            ids.sort_unstable();
+            ids.dedup();
+            prop_assert_eq!(ids.len(), known.len());
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A command there, a line of reply back.
+
+use core::time::Duration;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+use clap::Args;
+use hermon_machine::application::CONTROL_PORT;
+use thiserror::Error;
+
+use crate::address::{self, Address, ConnectError};
+use crate::exit::{Exit, Failure};
+
+/// How long a reply may take. An image answers within a millisecond; one that is paused or gone never does.
+pub(crate) const REPLY: Duration = Duration::from_secs(10);
+
+/// The longest reply that is read, in bytes. The list of 128 sources with all their fields is some 100 KiB; what goes on for
+/// longer is no control port.
+const REPLY_MAX: usize = 1 << 20;
+
+/// How a reply begins that says that the command did nothing.
+pub(crate) const ERROR: &str = "error:";
+
+/// Why there is no reply.
+#[derive(Debug, Error)]
+pub(crate) enum ClientError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection broke.
+    #[error("{address} did not answer {command:?}: {source}")]
+    Broken {
+        /// The control port.
+        address: Address,
+        /// What was asked.
+        command: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The image closed.
+    #[error(
+        "{address} closed the connection before it answered {command:?}: does it let this machine in (--allow, --token)?"
+    )]
+    Closed {
+        /// The control port.
+        address: Address,
+        /// What was asked.
+        command: String,
+    },
+    /// The token is wrong.
+    #[error("{address} does not take the token: {reply}")]
+    Token {
+        /// The control port.
+        address: Address,
+        /// What it said.
+        reply: String,
+    },
+    /// More than one line, or no text.
+    #[error("{0:?} has a line break or a NUL in it: give one command at a time")]
+    NotALine(String),
+}
+
+impl ClientError {
+    /// How a command of the tool ends that cannot go on.
+    pub(crate) const fn exit(&self) -> Exit {
+        match self {
+            Self::Token { .. } => Exit::Guest,
+            Self::NotALine(_) => Exit::Arguments,
+            _ => Exit::Machine,
+        }
+    }
+
+    /// Why it cannot go on.
+    pub(crate) fn failure(self) -> Failure {
+        Failure::Line(self.exit(), self.to_string())
+    }
+}
+
+/// The token, for subcommands that talk to one control port.
+#[derive(Debug, Args)]
+pub(crate) struct Secret {
+    /// The token of the control port, if it asks for one
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "HERMON_TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<String>,
+}
+
+impl Secret {
+    /// The token.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+}
+
+/// A connection to a control port.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: BufReader<TcpStream>,
+    address: Address,
+    token: Option<String>,
+    patience: Duration,
+}
+
+/// Whether a command ends where its text does.
+pub(crate) fn is_a_line(command: &str) -> bool {
+    !command.contains(['\n', '\r', '\0'])
+}
+
+/// Whether a reply says that the command did nothing.
+pub(crate) fn is_error(reply: &str) -> bool {
+    reply.starts_with(ERROR)
+}
+
+/// What a reply says behind `ok: `, and nothing behind a mere `ok`; `None` if it is neither.
+pub(crate) fn text(reply: &str) -> Option<&str> {
+    match reply {
+        "ok" => Some(""),
+        reply => reply.strip_prefix("ok: "),
+    }
+}
+
+impl Client {
+    /// Connects, and says the token if there is one. `patience`: how long a reply may take.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) fn connect(
+        address: &Address,
+        token: Option<&str>,
+        patience: Duration,
+    ) -> Result<Self, ClientError> {
+        let stream = address.connect_within(CONTROL_PORT, patience.min(address::CONNECT))?;
+        let broken = |source| ClientError::Broken {
+            address: address.clone(),
+            command: String::new(),
+            source,
+        };
+        stream.set_read_timeout(Some(patience)).map_err(broken)?;
+        stream.set_write_timeout(Some(patience)).map_err(broken)?;
+        let mut client = Self {
+            stream: BufReader::new(stream),
+            address: address.clone(),
+            token: token.map(str::to_owned),
+            patience,
+        };
+        if let Some(token) = token {
+            // The token is not quoted in an error.
+            let reply = client.exchange(&format!("auth {token}"), "auth")?;
+            if is_error(&reply) {
+                return Err(ClientError::Token {
+                    address: address.clone(),
+                    reply,
+                });
+            }
+        }
+        Ok(client)
+    }
+
+    /// The same again: an image closes a connection that was idle for a minute.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) fn reconnect(&mut self) -> Result<(), ClientError> {
+        *self = Self::connect(&self.address, self.token.as_deref(), self.patience)?;
+        Ok(())
+    }
+
+    /// Sends a command and waits for its reply, which has no line break and no control character. An empty command has none.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) fn ask(&mut self, command: &str) -> Result<Option<String>, ClientError> {
+        if !is_a_line(command) {
+            return Err(ClientError::NotALine(command.to_owned()));
+        }
+        if command.is_empty() {
+            return Ok(None);
+        }
+        self.exchange(command, command).map(Some)
+    }
+
+    fn exchange(&mut self, line: &str, shown: &str) -> Result<String, ClientError> {
+        let broken = |source| ClientError::Broken {
+            address: self.address.clone(),
+            command: shown.to_owned(),
+            source,
+        };
+        let sent = self
+            .stream
+            .get_mut()
+            .write_all(format!("{line}\n").as_bytes());
+        sent.map_err(broken)?;
+        let mut reply = Vec::new();
+        io::Read::take(&mut self.stream, REPLY_MAX as u64)
+            .read_until(b'\n', &mut reply)
+            .map_err(|error| broken(self.in_words(error)))?;
+        match reply.strip_suffix(b"\n") {
+            Some(text) => Ok(printable(text)),
+            None if reply.len() >= REPLY_MAX => Err(broken(io::Error::other(
+                "a reply without an end, is that the control port?",
+            ))),
+            None => Err(ClientError::Closed {
+                address: self.address.clone(),
+                command: shown.to_owned(),
+            }),
+        }
+    }
+
+    /// What the system calls "resource temporarily unavailable".
+    fn in_words(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                let seconds = self.patience.as_secs();
+                io::Error::other(format!("nothing came within {seconds} s"))
+            }
+            _ => error,
+        }
+    }
+}
+
+/// A reply as a terminal may see it.
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes.strip_suffix(b"\r").unwrap_or(bytes));
+    text.replace(char::is_control, "\u{fffd}")
+}

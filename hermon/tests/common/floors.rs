@@ -1,0 +1,59 @@
+//! The floors of a crate: a list of its modules, from low to high, and a check that no arrow points up.
+
+use std::fs;
+use std::path::Path;
+
+/// Reads the modules below `src` and returns a line for each `crate::NAME` that does not name a module below the one it stands in.
+/// A module that is not in the list, and a name that is no module, are such lines, too. Comments and tests are not looked at.
+pub fn arrows_up(src: &Path, floors: &[&str]) -> Vec<String> {
+    let floor = |module: &str| floors.iter().position(|known| *known == module);
+    let mut found = Vec::new();
+    let mut folders = vec![src.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let inner = path.strip_prefix(src).unwrap().with_extension("");
+            let module = inner.iter().next().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if ["lib", "main"].contains(&module) || path.ends_with("tests.rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            // In a file directly below `src`, `super` is the crate.
+            let code = match inner.components().count() {
+                1 => code.replace("super::", "crate::"),
+                _ => code.to_owned(),
+            };
+            for (number, line) in code.lines().enumerate() {
+                let line = line.trim_start();
+                let parts = line.split("crate::").skip(1);
+                for named in parts.filter(|_| !line.starts_with("//")).flat_map(names) {
+                    let is_below = floor(named).is_some_and(|below| Some(below) < floor(module));
+                    if !is_below && named != module {
+                        found.push(format!("{}:{}: {line}", path.display(), number + 1));
+                    }
+                }
+            }
+            if floor(module).is_none() {
+                found.push(format!("{}: has no floor", path.display()));
+            }
+        }
+    }
+    found
+}
+
+/// The modules that stand behind `crate::`: one, or those of a list.
+fn names(part: &str) -> impl Iterator<Item = &str> {
+    let list = part.strip_prefix('{').and_then(|list| list.split_once('}'));
+    let names = list.map_or(part, |(list, _)| list).split(", ");
+    names
+        .take(if list.is_some() { usize::MAX } else { 1 })
+        .map(|name| {
+            let end = name.find(|c: char| !c.is_alphanumeric() && c != '_');
+            &name[..end.unwrap_or(name.len())]
+        })
+}
