@@ -8,7 +8,7 @@ artifacts=${CARGO_TARGET_DIR:-$root/target}
 say() { printf 'run: %s\n' "$*" >&2; }
 have() { command -v "$1" >/dev/null; }
 # Not optimized: that would take twice as long. `cargo install --path hermon` makes a faster one.
-build_hermon() { cargo build --manifest-path "$root/Cargo.toml" -p hermon -p symbols --target-dir "$artifacts"; }
+build_hermon=(cargo build --manifest-path "$root/Cargo.toml" -p hermon -p symbols --target-dir "$artifacts")
 
 # The first time, hermon is built beside the image. It needs only what is here already; the image needs packages and another compiler.
 hermon=
@@ -17,7 +17,7 @@ if [[ ! -x $artifacts/debug/hermon ]] && have cargo && have cc; then
     say "the first build takes 2 to 4 minutes on 2 cores: packages, the kernel and the image, and beside them hermon (see $log)"
     mkdir -p "$artifacts"
     # The image takes longer, so it goes first.
-    nice -n 10 cargo build --manifest-path "$root/Cargo.toml" -p hermon -p symbols --target-dir "$artifacts" >"$log" 2>&1 &
+    nice -n 10 "${build_hermon[@]}" >"$log" 2>&1 &
     hermon=$!
     trap 'kill "$hermon" 2>/dev/null || true' EXIT
 fi
@@ -32,7 +32,7 @@ if [[ -n $hermon ]]; then
     wait "$hermon" || { cat "$log" >&2; say "hermon was not built, see above"; exit 3; }
     trap - EXIT
 fi
-build_hermon
+"${build_hermon[@]}"
 # shellcheck source=/dev/null
 . "$root/target/setup.env"
 export QEMU
