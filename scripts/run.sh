@@ -4,29 +4,35 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 artifacts=${CARGO_TARGET_DIR:-$root/target}
-log=$artifacts/hermon-build.log
 
 say() { printf 'run: %s\n' "$*" >&2; }
-# Not optimized: that would take three times as long. `cargo install --path hermon` makes a faster one.
-build_hermon() { cargo build --manifest-path "$root/Cargo.toml" -p hermon -p symbols --target-dir "$artifacts"; }
+have() { command -v "$1" >/dev/null; }
+# Not optimized: that would take twice as long. `cargo install --path hermon` makes a faster one.
+build_hermon=(cargo build --manifest-path "$root/Cargo.toml" -p hermon -p symbols --target-dir "$artifacts")
 
-# Side by side: the tool needs only what is here already, the image needs packages and another compiler.
+# The first time, hermon is built beside the image. It needs only what is here already; the image needs packages and another compiler.
 hermon=
-if [[ ! -x $artifacts/debug/hermon ]] && command -v cargo cc >/dev/null; then
-    say "the first build takes 2 to 4 minutes on 2 cores: packages, the kernel, the image, and beside them hermon ($log)"
+if [[ ! -x $artifacts/debug/hermon ]] && have cargo && have cc; then
+    log=$artifacts/hermon-build.log
+    say "the first build takes 2 to 4 minutes on 2 cores: packages, the kernel and the image, and beside them hermon (see $log)"
     mkdir -p "$artifacts"
-    build_hermon >"$log" 2>&1 &
+    # The image takes longer, so it goes first.
+    nice -n 10 "${build_hermon[@]}" >"$log" 2>&1 &
     hermon=$!
-    trap '[[ -z $hermon ]] || kill "$hermon" 2>/dev/null || true' EXIT
+    trap 'kill "$hermon" 2>/dev/null || true' EXIT
 fi
 "$root/scripts/setup.sh"
-"$root/scripts/build.sh" >&2
 if [[ -n $hermon ]]; then
-    say "the image is ready, hermon is being built"
-    wait "$hermon" || { cat "$log" >&2; say "hermon could not be built, see above"; exit 3; }
-    hermon=
+    # An image that the user names, or help, needs no build.
+    case " ${*%% -- *} " in
+        *" --image"* | *" --help "* | *" -h "* | *" --heap"*) ;;
+        *) "$root/scripts/build.sh" >&2 ;;
+    esac
+    kill -0 "$hermon" 2>/dev/null && say "waiting for hermon"
+    wait "$hermon" || { cat "$log" >&2; say "hermon was not built, see above"; exit 3; }
+    trap - EXIT
 fi
-build_hermon
+"${build_hermon[@]}"
 # shellcheck source=/dev/null
 . "$root/target/setup.env"
 export QEMU

@@ -94,6 +94,7 @@ install_compiler() {
     local version
     version=$(candidate rustc-web)
     if [[ $version =~ ^1\.([0-9]+)\. ]] && ((BASH_REMATCH[1] >= oldest)); then
+        say "there is no Rust compiler with its library's source: installing Debian's, some 20 s"
         apt_install rustc-web rust-web-src || say "apt-get cannot install rustc-web and rust-web-src"
     else
         say "Debian's rustc-web ${version:-(not offered)} does not fit, Rust 1.$oldest or newer is needed"
@@ -101,6 +102,7 @@ install_compiler() {
 }
 
 install_qemu() {
+    say "there is no QEMU for x86-64: installing Debian's, some 10 s"
     refresh
     apt_install qemu-system-x86 && return
     # An installed qemu-utils of another source may block the packages that the two share. Try its version of QEMU, then QEMU's

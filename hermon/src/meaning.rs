@@ -4,7 +4,7 @@
 //! their declarations, together with `docs/METRICS.md`; for others, their names' words tell.
 
 /// A line for each field of the image's own sources: source, field, unit, meaning, with tabs between them. Written by
-/// `ACCEPT=1 cargo test -p monitoring --test sources`.
+/// `ACCEPT=1 cargo test -p agent --test sources`.
 const TABLE: &str = include_str!("meaning.tsv");
 
 /// A unit that numbers are shown in.

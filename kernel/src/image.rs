@@ -35,7 +35,7 @@ pub fn build_id() -> &'static [u8] {
     note.get(NOTE_HEADER_BYTES + NOTE_NAME_BYTES..).unwrap_or_default()
 }
 
-/// Returns the table of names and lines for `monitoring::symbols`. Empty if the image was built without one.
+/// Returns the table of names and lines for the crate `symbol-table`. Empty if the image was built without one.
 #[must_use]
 pub fn symbols() -> &'static [u8] {
     let length = &raw const __symbols;

@@ -41,7 +41,7 @@ pub mod heap {
     pub use heap_profiler::LinkedList;
     #[cfg(feature = "talc")]
     pub use heap_profiler::Talc;
-    pub use heap_profiler::{HeapProfile, HeapSource, HeapStats, Profiled, Rate};
+    pub use heap_profiler::{Extent, HeapProfile, HeapSource, HeapStats, Profiled, Rate};
 }
 
 /// The logger, and levels by source.

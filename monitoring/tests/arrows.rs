@@ -1,8 +1,10 @@
 //! Dependencies point down: between the workspace's packages, as Cargo knows them, and between the modules of the
 //! larger packages.
 
+#[path = "../../hermon/tests/common/floors.rs"]
+mod floors;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -53,20 +55,17 @@ const HOST: &[(&str, &[&str])] = &[
 /// Modules of larger packages, from the lowest. A module names only lower ones.
 const MODULES: &[(&str, &[&str])] = &[
     (
-        "monitoring/agent",
+        "agent",
         &[
             "config", "trace", "control", "emit", "sources", "storage", "monitor",
         ],
     ),
     (
-        "monitoring/metrics",
+        "metrics",
         &[
             "line",
             "fields",
-            "source",
-            "series",
             "registry",
-            "plan",
             "counter",
             "declared",
             "gauge",
@@ -78,20 +77,11 @@ const MODULES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "monitoring/network",
+        "network",
         &[
-            "address", "value", "bounds", "ring", "outbox", "datagram", "push", "tcp", "stack",
+            "address", "bounds", "stream", "ring", "outbox", "datagram", "push", "tcp", "stack",
         ],
     ),
-];
-
-/// Modules that may name each other, because they are one thing in several files.
-const TOGETHER: &[(&str, &[&str])] = &[
-    (
-        "monitoring/metrics",
-        &["source", "series", "registry", "plan"],
-    ),
-    ("monitoring/network", &["address", "value"]),
 ];
 
 fn root() -> PathBuf {
@@ -163,86 +153,15 @@ fn the_host_s_side_sees_what_a_user_sees() {
     }
 }
 
-/// Returns the names of modules after `crate::`, and after `super::` in files directly in `src`.
-fn named(text: &str, at_top: bool) -> BTreeSet<String> {
-    let code = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"));
-    let code: String = code.flat_map(|line| [line, "\n"]).collect();
-    let prefixes: &[&str] = if at_top {
-        &["crate::", "super::"]
-    } else {
-        &["crate::"]
-    };
-    let behind = |prefix| code.split(prefix).skip(1);
-    let word = |rest: &str| {
-        rest.chars()
-            .take_while(|c| c.is_ascii_lowercase() || *c == '_')
-            .collect()
-    };
-    prefixes
-        .iter()
-        .flat_map(|prefix| behind(*prefix))
-        .map(word)
-        .collect()
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in
-        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-    {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|it| it == "rs") && !path.ends_with("tests.rs") {
-            found.push(path);
-        }
-    }
-}
-
 #[test]
 fn modules_name_lower_modules_only() {
     for (package, order) in MODULES {
-        let src = root().join(package).join("src");
-        let mut files = Vec::new();
-        sources(&src, &mut files);
-        assert!(
-            files.len() >= order.len(),
-            "{package}: {} files",
-            files.len()
+        let package = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
+        let up = floors::arrows_up(&package.join("src"), order);
+        assert_eq!(
+            up,
+            Vec::<String>::new(),
+            "MODULES in monitoring/tests/arrows.rs has the order"
         );
-        for file in files {
-            let inside = file.strip_prefix(&src).expect("below src");
-            let module = inside.components().next().expect("a name");
-            let module = module
-                .as_os_str()
-                .to_str()
-                .expect("text")
-                .trim_end_matches(".rs");
-            if module == "lib" {
-                continue;
-            }
-            let place = |name: &str| order.iter().position(|it| *it == name);
-            let own = place(module).unwrap_or_else(|| {
-                panic!("{package}: the module {module} has no place in MODULES, monitoring/tests/arrows.rs")
-            });
-            let together = TOGETHER
-                .iter()
-                .filter(|(of, _)| of == package)
-                .map(|(_, it)| *it);
-            let group: Vec<_> = together
-                .filter(|it| it.contains(&module))
-                .flatten()
-                .collect();
-            let text = fs::read_to_string(&file).expect("text");
-            for name in named(&text, inside.components().count() == 1) {
-                let lower = place(&name).is_none_or(|it| it <= own);
-                assert!(
-                    lower || group.contains(&&name.as_str()),
-                    "{}: names {name}, which is above {module} (MODULES, monitoring/tests/arrows.rs)",
-                    file.display()
-                );
-            }
-        }
     }
 }

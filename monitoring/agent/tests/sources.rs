@@ -322,6 +322,21 @@ fn the_documentation_lists_every_built_in_source() {
 
 /// What the host's tool knows of these sources: a line for each field.
 #[test]
+fn the_readme_names_every_built_in_source() {
+    let readme = include_str!("../../../README.md");
+    let (_, section) = readme.split_once("\n## Metrics\n").expect("a section");
+    let (section, _) = section.split_once("\n## ").expect("another section");
+    let tasks: &dyn Metric = &TASKS;
+    for metric in built_in().map(|it| it as &dyn Metric).chain([tasks]) {
+        let name = metric.source().name();
+        assert!(
+            section.contains(&format!("`{name}`")),
+            "{name}: README.md does not name it in its section Metrics"
+        );
+    }
+}
+
+#[test]
 fn hermon_has_the_meaning_of_every_field() {
     let mut text = String::new();
     for metric in documented() {

@@ -136,6 +136,26 @@ pub trait HeapSource: Sync {
 ///
 /// Implementer's duty: bounded work under any lock, and no allocation. Caller's duty: no call from inside the
 /// allocator.
+///
+/// ```
+/// use heap_profiler::Extent;
+///
+/// /// A heap that knows nothing of its memory.
+/// struct Opaque;
+///
+/// impl Extent for Opaque {
+///     fn size_bytes(&self) -> u64 {
+///         0
+///     }
+///     fn free_bytes(&self) -> u64 {
+///         0
+///     }
+///     fn largest_free_bytes(&self) -> Option<u64> {
+///         None
+///     }
+/// }
+/// assert_eq!(Opaque.size_bytes(), 0);
+/// ```
 pub trait Extent {
     /// Returns the bytes managed, with the allocator's bookkeeping. 0 means that there is no memory yet or that the
     /// allocator cannot report it; then the other two are not valid either.

@@ -1,7 +1,7 @@
 //! A counter of events.
 
 use super::fields::FieldDef;
-use super::source::{Metric, Source, setters};
+use super::registry::{Metric, Source, setters};
 use crate::line::{Field, Value};
 
 /// Counts events since boot in the field `count`. Reading does not reset it.

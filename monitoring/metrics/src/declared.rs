@@ -1,7 +1,7 @@
 //! Sources whose fields are declared together with the expressions of their values.
 
 use super::fields::{FieldDef, FieldKind, FieldList};
-use super::source::{Metric, Origin, Source};
+use super::registry::{Metric, Origin, Source};
 use crate::line::{Field, Tag, Value};
 
 /// One field: its name, type, unit and meaning, and the expression that reads its value from a `T`.
@@ -148,10 +148,10 @@ pub struct Declared<T: 'static, const N: usize> {
 }
 
 impl<T, const N: usize> Declared<T, N> {
-    /// Creates a source with these fields. More than [`FIELDS_MAX`](super::FIELDS_MAX) of them do not compile.
+    /// Creates a source with these fields. More than [`FIELDS_MAX`](super::fields::FIELDS_MAX) of them do not compile.
     #[must_use]
     pub const fn new(name: &'static str, doc: &'static str, rows: [Row<T>; N]) -> Self {
-        const { assert!(N <= super::FIELDS_MAX, "too many fields") };
+        const { assert!(N <= super::fields::FIELDS_MAX, "too many fields") };
         Self {
             source: Source::new(name, doc),
             fields: Row::fields(&rows),

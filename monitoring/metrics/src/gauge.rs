@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::fields::{FieldDef, FieldKind};
-use super::source::{Metric, Source, setters};
+use super::registry::{Metric, Source, setters};
 use crate::line::{Field, Value};
 
 /// The present value of a whole number, in the field `value`.

@@ -8,7 +8,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::fields::{FieldDef, FieldKind, FieldList};
-use super::source::{Metric, Source, setters};
+use super::registry::{Metric, Source, setters};
 use crate::line::{Field, Value};
 use sync::Lock;
 

@@ -1,7 +1,7 @@
 //! Counters whose keys are known only at run time.
 
 use super::fields::{FIELDS_MAX, FieldDef, FieldList};
-use super::source::{Metric, Source, setters};
+use super::registry::{Metric, Source, setters};
 use crate::line::{Field, Value};
 use sync::Lock;
 

@@ -39,12 +39,9 @@ mod gauge;
 mod histogram;
 mod keyed;
 pub mod line;
-mod plan;
 mod points;
 mod polled;
 mod registry;
-mod series;
-mod source;
 mod timer;
 
 pub use self::counter::Counter;
@@ -55,48 +52,11 @@ pub use self::fields::{
 pub use self::gauge::{FloatGauge, Gauge};
 pub use self::histogram::{Histogram, Spread, Summary};
 pub use self::keyed::{KEY_BYTES_MAX, KEYS_MAX, KeyedCounter, OTHER, TOTAL};
-pub use self::plan::Plan;
 pub use self::points::Points;
 pub use self::polled::Polled;
 pub use self::registry::{
-    ENABLED_TAGS_MAX, Entry, RegisterError, Registry, SOURCES_MAX, SwitchError,
+    ENABLED_TAGS_MAX, EXPIRY_DEFAULT, Entry, Look, Metric, Origin, Plan, RegisterError, Registry,
+    SERIES_FIELDS_MAX, SERIES_LABELS_MAX, SERIES_MAX, SERIES_TAG_BYTES, SOURCES_MAX, SeriesCache,
+    SeriesCounts, Snapshot, Source, SwitchError, register, registry,
 };
-pub use self::series::{
-    EXPIRY_DEFAULT, Look, SERIES_FIELDS_MAX, SERIES_LABELS_MAX, SERIES_MAX, SERIES_TAG_BYTES,
-    SeriesCache, SeriesCounts, Snapshot,
-};
-pub use self::source::{Metric, Origin, Source};
 pub use self::timer::Timer;
-
-static SERIES: SeriesCache = SeriesCache::new();
-static REGISTRY: Registry = Registry::new(&SERIES);
-
-/// Returns the registry of the image, which switches sources by name, by tag, or all.
-///
-/// ```
-/// use metrics::Counter;
-/// static JOBS: Counter = Counter::new("jobs", "jobs done");
-/// metrics::register(&JOBS).unwrap();
-/// metrics::registry().disable("jobs").unwrap();
-/// assert!(!metrics::registry().find("jobs").unwrap().active);
-/// ```
-#[must_use]
-pub fn registry() -> &'static Registry {
-    &REGISTRY
-}
-
-/// Registers a source before its first use.
-///
-/// ```
-/// use metrics::{self, Counter, RegisterError};
-/// static ONE: Counter = Counter::new("jobs", "jobs done");
-/// static TWO: Counter = Counter::new("jobs", "jobs begun");
-/// metrics::register(&ONE).unwrap();
-/// assert_eq!(metrics::register(&TWO), Err(RegisterError::NameTaken("jobs")));
-/// ```
-///
-/// # Errors
-/// [`RegisterError`]; the source stays off then.
-pub fn register(metric: &'static dyn Metric) -> Result<(), RegisterError> {
-    REGISTRY.register(metric)
-}

@@ -1,8 +1,8 @@
 //! Points with tag values.
 
 use super::fields::FieldDef;
-use super::series::{SERIES_FIELDS_MAX, SERIES_LABELS_MAX};
-use super::source::{Metric, Origin, Source};
+use super::registry::{Metric, Origin, Source};
+use super::registry::{SERIES_FIELDS_MAX, SERIES_LABELS_MAX};
 use crate::line::{Field, Value};
 
 /// Values with tags: one series for every set of tag values. The last point of a series is sent each interval until the

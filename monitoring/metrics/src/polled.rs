@@ -1,7 +1,7 @@
 //! Values that a function returns on demand.
 
 use super::fields::{FieldDef, FieldList};
-use super::source::{Metric, Source, setters};
+use super::registry::{Metric, Source, setters};
 use crate::line::Field;
 
 /// A function that the monitoring task calls once per interval while the source is on.

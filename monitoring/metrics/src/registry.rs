@@ -14,11 +14,19 @@
 //! As in `mirage/metrics`, tags have no effect while all is on. Unlike there, a tag does not undo a switch of a single
 //! source, and unknown names are errors.
 
+mod plan;
+mod series;
+mod source;
+
 use core::fmt;
 
-use super::plan::Plan;
-use super::series::SeriesCache;
-use super::source::Metric;
+pub use self::plan::Plan;
+pub use self::series::{
+    EXPIRY_DEFAULT, Look, SERIES_FIELDS_MAX, SERIES_LABELS_MAX, SERIES_MAX, SERIES_TAG_BYTES,
+    SeriesCache, SeriesCounts, Snapshot,
+};
+pub(crate) use self::source::setters;
+pub use self::source::{Metric, Origin, Source};
 use crate::line::MAX_TAGS;
 use sync::Lock;
 use units::OneLine;
@@ -336,6 +344,39 @@ impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").finish_non_exhaustive()
     }
+}
+
+static SERIES: SeriesCache = SeriesCache::new();
+static REGISTRY: Registry = Registry::new(&SERIES);
+
+/// Returns the registry of the image, which switches sources by name, by tag, or all.
+///
+/// ```
+/// use metrics::Counter;
+/// static JOBS: Counter = Counter::new("jobs", "jobs done");
+/// metrics::register(&JOBS).unwrap();
+/// metrics::registry().disable("jobs").unwrap();
+/// assert!(!metrics::registry().find("jobs").unwrap().active);
+/// ```
+#[must_use]
+pub fn registry() -> &'static Registry {
+    &REGISTRY
+}
+
+/// Registers a source before its first use.
+///
+/// ```
+/// use metrics::{self, Counter, RegisterError};
+/// static ONE: Counter = Counter::new("jobs", "jobs done");
+/// static TWO: Counter = Counter::new("jobs", "jobs begun");
+/// metrics::register(&ONE).unwrap();
+/// assert_eq!(metrics::register(&TWO), Err(RegisterError::NameTaken("jobs")));
+/// ```
+///
+/// # Errors
+/// [`RegisterError`]; the source stays off then.
+pub fn register(metric: &'static dyn Metric) -> Result<(), RegisterError> {
+    REGISTRY.register(metric)
 }
 
 impl Inner {

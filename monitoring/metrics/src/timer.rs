@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::fields::{FieldDef, FieldKind, FieldList, status};
 use super::histogram::Spread;
-use super::source::{Metric, Source, setters};
+use super::registry::{Metric, Source, setters};
 use crate::line::{Field, Value};
 
 /// Times a closure. `duration_ns` and `status` are those of the last run, and `ok` and `errors` count runs since boot.

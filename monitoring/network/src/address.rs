@@ -1,10 +1,12 @@
 //! Addresses as values that are always valid: the receiver of metrics, the interface's address, the addresses that may
 //! connect.
 
+mod value;
+
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::BadValue;
+pub use self::value::BadValue;
 
 /// The most networks in an [`Allow`]: an operator's, a colleague's, and some machines that watch.
 pub const ALLOW_MAX: usize = 8;

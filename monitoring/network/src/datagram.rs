@@ -13,8 +13,8 @@
 //! the queue overflows meanwhile, it drops and counts its oldest lines (see [`outbox`](super::outbox)). Nobody knows
 //! what happens to a datagram after it has left: UDP has no acknowledgement.
 
-use super::Datagrams;
 use super::outbox::Outbox;
+use super::stream::Datagrams;
 
 /// The state of the emitter over datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -32,7 +32,7 @@ use super::bounds::{
     BACK_OFF_MAX, BACK_OFF_MIN, CONNECT_MAX, CONNECT_MIN, DOUBT, DRAIN, PUSH_SEND_BYTES, STALL,
 };
 use super::outbox::Outbox;
-use super::{Closed, Link, LinkState, Unreachable};
+use super::stream::{Closed, Link, LinkState, Unreachable};
 use units::Micros;
 
 /// The state of the emitter over TCP; the drawing is in the module's documentation.

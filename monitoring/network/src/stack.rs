@@ -30,10 +30,10 @@ use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
 use self::counted::{Counted, Traffic};
 use self::filter::{DhcpRate, Filter};
 use self::ports::Ports;
+use super::address::{Addressing, Allow, Cidr, Target};
 use super::bounds::DATAGRAM_MAX;
+use super::stream::{Closed, Datagrams, Service};
 use super::tcp::{Client, ClientLink, DYNAMIC_PORTS, ListenCounts};
-use super::{Closed, Datagrams, Service};
-use crate::{Addressing, Allow, Cidr, Target};
 use units::Micros;
 
 /// Sockets of the stack: DHCP, the emitter, the ports that listen.

@@ -15,12 +15,12 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::Duration;
 use smoltcp::wire::IpAddress;
 
+use super::address::Allow;
 use super::bounds::{
     KEEP_ALIVE, LEAVING, LINGER, LINGER_BYTES, OPENING, PUSH_RECEIVE_BYTES, PUSH_SEND_BYTES,
     SILENCE,
 };
-use super::{Closed, Link, LinkState, Service, Step, Stream, Unreachable};
-use crate::Allow;
+use super::stream::{Closed, Link, LinkState, Service, Step, Stream, Unreachable};
 use units::Micros;
 
 /// First port of the dynamic range (RFC 6335, section 6); it ends at 65535.

@@ -167,7 +167,7 @@ fn a_trace_says_what_it_is_of_and_every_stack_is_whole_and_has_names() {
                     has_path || position.function == "runtime_entry",
                     "{position:?}"
                 );
-                assert_ne!(position.file, "monitoring/src/heap/hook.rs");
+                assert_ne!(position.file, "monitoring/heap-profiler/src/hook.rs");
                 *(if position.line > 0 {
                     &mut with_line
                 } else {

@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::Cidr;
+use super::Cidr;
 
 /// The error of an invalid value. It is one line that shows the text, escaped as in a Rust string: `"x" is not a port:
 /// want 0 to 65535, 0 for off`.

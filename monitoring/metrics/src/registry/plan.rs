@@ -1,6 +1,6 @@
 //! Several switches at once.
 
-use super::registry::{ENABLED_TAGS_MAX, Registry, SOURCES_MAX, SwitchError};
+use super::{ENABLED_TAGS_MAX, Registry, SOURCES_MAX, SwitchError};
 
 /// A set of switches that are applied together or not at all: first all, then tags, then single sources. The last
 /// switch of a tag or source counts.

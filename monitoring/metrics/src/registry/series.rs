@@ -243,7 +243,7 @@ impl SeriesCache {
     }
 
     /// Stores a point, or counts it as refused. `values` has at most [`SERIES_FIELDS_MAX`] elements.
-    pub(super) fn push(
+    pub(crate) fn push(
         &self,
         metric: &'static dyn Metric,
         labels: &[&str],
@@ -257,7 +257,7 @@ impl SeriesCache {
         self.inner.lock().put(metric, hash, &labels, values);
     }
 
-    pub(super) fn refuse_point(&self) {
+    pub(crate) fn refuse_point(&self) {
         self.inner.lock().counts.refused += 1;
     }
 

@@ -4,8 +4,8 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use spin::Once;
 
-use super::fields::FieldDef;
-use super::registry::Registry;
+use super::Registry;
+use crate::fields::FieldDef;
 use crate::line::{Field, Tag};
 
 const NEW: u8 = 0;
@@ -24,12 +24,12 @@ const REFUSED: u8 = 3;
 /// The switch is one byte, read by one relaxed load. That is the whole cost of a use while the source is off.
 #[derive(Debug)]
 pub struct Source {
-    pub(super) name: &'static str,
-    pub(super) doc: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) doc: &'static str,
     /// Tags with the same value on every line.
-    pub(super) tags: &'static [Tag<'static>],
+    pub(crate) tags: &'static [Tag<'static>],
     /// Tags whose values come with each point.
-    pub(super) labels: &'static [&'static str],
+    pub(crate) labels: &'static [&'static str],
     state: AtomicU8,
     home: Once<&'static Registry>,
 }
@@ -87,7 +87,7 @@ impl Source {
 
     /// Returns `true` if the source is on. One relaxed load; the first use also registers the source.
     #[inline(always)]
-    pub(super) fn is_active(&self, metric: &'static dyn Metric) -> bool {
+    pub(crate) fn is_active(&self, metric: &'static dyn Metric) -> bool {
         match self.state.load(Ordering::Relaxed) {
             ON => true,
             NEW => self.first_use(metric),
@@ -96,7 +96,7 @@ impl Source {
     }
 
     /// Returns `true` if the source is on; never registers it.
-    pub(super) fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.state.load(Ordering::Relaxed) == ON
     }
 
@@ -108,21 +108,21 @@ impl Source {
     }
 
     /// Returns the registry of the source.
-    pub(super) fn home(&self) -> Option<&'static Registry> {
+    pub(crate) fn home(&self) -> Option<&'static Registry> {
         self.home.get().copied()
     }
 
-    pub(super) fn settle(&self, registry: &'static Registry, active: bool) {
+    pub(crate) fn settle(&self, registry: &'static Registry, active: bool) {
         self.home.call_once(|| registry);
         self.switch(active);
     }
 
-    pub(super) fn switch(&self, active: bool) {
+    pub(crate) fn switch(&self, active: bool) {
         self.state
             .store(if active { ON } else { OFF }, Ordering::Relaxed);
     }
 
-    pub(super) fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.state.store(REFUSED, Ordering::Relaxed);
     }
 }
@@ -181,4 +181,4 @@ macro_rules! setters {
         setters!();
     };
 }
-pub(super) use setters;
+pub(crate) use setters;
