@@ -1,4 +1,4 @@
-// What is asked of a source, and how each database is asked for it.
+// A question about a field of a source, and how each database is asked it.
 //
 //   Ask ──▶ influxql()  ──▶ InfluxQL, with Grafana's $timeFilter and $__interval
 //       └─▶ metricsql() ──▶ MetricsQL over the names that VictoriaMetrics makes of line protocol: MEASUREMENT_FIELD
@@ -7,13 +7,13 @@ import type * as cog from '@grafana/grafana-foundation-sdk/cog';
 import type { DataSourceRef } from '@grafana/grafana-foundation-sdk/common';
 import * as prometheus from '@grafana/grafana-foundation-sdk/prometheus';
 
-/** How the points of a step become one. */
+/** The way in which the points of a step become one. */
 export type Fold =
   /** The last value: gauges and states. */
   | 'last'
   | 'mean'
   | 'max'
-  /** Growth per second of a counter; a reboot, which starts it at 0 again, is no fall. */
+  /** Growth per second of a counter. A reboot, which starts it at 0 again, does not count as a fall. */
   | 'rate'
   /** Growth of a counter in the step. */
   | 'growth'
@@ -31,14 +31,14 @@ export interface Ask {
   per?: number;
   /** Multiplies the value, likewise. */
   times?: number;
-  /** Tags that tell series apart; `vm` alone if not given. */
+  /** Tags that distinguish series; only `vm` if not given. */
   by?: string[];
-  /** Of all images, whatever the variable says: Telegraf's own. */
+  /** Not filtered by the variable for images: for Telegraf's own sources. */
   ofAll?: boolean;
 }
 
 export interface Database {
-  /** The dashboard's name, as part of its own and of its file's. */
+  /** Part of the dashboard's name and of its file's name. */
   name: 'InfluxDB' | 'VictoriaMetrics';
   datasource: DataSourceRef & { uid: string };
   target(ask: Ask, refId: string): cog.Builder<cog.Dataquery>;
@@ -55,12 +55,12 @@ function tags(ask: Ask): string[] {
   return ask.by ?? ['vm'];
 }
 
-/** The legend: the tags' values, then what it is. */
+/** The legend: the values of the tags, then the ask's legend. */
 function words(ask: Ask, value: (tag: string) => string): string {
   return [...tags(ask).map(value), ask.legend].filter((word) => word !== '').join(' ');
 }
 
-/** Exported for panels that no {@link Ask} describes. */
+/** Builds a query from text, for panels that no {@link Ask} describes. */
 export function raw(query: string, refId: string, alias: string, table = false): cog.Builder<cog.Dataquery> {
   // The SDK has no type for InfluxDB's queries: these are the fields of Grafana's own InfluxQuery.
   const built = { refId, query, rawQuery: true, resultFormat: table ? 'table' : 'time_series', alias };
@@ -84,12 +84,12 @@ function influxql(ask: Ask): string {
   const steps = ask.fold === 'now' ? [] : ['time($__interval)'];
   const groups = [...steps, ...by];
   const group = groups.length ? ` GROUP BY ${groups.join(', ')}` : '';
-  // Not for single numbers, which have no steps to be filled.
+  // A single number has no steps to fill.
   const fill = ask.fold === 'now' ? '' : ' fill(null)';
   return `SELECT ${scaled(ask, value)} FROM "${ask.source}" WHERE ${where}$timeFilter${group}${fill}`;
 }
 
-/** By its label, because some measurements have a `-`, which is a minus in an expression. */
+/** Selects by the label of the name, because some measurements have a `-`, which is a minus in an expression. */
 export function selector(source: string, field: string, filters: string[]): string {
   return `{${[`__name__="${source}_${field}"`, ...filters].join(',')}}`;
 }

@@ -61,14 +61,14 @@ function shared<P extends stat.PanelBuilder | timeseries.PanelBuilder>(panel: P,
   return panel;
 }
 
-/** Text fields, which VictoriaMetrics does not keep. */
+/** The text fields, which VictoriaMetrics does not keep. */
 function versions(id: number): table.PanelBuilder {
   const query =
     'SELECT last("version") AS "application", last("kernel") AS "kernel" FROM "uptime" WHERE "vm" =~ /^$vm$/ AND $timeFilter GROUP BY "vm"';
   return new table.PanelBuilder()
     .id(id)
     .title('Versions')
-    .description('What each image was built from, as its last line says.')
+    .description('The versions that each image was built from, from its last line.')
     .unit(units.String)
     .datasource(influxdb.datasource)
     .height(5)
@@ -86,8 +86,8 @@ function boots(database: Database): dashboard.AnnotationQueryBuilder[] {
     const target = new prometheus.DataqueryBuilder().refId('Anno').expr(expr).range();
     return [annotation('Boots').expr(expr).target(target).step('60s').titleFormat('boot of {{vm}}').tagKeys('vm').useValueForTime(true)];
   }
-  // InfluxQL has no such switch: the mark stands at an image's first line after the boot. The first line in the range has
-  // none before it that it could be compared with, so it counts as one after a boot if it is young.
+  // InfluxQL has no such switch: the mark stands at an image's first line after the boot. The first line in the range has no line
+  // before it to compare with, so it counts as the first after a boot if the image is young.
   const asked = (query: string) => ({
     build: () =>
       ({

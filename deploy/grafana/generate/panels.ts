@@ -1,4 +1,4 @@
-// What the dashboards show. A field's meaning is in docs/METRICS.md; a description here says what to look for.
+// The rows and panels of the dashboards. docs/METRICS.md has the meaning of each field; a description here says what to look for.
 
 import * as units from '@grafana/grafana-foundation-sdk/units';
 
@@ -13,11 +13,11 @@ export interface Chart {
   stat?: boolean;
   /** Bars from zero: for counts of rare events. */
   bars?: boolean;
-  /** Below 0 too. */
+  /** Values below 0 are shown, too. */
   signed?: boolean;
   /** The top of the axis, if there is one. */
   max?: number;
-  /** Part of the width, of 24. */
+  /** The width; a whole row is 24. */
   span?: number;
 }
 
@@ -29,7 +29,7 @@ export interface Row {
 const LINES_PER_SECOND = 'suffix: lines/s';
 const POINTS_PER_SECOND = 'suffix: points/s';
 
-/** Fields of one source, all folded alike: their names and legends. */
+/** Asks for fields of one source, given as names and legends, all with the same fold. */
 function of(source: string, fold: Fold, fields: Record<string, string>, more: Partial<Ask> = {}): Ask[] {
   return Object.entries(fields).map(([field, legend]) => ({ source, field, fold, legend, ...more }));
 }
@@ -39,7 +39,7 @@ const now: Row = {
   charts: [
     {
       title: 'Uptime',
-      description: 'Time since boot of each image, as its last line says. An image that has gone keeps its last value while the time range holds it (VictoriaMetrics: five minutes).',
+      description: 'Time since boot, from the last line of each image. An image that stopped keeps its last value while that is in the time range (VictoriaMetrics: for five minutes).',
       unit: units.Seconds,
       stat: true,
       span: 6,
@@ -47,7 +47,7 @@ const now: Row = {
     },
     {
       title: 'Heap in use',
-      description: 'Bytes that the application holds now. Its size is in the chart below.',
+      description: 'Bytes that the application holds now. The chart below shows the size of the heap.',
       unit: units.BytesIEC,
       stat: true,
       span: 6,
@@ -55,7 +55,7 @@ const now: Row = {
     },
     {
       title: 'Lines lost',
-      description: 'Metrics lines that the image knows to be lost since boot. Anything but 0 means holes in the charts below.',
+      description: 'Metrics lines that the image knows to be lost since boot. If it is not 0, the charts below have holes.',
       unit: units.Short,
       stat: true,
       span: 6,
@@ -77,13 +77,13 @@ const heap: Row = {
   charts: [
     {
       title: 'Heap',
-      description: 'Bytes that the application holds, the most it ever held, and the size of the heap. A line of held bytes that only climbs is a leak.',
+      description: 'Bytes that the application holds, the most it ever held, and the size of the heap. If the bytes held only rise, there is a leak.',
       unit: units.BytesIEC,
       asks: of('memory', 'last', { live_bytes: 'live', peak_live_bytes: 'peak', heap_size_bytes: 'size' }),
     },
     {
       title: 'Allocation rate',
-      description: 'Bytes allocated and freed per second. The distance between the two is growth.',
+      description: 'Bytes allocated and freed per second. The heap grows by the difference.',
       unit: units.BytesPerSecondIEC,
       asks: of('memory', 'rate', { allocated_bytes: 'allocated', freed_bytes: 'freed' }),
     },
@@ -95,26 +95,26 @@ const heap: Row = {
     },
     {
       title: 'Live blocks',
-      description: 'Blocks allocated and not yet freed. Blocks that grow while bytes do not are many small leftovers.',
+      description: 'Blocks allocated and not yet freed. If their number rises and the bytes do not, many small blocks are left over.',
       unit: units.Short,
       asks: of('memory', 'last', { live_blocks: 'blocks' }),
     },
     {
       title: 'Free memory',
-      description: 'Bytes not in use, and the largest block that can still be allocated. The second is missing with the heap linked-list, which cannot tell.',
+      description: 'Bytes not in use, and the largest block that can still be allocated. The heap linked-list does not report the largest block.',
       unit: units.BytesIEC,
       asks: of('heap-free', 'last', { free_bytes: 'free', largest_block_bytes: 'largest block' }),
     },
     {
       title: 'Fragmentation',
-      description: 'Share of the free bytes that is not in the largest block. Missing with the heap linked-list, which cannot tell.',
+      description: 'Share of the free bytes that is not in the largest block. The heap linked-list does not report it.',
       unit: units.PercentUnit,
       max: 1,
       asks: of('heap-free', 'last', { fragmentation_permille: 'fragmentation' }, { per: 1000 }),
     },
     {
       title: 'Refused allocations',
-      description: 'Allocations that found no memory, per step. The application panics at most of them.',
+      description: 'Allocations that found no memory, per step. After most of them the application panics.',
       unit: units.Short,
       bars: true,
       asks: of('memory', 'growth', { failed_allocations: 'refused' }),
@@ -127,14 +127,14 @@ const cpu: Row = {
   charts: [
     {
       title: 'Processor',
-      description: 'Share of the time that the core was busy: measured from halt to interrupt, not sampled.',
+      description: 'Share of the time in which the core was busy. It is measured from halt to interrupt, not sampled.',
       unit: units.PercentUnit,
       max: 1,
       asks: of('cpu', 'mean', { busy_permille: 'busy' }, { per: 1000 }),
     },
     {
       title: 'Stacks',
-      description: 'The most of its stack that a task ever used, and the size of the stack. A stack that is used up is a crash.',
+      description: 'The most bytes of its stack that a task ever used, and the size of the stack. When a stack is used up, the image crashes.',
       unit: units.BytesIEC,
       asks: of('tasks', 'last', { stack_high_water_bytes: 'used at most', stack_bytes: 'size' }, { by: ['vm', 'task'] }),
     },
@@ -146,19 +146,19 @@ const network: Row = {
   charts: [
     {
       title: 'Traffic',
-      description: 'Bytes of frames through the monitoring card. The application has a card of its own, which is not seen here.',
+      description: 'Bytes of frames through the network card of the monitoring. The application has another card, which is not shown here.',
       unit: units.BytesPerSecondIEC,
       asks: of('net-virtio', 'rate', { received_bytes: 'received', transmitted_bytes: 'transmitted' }, { by: ['vm', 'interface'] }),
     },
     {
       title: 'Frames',
-      description: 'Frames per second through the monitoring card.',
+      description: 'Frames per second through the network card of the monitoring.',
       unit: units.PacketsPerSecond,
       asks: of('net-virtio', 'rate', { received_packets: 'received', transmitted_packets: 'transmitted' }, { by: ['vm', 'interface'] }),
     },
     {
       title: 'Connections',
-      description: 'TCP connections of the monitoring: control port and, with tcp://, the one to Telegraf.',
+      description: 'TCP connections of the monitoring: those of the control port and, with tcp://, the one to Telegraf.',
       unit: units.Short,
       asks: of('tcp', 'last', { established: 'established', opening: 'opening', closing: 'closing' }),
     },
@@ -178,11 +178,11 @@ const log: Row = {
 };
 
 const monitoring: Row = {
-  title: 'The monitoring itself: what is missing above, and what it costs',
+  title: 'The monitoring itself: its losses and its cost',
   charts: [
     {
       title: 'Losses',
-      description: 'Per step: lines lost (all, those for which the queue was full, those too long for a datagram), lines in doubt because their connection broke, intervals without lines, frames dropped by the card, points without a place, values that the protocol cannot say.',
+      description: 'Per step: lines lost (all, those for which the queue was full, those too long for a datagram), lines in doubt because their connection broke, intervals without lines, frames dropped by the card, points without a place, values that the protocol cannot represent.',
       unit: units.Short,
       bars: true,
       asks: of('monitoring', 'growth', {
@@ -198,19 +198,19 @@ const monitoring: Row = {
     },
     {
       title: 'Lines sent',
-      description: 'Lines that left in a datagram or were acknowledged, per second, and those sent again because a connection broke.',
+      description: 'Lines per second that left in a datagram or were acknowledged, and lines that were sent again because a connection broke.',
       unit: LINES_PER_SECOND,
       asks: of('monitoring', 'rate', { lines_sent: 'sent', lines_resent: 'sent again' }),
     },
     {
       title: 'Lines waiting',
-      description: 'Lines that wait or are on the way. Climbing: the receiver is away or too slow.',
+      description: 'Lines that wait or are in flight. If the number rises, the receiver is away or too slow.',
       unit: units.Short,
       asks: of('monitoring', 'last', { lines_waiting: 'waiting' }),
     },
     {
       title: 'Turns of the loop',
-      description: 'How long the monitoring task keeps the core at a time: 99 of 100 turns, and the longest of each interval.',
+      description: 'The time for which the monitoring task keeps the core in one turn: 99 % of the turns are shorter than the first value; the second is the longest turn of each interval.',
       unit: units.Microseconds,
       asks: of('monitoring', 'max', { turn_p99_us: '99 %', turn_max_us: 'longest' }),
     },
@@ -222,14 +222,14 @@ const clock: Row = {
   charts: [
     {
       title: 'Clock',
-      description: 'How far the machine\'s real-time clock is ahead of the image\'s, within half a second. It steps when the machine was paused.',
+      description: 'The lead of the machine\'s real-time clock over the image\'s clock, within half a second. It steps when the machine was paused.',
       unit: units.Milliseconds,
       signed: true,
       asks: of('clock', 'last', { rtc_lead_ms: 'lead of the real-time clock' }),
     },
     {
-      title: 'Clock mended',
-      description: 'By how much the image\'s wall clock was moved forward since boot, because the machine had been paused.',
+      title: 'Clock moved forward',
+      description: 'The time by which the image moved its wall clock forward since boot, because the machine had been paused.',
       unit: units.Milliseconds,
       asks: of('clock', 'last', { advanced_ms: 'moved forward' }),
     },
@@ -241,13 +241,13 @@ const telegraf: Row = {
   charts: [
     {
       title: 'Written',
-      description: 'Points per second that Telegraf has given to the database.',
+      description: 'Points per second that Telegraf has written to the database.',
       unit: POINTS_PER_SECOND,
       asks: of('internal_write', 'rate', { metrics_written: 'written' }, { by: ['output'], ofAll: true }),
     },
     {
       title: 'Waiting in Telegraf',
-      description: 'Points that Telegraf holds until the database takes them. At metric_buffer_limit the oldest are dropped.',
+      description: 'Points that Telegraf holds until the database accepts them. At metric_buffer_limit Telegraf drops the oldest.',
       unit: units.Short,
       asks: of('internal_write', 'last', { buffer_size: 'waiting' }, { by: ['output'], ofAll: true }),
     },
