@@ -28,6 +28,7 @@ export interface Row {
 
 const LINES_PER_SECOND = 'suffix: lines/s';
 const POINTS_PER_SECOND = 'suffix: points/s';
+const INTERRUPTS_PER_SECOND = 'suffix: interrupts/s';
 
 /** Asks for fields of one source, given as names and legends, all with the same fold. */
 function of(source: string, fold: Fold, fields: Record<string, string>, more: Partial<Ask> = {}): Ask[] {
@@ -137,6 +138,12 @@ const cpu: Row = {
       description: 'The most bytes of its stack that a task ever used, and the size of the stack. When a stack is used up, the image crashes.',
       unit: units.BytesIEC,
       asks: of('tasks', 'last', { stack_high_water_bytes: 'used at most', stack_bytes: 'size' }, { by: ['vm', 'task'] }),
+    },
+    {
+      title: 'Interrupts',
+      description: 'Interrupts per second: all, those of the timer, and those of the network card of the monitoring.',
+      unit: INTERRUPTS_PER_SECOND,
+      asks: of('irq', 'rate', { interrupts: 'all', timer: 'timer', card: 'card' }),
     },
   ],
 };
