@@ -1,4 +1,4 @@
-//! Where an image is.
+//! The addresses of images.
 
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddr};
@@ -9,7 +9,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 
 use thiserror::Error;
 
-/// How long a connection may take: images are in the next network, not behind the world.
+/// The time limit of a connection. Images are in a network nearby.
 pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 
 /// A host and perhaps a port: `10.0.2.15`, `localhost:4242`, `[::1]:4242`, `::1`.
@@ -19,36 +19,36 @@ pub(crate) struct Address {
     port: Option<u16>,
 }
 
-/// Not a host with a port.
+/// The error for a text that is not a host with a port.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is neither HOST nor HOST:PORT")]
 pub(crate) struct AddressError(String);
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 #[derive(Debug, Error)]
 pub(crate) enum ConnectError {
-    /// No such host.
+    /// The host does not exist.
     #[error("{address} has no address: {source}")]
     Host {
-        /// What was asked for.
+        /// The address that was asked for.
         address: String,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// Nobody there.
+    /// No program answers at the address.
     #[error(
         "cannot connect to {address}: {source}: is the image running, and does it listen there?"
     )]
     Connect {
-        /// What was asked for.
+        /// The address that was asked for.
         address: String,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl Address {
-    /// The same host and another port.
+    /// Returns the same host with another port.
     pub(crate) fn with_port(&self, port: u16) -> Self {
         Self {
             host: self.host.clone(),
@@ -56,15 +56,15 @@ impl Address {
         }
     }
 
-    /// Connects to the first of the host's addresses that answers; to this port if the address has none.
+    /// Connects to the first of the host's addresses that answers, and to `port` if the address has none.
     ///
     /// # Errors
-    /// [`ConnectError`], after [`CONNECT`] for each address at worst.
+    /// [`ConnectError`], at most [`CONNECT`] later for each address.
     pub(crate) fn connect(&self, port: u16) -> Result<TcpStream, ConnectError> {
         self.connect_within(port, CONNECT)
     }
 
-    /// The same, with another bound on the time for each address.
+    /// Connects likewise, with another time limit for each address.
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -148,9 +148,9 @@ impl fmt::Display for Address {
     }
 }
 
-/// A text is no address to serve at.
+/// The error for a text that is not an address to serve at.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("\"{0}\" is no address: 8080 (on this machine only) and 10.0.0.1:8080 are")]
+#[error("\"{0}\" is not an address: give one like 8080 (only on this machine) or 10.0.0.1:8080")]
 pub(crate) struct NotServed(String);
 
 /// Reads an address to serve at: `10.0.0.1:8080`, or a port of loopback, `8080`.
@@ -164,19 +164,20 @@ pub(crate) fn served(text: &str) -> Result<SocketAddr, NotServed> {
         .map_err(|_| NotServed(text.to_owned()))
 }
 
-/// A thing of every machine, and other ones of some.
+/// A value for every machine, with other values for some.
 #[derive(Debug, Clone)]
 pub(crate) struct Each<T> {
-    /// Of every machine that is not in the list.
+    /// The value of every machine that is not in the list.
     any: Option<T>,
-    /// By the tag `vm`. The last one counts.
+    /// The values by the tag `vm`. The last one counts.
     by_vm: Vec<(String, T)>,
 }
 
-/// Where a port of images is, for control or for traces: `ADDRESS:PORT` of every machine, `VM=ADDRESS:PORT` of one, separated by commas.
+/// The addresses of a port of images, for control or for traces: `ADDRESS:PORT` for every machine, `VM=ADDRESS:PORT`
+/// for one, separated by commas.
 pub(crate) type Addresses = Each<SocketAddr>;
 
-/// A part of a list of addresses is none.
+/// The error for a part of a list that is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("\"{0}\" is no address of a port: 127.0.0.1:2323 and web-1=10.0.0.7:2323 are")]
 pub(crate) struct NoAddress(String);
@@ -188,7 +189,7 @@ impl<T> Default for Each<T> {
 }
 
 impl<T> Each<T> {
-    /// The same for all machines, if anything.
+    /// Creates one value for all machines, if there is one.
     pub(crate) const fn of_all(any: Option<T>) -> Self {
         Self {
             any,
@@ -196,28 +197,28 @@ impl<T> Each<T> {
         }
     }
 
-    /// Of the machine with this tag `vm`.
+    /// Returns the value of the machine with this tag `vm`.
     pub(crate) fn of(&self, vm: &str) -> Option<&T> {
         let own = self.by_vm.iter().rfind(|(name, _)| name == vm);
         own.map(|(_, own)| own).or(self.any.as_ref())
     }
 
-    /// Whether no machine has any.
+    /// Returns `true` if no machine has a value.
     pub(crate) fn is_empty(&self) -> bool {
         self.any.is_none() && self.by_vm.is_empty()
     }
 
-    /// Whether machines have one that are not named.
+    /// Returns `true` if machines that are not named have a value.
     pub(crate) fn is_for_all(&self) -> bool {
         self.any.is_some()
     }
 
-    /// The machines that are named.
+    /// Returns the machines that are named.
     pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
         self.by_vm.iter().map(|(vm, _)| vm.as_str())
     }
 
-    /// Makes another thing of each.
+    /// Converts each value.
     pub(crate) fn map<U>(&self, make: impl Fn(&T) -> U) -> Each<U> {
         let own = self.by_vm.iter();
         Each {

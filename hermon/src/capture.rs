@@ -1,16 +1,17 @@
-//! A connection's packets into a file, each whole or not at all.
+//! Writes the packets of a connection into a file, each whole or not at all.
 //!
 //! ```text
 //!              the first packet (1)          the duration is over (3), a signal (4)
 //!   Beginning ───────────────────▶ Receiving ──────────────────────────────────────▶ Ending
 //!       │                             │            our half is closed                  │
 //!       │ nothing comes, nothing      │ the image closes or resets (5),                │ the image closes (7),
-//!       │ useful comes (2)            │ something breaks the format (6), it is full (9)                │ a second signal, DRAIN over (8)
+//!       │ useful comes (2)            │ a packet breaks the format (6),                │ a second signal, DRAIN over (8)
+//!       │                             │ the file is full (9)                           │
 //!       ▼                             ▼                                                ▼
 //!     error                         over                                             over
 //! ```
-//! The image ends a trace when the client closes its half, and then still sends what it has: so at (3) and (4) nothing is
-//! lost. Whatever ends it, the file holds whole packets: every memtrace tool reads it.
+//! The image ends a trace when the client closes its half, and then still sends the rest. So nothing is lost at (3) and
+//! (4). Whatever ends the capture, the file has only whole packets, so every memtrace tool can read it.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -34,28 +35,29 @@ use crate::address::{Address, ConnectError};
 use crate::ending::{SAME, catch};
 use crate::progress::{Counts, Line, Progress};
 
-/// How long the first packet may take. The image sends it at once.
+/// The time limit of the first packet. The image sends it at once.
 const FIRST: Duration = Duration::from_secs(10);
 
-/// How long the image may take to send the rest and to close, once it was asked to end. It does within a quarter of a second.
+/// The time in which the image must send the rest and close after it was asked to end. It does so within a quarter of a
+/// second.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// How long a read may take before the rest is looked after: the progress line, deadlines.
+/// The time limit of a read. After it, the progress line and the deadlines are looked after.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Why nothing was captured.
+/// The reason why nothing was captured.
 #[derive(Debug, Error)]
 pub(crate) enum CaptureError {
-    /// No connection.
+    /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// No first packet in time.
+    /// The first packet did not come in time.
     #[error("{address} sent no trace within {} s: is that the memtrace port?", FIRST.as_secs())]
     Silent {
-        /// Where.
+        /// The memtrace port.
         address: Address,
     },
-    /// Closed at once.
+    /// The image closed the connection at once.
     #[error(
         "{0} closed the connection without a trace: it serves one client at a time, is there another?"
     )]
@@ -63,20 +65,20 @@ pub(crate) enum CaptureError {
     /// The connection failed before there was a trace.
     #[error("{address} sent no trace: {source}")]
     Read {
-        /// Where.
+        /// The memtrace port.
         address: Address,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// Ended by a signal before there was a trace.
+    /// A signal ended the capture before there was a trace.
     #[error("ended before {0} sent a trace")]
     Ended(Address),
-    /// What came is something else.
+    /// The bytes that came are not a trace.
     #[error("{address} sends no trace: {fault}: is that the memtrace port?")]
     NotATrace {
-        /// Where.
+        /// The memtrace port.
         address: Address,
-        /// What is wrong with it.
+        /// The fault in the bytes.
         fault: Error,
     },
     /// The file cannot be written. It was cut back to its last whole packet.
@@ -84,27 +86,27 @@ pub(crate) enum CaptureError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Why a capture is over.
+/// The reason why a capture is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Over {
     /// The image ended the trace.
     Closed,
-    /// It was long enough.
+    /// The duration is over.
     Duration,
-    /// A signal.
+    /// A signal ended it.
     Signal,
-    /// We ended it, and the image did not close in time.
+    /// The tool ended it, and the image did not close in time.
     Unanswered,
-    /// The next packet would make it larger than it may be; that packet was not kept.
+    /// The next packet would make the file larger than its limit. That packet was not kept.
     Full,
     /// The connection failed.
     Failed(String),
-    /// The image sent what is no trace; nothing of that packet was kept.
+    /// The image sent bytes that are not a trace. No part of that packet was kept.
     Bad(Error),
 }
 
@@ -119,7 +121,7 @@ impl fmt::Display for Over {
                 "ended, and the image did not close within {} s: its last events may be missing",
                 DRAIN.as_secs()
             ),
-            Self::Full => f.write_str("it is as large as it may be"),
+            Self::Full => f.write_str("it has reached its size limit"),
             Self::Failed(why) => write!(f, "the connection failed: {why}"),
             Self::Bad(error) => write!(
                 f,
@@ -129,16 +131,16 @@ impl fmt::Display for Over {
     }
 }
 
-/// What was captured.
+/// The result of a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Taken {
-    /// Whole packets.
+    /// The number of whole packets.
     pub packets: u64,
-    /// Their bytes.
+    /// The bytes of these packets.
     pub bytes: u64,
-    /// Bytes that came of a packet that did not come whole: left out.
+    /// The bytes of a packet that did not come whole. They were left out.
     pub left_out: usize,
-    /// Why it is over.
+    /// The reason why it is over.
     pub over: Over,
 }
 
@@ -149,7 +151,7 @@ pub(crate) struct Connection {
     address: Address,
 }
 
-/// How often the user has asked for the end.
+/// The number of times that the user has asked for the end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop(Arc<AtomicU8>);
 
@@ -172,10 +174,11 @@ pub(crate) fn connect(address: &Address) -> Result<Connection, CaptureError> {
 }
 
 impl Connection {
-    /// From now on SIGINT, SIGTERM and SIGHUP end the trace: the first asks the image to, the second waits for nothing.
+    /// Makes SIGINT, SIGTERM and SIGHUP end the trace: after the first the image is asked to end it, after the second
+    /// nothing is waited for.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(crate) fn stop_on_signals(&self) -> io::Result<Stop> {
         let stop = Stop::default();
         let mut signals = catch()?;
@@ -194,7 +197,7 @@ impl Connection {
                     };
                     last = Some(now);
                     asked.0.fetch_add(1, Ordering::Relaxed);
-                    // What is closed already needs no closing; whoever reads notices either way.
+                    // A closed half needs no closing. The reader notices either way.
                     drop(stream.shutdown(how));
                 }
             })?;
@@ -208,7 +211,7 @@ enum State {
     Ending { until: Instant, why: Over },
 }
 
-/// A capture.
+/// A capture that is going on.
 pub(crate) struct Capture<'p> {
     stream: Stream<TcpStream>,
     address: Address,
@@ -220,12 +223,12 @@ pub(crate) struct Capture<'p> {
     counts: Counts,
     packets: u64,
     progress: Box<dyn Progress + 'p>,
-    /// Bytes that it may have.
+    /// The most bytes that the file may have.
     limit: u64,
 }
 
 impl<'p> Capture<'p> {
-    /// Into this file, which is empty and has this name.
+    /// Creates a capture into `file`, which is empty and has the name `path`.
     pub(crate) fn new(
         connection: Connection,
         file: File,
@@ -248,13 +251,13 @@ impl<'p> Capture<'p> {
         }
     }
 
-    /// Tells somebody else how far it is, and not the terminal.
+    /// Reports the progress to `progress` instead of the terminal.
     pub(crate) fn told_to(self, progress: impl Progress + 'p) -> Self {
         let progress = Box::new(progress);
         Self { progress, ..self }
     }
 
-    /// Ends it before the packet that would make it larger than so many bytes.
+    /// Ends the capture before the packet that would make the file larger than so many bytes.
     pub(crate) fn at_most(self, limit: u64) -> Self {
         Self { limit, ..self }
     }
@@ -320,7 +323,7 @@ impl<'p> Capture<'p> {
 
     /// Asks the image to end the trace.
     fn end(&self, now: Instant, why: Over) -> State {
-        // A connection that is gone is noticed by the next read.
+        // If the connection is gone, the next read notices it.
         drop(self.stream.source().shutdown(Shutdown::Write));
         State::Ending {
             until: now + DRAIN,
@@ -328,8 +331,8 @@ impl<'p> Capture<'p> {
         }
     }
 
-    /// Waits for a packet, not beyond the next thing to look after, and keeps it. Tells when there will be none, and how many
-    /// bytes are left out.
+    /// Waits for a packet, at most until the next deadline, and keeps it. Returns the reason if there will be no more
+    /// packets, and the number of bytes that are left out.
     fn step(&mut self, now: Instant, state: &State) -> Result<Option<(Over, usize)>, CaptureError> {
         let deadline = match state {
             State::Beginning { until }
@@ -337,7 +340,7 @@ impl<'p> Capture<'p> {
             | State::Ending { until, .. } => Some(*until),
             State::Receiving { until: None } => None,
         };
-        // No time at all would mean for ever.
+        // A time of 0 would mean no time limit.
         let wait = deadline.map_or(TICK, |until| {
             (until - now).clamp(Duration::from_millis(1), TICK)
         });
@@ -372,7 +375,7 @@ impl<'p> Capture<'p> {
         }
     }
 
-    /// Counts what is in a packet and writes it, if it is a good one.
+    /// Counts the content of a packet and writes it, if it has no fault.
     fn packet(&mut self) -> Result<Option<(Over, usize)>, CaptureError> {
         if self.stream.taken() > self.limit {
             return Ok(Some((Over::Full, self.stream.bytes().len())));
@@ -393,7 +396,7 @@ impl<'p> Capture<'p> {
             return self.bad(error);
         }
         if let Err(source) = self.file.write_all(self.stream.bytes()) {
-            // What the system took of the packet is taken back; if that fails, too, readers leave it out.
+            // Cut back the part of the packet that the system took. If that fails, too, readers leave it out.
             drop(self.file.set_len(self.counts.bytes));
             return Err(CaptureError::Write {
                 path: self.path.to_owned(),

@@ -7,27 +7,27 @@ use crate::{convert, ctl, manual, report, run, trace, watch};
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    all went well: the guest ended with success, or the watch was ended
+  0    success: the guest ended with success, or the watch was ended
   1    the guest ended with failure; `ctl`: a reply was an error; `trace`, `report`, `convert`: the trace breaks its format,
        and all before that was used
   2    bad arguments
   3    something on this machine is missing or in the way; one line on standard error says what to do
-  130  `run` was ended by Ctrl-C, the key q, SIGTERM or SIGHUP, and the guest with it; or `watch` with lines that its
-       output did not take";
+  130  `run` was ended by Ctrl-C, the key q, SIGTERM or SIGHUP, and the guest with it; or `watch` was, before its
+       output took all lines";
 
 /// The host's side of Hermit monitoring.
 #[derive(Debug, Parser)]
 #[command(name = "hermon", version, about, after_help = EXIT_CODES, subcommand_required = true)]
 struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     command: Task,
 }
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Show the metrics that arrive, in line protocol over UDP and TCP: a view on a terminal, else lines
+    /// Show the metrics that arrive, in line protocol over UDP and TCP: a view on a terminal, otherwise lines
     #[command(after_help = EXIT_CODES)]
     Watch(watch::Options),
     /// Boot an image under QEMU; show its console and the metrics that it sends
@@ -36,16 +36,16 @@ enum Task {
     /// Take a heap trace from an image, keep it and report on it
     #[command(after_help = EXIT_CODES)]
     Trace(trace::Options),
-    /// Report on a heap trace: who allocates, what is alive, what grows
+    /// Report on a heap trace: which code allocates, what is alive, what grows
     #[command(after_help = EXIT_CODES)]
     Report(report::Options),
-    /// Write a heap trace as other tools read it
+    /// Convert a heap trace for other tools
     #[command(after_help = EXIT_CODES)]
     Convert(convert::Options),
     /// Send commands to an image's control port
     #[command(after_help = EXIT_CODES)]
     Ctl(ctl::Options),
-    /// Print what a shell needs to complete the tool's arguments
+    /// Print the completions of the tool's arguments for a shell
     Completions(manual::CompletionsOptions),
     /// Write the manual, a page for each subcommand, into a folder
     Man(manual::ManOptions),

@@ -1,12 +1,12 @@
-//! The client of the image's control port: one, for the page, for `hermon ctl` and for the rate of a trace.
+//! The client of the image's control port. The page, `hermon ctl` and the rate of a trace use it.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | `client` | a connection: a command there, a line of reply back |
-//! | `complete` | what can be typed, from the image's own replies |
-//! | here | which sources are on, which log levels are set, and changing either |
+//! | `client` | a connection: sends a command, reads a line of reply |
+//! | `complete` | the words that can be typed, from the image's own replies |
+//! | here | which sources are on, which log levels are set, and changes of both |
 //!
-//! Commands and replies are those of the image's control port (docs/CONTROL.md); only this folder knows them.
+//! Commands and replies are those of the image's control port (docs/CONTROL.md). Only this folder knows them.
 //!
 //! ```text
 //!  auth SECRET          ok                              only with a token, first
@@ -28,39 +28,39 @@ use thiserror::Error;
 
 use client::{Client, ClientError, ERROR};
 
-/// How long an image may take to accept, and to answer, when a page waits: it answers within a millisecond.
+/// The time in which an image must accept and answer while a page waits. It answers within a millisecond.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How much of a reply that is none is shown, in characters.
+/// The number of characters that are shown of a reply that is not understood.
 const SHOWN: usize = 80;
 
-/// The levels that an image shows, quietest first.
+/// The levels that an image shows, the quietest first.
 pub(crate) const LEVELS: [&str; 7] = ["quiet", "app", "error", "warning", "info", "debug", "trace"];
 
-/// Other names that an image takes for levels: for `quiet` and `warning`.
+/// Other names that an image accepts for levels: for `quiet` and `warning`.
 pub(crate) const OTHER_LEVELS: [&str; 2] = ["off", "warn"];
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, Error)]
 pub(crate) enum ControlError {
     /// The port cannot be reached, or the connection broke.
     #[error("the control port {address} does not answer: {source}")]
     Port {
-        /// Where.
+        /// The control port.
         address: SocketAddr,
-        /// Why.
+        /// The error of the connection.
         source: ClientError,
     },
-    /// The image refused; its words.
+    /// The image refused, with these words.
     #[error("{0}")]
     Refused(String),
-    /// The reply is none.
+    /// The reply is not understood.
     #[error("the control port answered \"{0}\"")]
     Reply(String),
-    /// A name that no command can carry.
+    /// The name cannot be part of a command.
     #[error("\"{0}\" cannot be named in a command")]
     Name(String),
-    /// No such level.
+    /// The level does not exist.
     #[error("\"{0}\" is no log level")]
     Level(String),
 }
@@ -70,7 +70,7 @@ pub(crate) enum ControlError {
 pub(crate) struct Switch {
     /// The source; `*` is the default, `tag:NAME` a tag.
     pub name: String,
-    /// Whether it is on.
+    /// `true` if it is on.
     pub on: bool,
 }
 
@@ -79,11 +79,11 @@ pub(crate) struct Switch {
 pub(crate) struct Level {
     /// The source; `*` is the default.
     pub name: String,
-    /// As the image says it: one of [`LEVELS`], unless the image is newer than this tool.
+    /// The level in the image's words: one of [`LEVELS`], unless the image is newer than this tool.
     pub level: String,
 }
 
-/// What is on and what is logged.
+/// The states of sources and the levels of log sources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct States {
     /// Sources of metrics.
@@ -97,16 +97,16 @@ pub(crate) struct States {
 /// A change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order<'a> {
-    /// Switch a source of metrics.
+    /// Switches a source of metrics.
     Metric {
-        /// Which; `*` is all.
+        /// The source; `*` is all.
         name: &'a str,
-        /// On or off.
+        /// `true` for on.
         on: bool,
     },
-    /// Set a log level.
+    /// Sets a log level.
     Log {
-        /// Of which source; `*` is the default.
+        /// The source; `*` is the default.
         name: &'a str,
         /// One of [`LEVELS`] or [`OTHER_LEVELS`].
         level: &'a str,
@@ -114,7 +114,7 @@ pub(crate) enum Order<'a> {
 }
 
 impl Order<'_> {
-    /// The command, without its end.
+    /// Returns the command, without its end.
     fn command(&self) -> Result<String, ControlError> {
         let (letter, name, value) = match *self {
             Self::Metric { name, on } => ('M', name, if on { "on" } else { "off" }),
@@ -133,18 +133,18 @@ impl Order<'_> {
     }
 }
 
-/// The control port of one image, asked on behalf of pages. A connection per question: the image has eight places and closes
-/// idle ones.
+/// The control port of one image, asked on behalf of pages. Each question has its own connection: the image has eight
+/// places and closes idle ones.
 #[derive(Debug)]
 pub(crate) struct Control {
     address: SocketAddr,
     token: Option<String>,
-    /// One question at a time, so that however many pages are open take one place in the image.
+    /// One question at a time, so that any number of open pages takes one place in the image.
     turn: Mutex<()>,
 }
 
 impl Control {
-    /// Of the image whose control port is here. Connects to nothing yet.
+    /// Creates a client for the image with this control port. Connects to nothing yet.
     pub(crate) fn new(address: SocketAddr, token: Option<String>) -> Self {
         Self {
             address,
@@ -153,7 +153,7 @@ impl Control {
         }
     }
 
-    /// Asks what is on and what is logged.
+    /// Asks for all states and levels.
     ///
     /// # Errors
     /// [`ControlError`]. Takes at most some seconds.
@@ -179,7 +179,7 @@ impl Control {
         })
     }
 
-    /// Changes something.
+    /// Makes a change.
     ///
     /// # Errors
     /// [`ControlError`]; [`ControlError::Refused`] means that nothing has changed.
@@ -188,9 +188,9 @@ impl Control {
         self.ask([&command]).map(drop)
     }
 
-    /// The texts after `ok: `, one for each command.
+    /// Returns the texts after `ok: `, one for each command.
     fn ask<const N: usize>(&self, commands: [&str; N]) -> Result<[String; N], ControlError> {
-        // Nothing under the lock can be left half done.
+        // No code can leave the value under the lock half changed.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = |source| match source {
             ClientError::Token { reply, .. } => refused(&reply),
@@ -213,7 +213,7 @@ impl Control {
     }
 }
 
-/// Of a reply that is not `ok`.
+/// Returns the error for a reply that is not `ok`.
 fn refused(reply: &str) -> ControlError {
     match reply.strip_prefix(ERROR) {
         Some(words) => ControlError::Refused(words.trim_start().to_owned()),
@@ -221,7 +221,7 @@ fn refused(reply: &str) -> ControlError {
     }
 }
 
-/// `name:value,…`; a name may have colons.
+/// Splits `name:value,…`; a name may have colons.
 fn items(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split(',').filter_map(|item| item.rsplit_once(':'))
 }
@@ -233,7 +233,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread::{self, JoinHandle};
 
-    /// Answers each line with the next reply, a byte at a time, and gives what it was asked.
+    /// Answers each line with the next reply, a byte at a time, and returns the lines that it got.
     fn image(replies: &'static [&'static str]) -> (Control, JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

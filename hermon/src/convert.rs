@@ -1,4 +1,4 @@
-//! `hermon convert`: a heap trace as other tools read it.
+//! `hermon convert`: converts a heap trace for other tools.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -18,24 +18,24 @@ use crate::report::{self, NameOptions};
 pub(crate) struct Options {
     /// The trace
     file: PathBuf,
-    /// What it becomes
+    /// The format to convert it to
     #[arg(long, value_enum)]
     to: Format,
-    /// Where to; standard output if it is not given
+    /// The file to write; standard output if it is not given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Which bytes, for folded and flamegraph
+    /// The bytes to show, for folded and flamegraph
     #[arg(long, value_enum, default_value = "allocated")]
     value: Value,
     #[command(flatten)]
     names: NameOptions,
 }
 
-/// `hermon convert`.
+/// Runs `hermon convert`.
 pub(crate) fn convert(options: &Options) -> Result<Exit, Failure> {
     let is_binary = matches!(options.to, Format::Pprof | Format::Memtrace);
     if is_binary && options.output.is_none() && io::stdout().is_terminal() {
-        let line = "that is no text for a terminal: give -o FILE, or a pipe";
+        let line = "this format is not text for a terminal: give -o FILE, or use a pipe";
         return Err(Failure::Line(Exit::Arguments, line.to_owned()));
     }
     let Options { file, value, .. } = options;
@@ -48,7 +48,7 @@ pub(crate) fn convert(options: &Options) -> Result<Exit, Failure> {
         let line = format!("{trace} has no {value}: there is nothing to draw");
         return Err(Failure::machine(line));
     }
-    // What cannot be read a second time is found before the output is made.
+    // A trace that cannot be read a second time is found before the output is created.
     let again = named::open(file)?;
     write(options, |out| {
         convert::write(options.to, *value, &named, again, out)
@@ -60,7 +60,7 @@ pub(crate) fn convert(options: &Options) -> Result<Exit, Failure> {
             Exit::Success
         }
         End::Bad(error) => {
-            eprintln!("hermon: {trace}: {error}: nothing from there on is in the output");
+            eprintln!("hermon: {trace}: {error}: the output ends before this fault");
             Exit::Guest
         }
     })

@@ -1,4 +1,4 @@
-//! `hermon ctl`: commands to an image's control port.
+//! `hermon ctl`: sends commands to an image's control port.
 
 mod interactive;
 
@@ -16,15 +16,16 @@ pub(crate) struct Options {
     /// The image, as HOST or HOST:PORT; the port is 2323 if none is given
     #[arg(value_name = "ADDRESS")]
     address: Address,
-    /// Commands, one after the other, such as ? or 'Lapp:debug'; without one, commands are asked for on the terminal or read
-    /// line by line from standard input
+    /// Commands, sent one after the other, such as ? or 'Lapp:debug'; without one, a prompt on a terminal, otherwise
+    /// lines from standard input
     #[arg(value_name = "COMMAND", allow_hyphen_values = true)]
     commands: Vec<String>,
     #[command(flatten)]
     secret: client::Secret,
 }
 
-/// `hermon ctl`. A reply that is an error is no failure: it is printed like any other, and the exit code tells.
+/// Runs `hermon ctl`. A reply that is an error is not a failure: it is printed like any other, and the exit code
+/// reports it.
 pub(crate) fn ctl(options: &Options) -> Result<Exit, Failure> {
     let mut commands = options.commands.iter();
     if let Some(command) = commands.find(|command| !client::is_a_line(command)) {
@@ -38,7 +39,7 @@ pub(crate) fn ctl(options: &Options) -> Result<Exit, Failure> {
     answer(&mut client, options.commands.iter().cloned().map(Ok))
 }
 
-/// Sends each command and prints its reply. All are sent, even if one is answered with an error.
+/// Sends each command and prints its reply. All are sent, even if a reply is an error.
 fn answer(
     client: &mut Client,
     commands: impl Iterator<Item = Result<String, Failure>>,

@@ -1,10 +1,11 @@
-//! The points of a watch in a file that survives restarts.
+//! Keeps the points of a watch in a file that survives restarts.
 //!
-//! An embedded database (redb: one file, transactions, checksums, no C) with two tables: `points`, from the time of
-//! arrival and a running number to the line as it arrived, and `meta`, with the layout's version and the bytes in
-//! `points`. Lines are kept as they came, so nothing that this version does not understand is lost.
+//! It is an embedded database (redb: one file, transactions, checksums, no C) with two tables. `points` maps the time
+//! of arrival and a running number to the line as it arrived. `meta` has the version of the layout and the bytes in
+//! `points`. Lines are kept as they came, so data that this version does not understand is not lost.
 //!
-//! The file is bounded by age and size: each append removes what is too old, then the oldest until the size holds.
+//! The file is bounded by age and size: each append removes lines that are too old, and then the oldest until the size
+//! is in its bound.
 
 use core::time::Duration;
 use std::io;
@@ -15,35 +16,35 @@ use thiserror::Error;
 
 use crate::point::UnixMicros;
 
-/// When it arrived by this host's clock, and a number that tells apart what arrived in the same microsecond.
+/// The time of arrival by this host's clock, and a number that distinguishes lines of the same microsecond.
 type Key = (i64, u64);
 
 const POINTS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("points");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
-/// Under this name in `meta`: how the tables are laid out.
+/// The name in `meta` of the version of the tables' layout.
 const LAYOUT: &str = "layout";
 const LAYOUT_NOW: u64 = 1;
 
-/// Under this name in `meta`: the bytes of all keys and lines in `points`.
+/// The name in `meta` of the number of bytes of all keys and lines in `points`.
 const PAYLOAD: &str = "payload";
 
-/// The bytes that a point takes beside its line: its key and its place in the page.
+/// The bytes that a point takes in addition to its line: its key and its place in the page.
 const OVERHEAD: u64 = 24;
 
-/// The file may be so many times the payload: pages are copied when they are written, and are not always full. Measured:
-/// 2.0 to 2.6 times (see the test that holds it).
+/// The ratio that the file may have to the payload: pages are copied when they are written, and are not always full.
+/// Measured: 2.0 to 2.6 times (a test below checks it).
 const FILE_PER_PAYLOAD: u64 = 3;
 
-/// What redb keeps in memory of the file. Points are written once and read at the start.
+/// The part of the file that redb keeps in memory. Points are written once and read at the start.
 const CACHE: usize = 8 << 20;
 
-/// The smallest size that can be asked for: redb's own empty file has about 1.5 MiB.
+/// The smallest size that the user can choose: redb's empty file has about 1.5 MiB.
 pub(crate) const MIN_SIZE: u64 = 8 << 20;
 
-/// A text is no size of a database.
+/// The error for a text that is not a size of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("\"{0}\" is not a size: 64M and 2G are, 8M at least")]
+#[error("\"{0}\" is not a size: give one like 64M or 2G, at least 8M")]
 pub(crate) struct NotASize(String);
 
 /// Reads a size, `64M` or `2G`: bytes, in powers of 1,024.
@@ -55,44 +56,44 @@ pub(crate) fn size(text: &str) -> Result<u64, NotASize> {
     units
         .iter()
         .find_map(|&(unit, factor)| Some((text.strip_suffix(unit)?, factor)))
-        // `parse` alone would take a sign.
+        // `parse` alone would accept a sign.
         .filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|(number, factor)| number.parse::<u64>().ok()?.checked_mul(factor))
         .filter(|&bytes| bytes >= MIN_SIZE)
         .ok_or_else(|| NotASize(text.to_owned()))
 }
 
-/// How much is kept.
+/// The limits of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Keep {
-    /// What is older by this host's clock is removed.
+    /// Lines that are older by this host's clock are removed.
     pub age: Duration,
     /// Bytes of the file, at least [`MIN_SIZE`].
     pub size: u64,
 }
 
-/// Why the file cannot be used. One line that says what to do.
+/// The reason why the file cannot be used. Its text is one line that says what to do.
 #[derive(Debug, Error)]
 pub(crate) enum DatabaseError {
-    /// It is not what this tool wrote.
+    /// The file was not written by this tool.
     #[error(
         "{file} is damaged or no database of hermon's ({why}): move it away, and a new one is begun"
     )]
     Damaged {
         /// The file.
         file: String,
-        /// What redb found.
+        /// The fault that redb found.
         why: String,
     },
-    /// Another process has it open.
+    /// Another process has the file open.
     #[error("{0} is in use by another hermon: give each its own --db FILE")]
     InUse(String),
-    /// Written by a newer version of this tool.
+    /// A newer version of this tool wrote the file.
     #[error("{file} has layout {layout}, this hermon knows {LAYOUT_NOW}: use a newer one")]
     Newer {
         /// The file.
         file: String,
-        /// Its layout.
+        /// The version of its layout.
         layout: u64,
     },
     /// The system refused.
@@ -100,7 +101,7 @@ pub(crate) enum DatabaseError {
     System {
         /// The file.
         file: String,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -114,17 +115,17 @@ pub(crate) struct Database {
     number: u64,
 }
 
-/// A line to be kept.
+/// A line to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// When it arrived, by this host's clock.
+    /// The time of arrival by this host's clock.
     pub arrived: UnixMicros,
     /// The line, without its end.
     pub line: Vec<u8>,
 }
 
 impl Database {
-    /// Opens or creates a file, and checks all of it: a changed byte is found now.
+    /// Opens or creates a file, and checks all of it, so that a changed byte is found now.
     ///
     /// # Errors
     /// [`DatabaseError`].
@@ -151,10 +152,10 @@ impl Database {
         })
     }
 
-    /// Adds lines in one transaction, and removes what is too much by now. On an error nothing has changed.
+    /// Adds lines in one transaction, and removes lines beyond the limits. On an error nothing has changed.
     ///
     /// # Errors
-    /// [`DatabaseError`]: the disk is full, say.
+    /// [`DatabaseError`], for example if the disk is full.
     pub(crate) fn append(
         &mut self,
         records: &[Record],
@@ -198,7 +199,7 @@ impl Database {
         Ok(())
     }
 
-    /// Gives the newest lines, at most `most`, oldest first. Gives how many they were.
+    /// Passes on the newest lines, at most `most`, oldest first. Returns their number.
     ///
     /// # Errors
     /// [`DatabaseError`].
@@ -225,7 +226,7 @@ impl Database {
     }
 }
 
-/// Makes the tables if need be; the next running number, or the layout that is not known.
+/// Creates the tables if necessary. Returns the next running number, or the layout if it is not known.
 fn prepare(redb: &redb::Database) -> Result<Result<u64, u64>, redb::Error> {
     let transaction = redb.begin_write()?;
     let next = {
@@ -237,7 +238,7 @@ fn prepare(redb: &redb::Database) -> Result<Result<u64, u64>, redb::Error> {
             Some(layout) => return Ok(Err(layout)),
         }
         let points = transaction.open_table(POINTS)?;
-        // The number tells apart only what has the same time.
+        // The number only distinguishes lines of the same time.
         let last = points.last()?.map(|(key, _)| key.value().1);
         last.map_or(0, |number| number.wrapping_add(1))
     };
@@ -251,7 +252,7 @@ fn of(path: &Path, error: redb::Error) -> DatabaseError {
         redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
             DatabaseError::InUse(file)
         }
-        // Too short or without redb's mark; what the system says has a number.
+        // The file is too short or has no mark of redb. An error of the system has a number.
         redb::Error::Io(source) if source.raw_os_error().is_some() => {
             DatabaseError::System { file, source }
         }
@@ -376,7 +377,7 @@ mod tests {
             fs::write(&path, bytes).unwrap();
             match open(&path) {
                 Ok(database) => {
-                    // A byte that nothing refers to: then nothing may be missing.
+                    // A byte to which nothing refers: then no line may be missing.
                     assert_eq!(lines(&database, usize::MAX).len(), 2_000);
                     0
                 }

@@ -1,8 +1,8 @@
-//! Where all that a session hears comes together: lines or the view, the file, the page.
+//! Combines everything that a session receives and gives it to lines or the view, the file, and the page.
 //!
 //! ```text
 //!  arrivals, console ──▶ Desk ──▶ lines on standard output            (--plain, or no terminal)
-//!                          └────▶ Live ──▶ view, page, file           (what of them there is)
+//!                          └────▶ Live ──▶ view, page, file           (those that there are)
 //! ```
 
 use core::fmt;
@@ -34,25 +34,25 @@ use crate::view::draw::Around;
 use crate::view::{self, View};
 use crate::web::{self, Heap};
 
-/// Lines of the console that are printed when the view is left: enough to see why a guest ended.
+/// The number of the console's lines that are printed when the view is left: enough to see why a guest ended.
 const LAST_WORDS: usize = 40;
 
-/// How long the file may take to be closed: what is queued for it is written before the end.
+/// The time limit for closing the file. The lines that are queued for it are written before the end.
 const CLOSE: Duration = Duration::from_secs(10);
 
-/// How a session is shown and kept: the same for all subcommands that receive.
+/// The options for showing and keeping a session: the same for all subcommands that receive.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DeskOptions {
     /// Lines without colours instead of the view, also on a terminal
     #[arg(long)]
     pub plain: bool,
-    /// Keep the points in this file, and begin with those that it has
+    /// Keep the points in this file, and begin with those that are in it
     #[arg(long, value_name = "FILE")]
     pub db: Option<PathBuf>,
-    /// Remove from the file what is older
+    /// Remove older points from the file
     #[arg(long, value_name = "AGE", default_value = "7d", value_parser = amounts::some_duration)]
     pub db_age: Duration,
-    /// Remove the oldest from the file when it would be larger
+    /// Remove the oldest points when the file would be larger
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = database::size)]
     pub db_size: u64,
     /// Serve a page with live charts, switches and the heap profile here; port 0 is any free one
@@ -69,13 +69,13 @@ pub(crate) struct DeskOptions {
     pub profile: Option<PathBuf>,
 }
 
-/// What a session hears.
+/// An event of a session.
 pub(crate) enum Event {
-    /// Something came to the port for metrics.
+    /// Data came to the port for metrics.
     Arrival(Arrival),
-    /// The guest or QEMU said something.
+    /// The guest or QEMU printed a line.
     Said(guest::Said),
-    /// Something asked for the end.
+    /// A signal or a key asked for the end.
     Interrupted,
 }
 
@@ -85,12 +85,12 @@ impl From<Arrival> for Event {
     }
 }
 
-/// From now on signals end the session: what they wake is the one that hears.
+/// Makes signals end the session from now on. A signal also wakes the receiver that is returned.
 pub(crate) fn ears() -> Result<(SyncSender<Event>, Receiver<Event>, Ending), Failure> {
     let (to, from) = sync_channel(MAX_WAITING);
     let ending = Ending::on_signals({
         let to = to.clone();
-        // When the channel is full, nobody needs to be woken.
+        // If the channel is full, the receiver is awake.
         move || drop(to.try_send(Event::Interrupted))
     });
     let ending = ending.map_err(Failure::system("cannot catch signals"))?;
@@ -102,20 +102,21 @@ enum Face {
     View(View),
 }
 
-/// What the session's loop talks to.
+/// The outputs that the session's loop uses.
 pub(crate) struct Desk {
     face: Face,
     plain: bool,
-    /// Whenever anything else than lines is wanted.
+    /// Present if there is a view, a page or a file.
     live: Option<Arc<Live>>,
     page: Option<SocketAddr>,
-    /// What has come, if `live` does not count it.
+    /// The counts, if `live` does not count.
     tally: Tally,
     losses: Option<Losses>,
 }
 
 impl Desk {
-    /// Opens what the options ask for. `title` says what is watched, `traces` where the page can take heap traces.
+    /// Opens the outputs that the options ask for. `title` says what is watched; `traces` has the ports at which the
+    /// page can take heap traces.
     pub(crate) fn open(
         options: &DeskOptions,
         title: &str,
@@ -175,7 +176,7 @@ impl Desk {
         })
     }
 
-    /// Says where the page is, if there is one, and who can open it.
+    /// Says at which address the page is, if there is one, and who can open it.
     pub(crate) fn say_page(&mut self) -> Result<(), Failure> {
         let Some(page) = self.page else {
             return Ok(());
@@ -188,7 +189,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Whose losses are told: a port's.
+    /// Sets the port whose losses are reported.
     pub(crate) fn watches(&mut self, losses: Losses) {
         if let Some(live) = &self.live {
             live.watches(losses.clone());
@@ -196,7 +197,7 @@ impl Desk {
         self.losses = Some(losses);
     }
 
-    /// Shows a line that is no metric.
+    /// Shows a line that is not a metric.
     pub(crate) fn line(&mut self, origin: Origin, text: impl fmt::Display) -> Result<(), Failure> {
         match (&mut self.face, &self.live) {
             (Face::Lines(show), _) => show.line(origin, text).map_err(Failure::Output),
@@ -222,7 +223,7 @@ impl Desk {
         shown.map_err(Failure::Output)
     }
 
-    /// Points so far.
+    /// Returns the number of points so far.
     pub(crate) fn points(&self) -> u64 {
         match &self.live {
             Some(live) => live.look(|inside| inside.tally.points),
@@ -230,7 +231,7 @@ impl Desk {
         }
     }
 
-    /// Leaves the view, with the console's last lines on the terminal as it was before; lines go on.
+    /// Leaves the view and prints the console's last lines on the terminal as it was before. Lines go on.
     pub(crate) fn leave(&mut self) -> Result<(), Failure> {
         let face = core::mem::replace(&mut self.face, Face::Lines(lines(self.plain)));
         let (Face::View(view), Some(live)) = (face, &self.live) else {
@@ -268,7 +269,8 @@ impl Desk {
     }
 }
 
-/// Lines on standard output, coloured on a terminal, unless `--plain` or the variable `NO_COLOR` says otherwise (no-color.org).
+/// Creates the lines on standard output. They are coloured on a terminal, unless `--plain` or the variable `NO_COLOR`
+/// says otherwise (no-color.org).
 fn lines(plain: bool) -> Show<Stdout> {
     let colour = !plain
         && io::stdout().is_terminal()

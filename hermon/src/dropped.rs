@@ -1,12 +1,13 @@
-//! Datagrams that the system dropped because this process did not read them in time.
+//! Counts datagrams that the system dropped because this process did not read them in time.
 //!
 //! Linux counts them per socket and shows the count in `/proc/net/udp` and `udp6` (proc_pid_net(5), column `drops`).
-//! Without it such a loss would be invisible here: nothing arrives, and nobody says so.
+//! Without it nobody would notice such a loss: nothing arrives, and nothing reports it.
 
 use core::net::SocketAddr;
 use std::fs;
 
-/// How many datagrams to this address the system has dropped since its socket was opened; `None` where it does not tell.
+/// Returns the number of datagrams to this address that the system has dropped since the socket was opened; `None`
+/// where the system does not say.
 pub(crate) fn datagrams(address: SocketAddr) -> Option<u64> {
     let file = match address {
         SocketAddr::V4(_) => "/proc/net/udp",
@@ -15,7 +16,7 @@ pub(crate) fn datagrams(address: SocketAddr) -> Option<u64> {
     drops_in(&fs::read_to_string(file).ok()?, address)
 }
 
-/// The table's row for an address: `sl local_address rem_address st … drops`.
+/// Finds the table's row for an address: `sl local_address rem_address st … drops`.
 fn drops_in(table: &str, address: SocketAddr) -> Option<u64> {
     let wanted = as_in_table(address);
     table.lines().skip(1).find_map(|row| {
@@ -26,7 +27,7 @@ fn drops_in(table: &str, address: SocketAddr) -> Option<u64> {
     })
 }
 
-/// Each 32 bits of the address are printed as a number of the host's byte order.
+/// Writes an address as in the table: each 32 bits are a number in the host's byte order.
 fn as_in_table(address: SocketAddr) -> String {
     let octets: Vec<u8> = match address {
         SocketAddr::V4(v4) => v4.ip().octets().into(),

@@ -1,4 +1,4 @@
-//! A signal ends the tool and its guest, whatever the rest of the tool is doing.
+//! Ends the tool and its guest after a signal, whatever the rest of the tool is doing.
 //!
 //! ```text
 //!             signal (1)             the caller is done (2)
@@ -8,8 +8,8 @@
 //!                             └────────────────────────────▶ the process ends at once with 130
 //! ```
 //!
-//! At (1) the guest is killed, by the thread that waits for signals: the one that shows lines may be blocked in a write
-//! to a pipe that nobody reads.
+//! At (1) the thread that waits for signals kills the guest. The thread that shows lines could not: it may be blocked
+//! in a write to a pipe that nobody reads.
 
 use core::fmt;
 use core::time::Duration;
@@ -28,23 +28,24 @@ use signal_hook::iterator::Signals;
 use crate::exit::Exit;
 use crate::terminal;
 
-/// How long the caller may take to show what has come and to end. More than it needs, and nobody minds waiting for it.
+/// The time in which the caller must show the rest and end. It is more than the caller needs, and short enough for a
+/// person.
 const ORDERLY: Duration = Duration::from_secs(1);
 
-/// Standard output that takes nothing for so long is blocked: a reader that is only slow makes room sooner.
+/// The time after which standard output that accepts nothing is blocked. A slow reader makes room sooner.
 const BLOCKED: Duration = Duration::from_millis(100);
 
-/// Signals within this time are one wish to end: `timeout` (coreutils) signals its child and then the child's group, and
+/// Signals within this time are one request to end. `timeout` (coreutils) signals its child and then the child's group;
 /// a person presses a key twice more slowly.
 pub(crate) const SAME: Duration = Duration::from_millis(50);
 
-/// How often to look while ending.
+/// The time between two looks while ending.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What asked for the end.
+/// The cause of the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// SIGINT, by a terminal's key as a rule.
+    /// SIGINT, usually by a key of the terminal.
     CtrlC,
     /// SIGTERM.
     Term,
@@ -52,7 +53,7 @@ pub(crate) enum Cause {
     Hup,
     /// A key of the view.
     Key,
-    /// The view failed, and has said why.
+    /// The view failed, and has printed the reason.
     View,
 }
 
@@ -78,24 +79,24 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Whether the end has been asked for, and who must be ended then.
+/// The request to end, once there is one, and the guest that must be ended then.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ending(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
     cause: OnceLock<Cause>,
-    /// How long the caller may take, if not [`ORDERLY`].
+    /// The time that the caller has, if it is not [`ORDERLY`].
     allowed: OnceLock<Duration>,
     guest: Mutex<Option<Killer>>,
 }
 
 impl Ending {
-    /// From now on SIGINT, SIGTERM and SIGHUP end this process. `wake` is called once, after [`Ending::cause`] is set; it
-    /// must not block.
+    /// Makes SIGINT, SIGTERM and SIGHUP end this process from now on. `wake` is called once, after [`Ending::cause`] is
+    /// set; it must not block.
     ///
     /// # Errors
-    /// The system's, if signals cannot be caught.
+    /// The system's error, if signals cannot be caught.
     pub(crate) fn on_signals(wake: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let mut signals = catch()?;
         let ending = Self::default();
@@ -121,29 +122,29 @@ impl Ending {
         Ok(ending)
     }
 
-    /// The caller may take so long to end in order: it has something to put away. Only the first word counts.
+    /// Gives the caller so much time to end in order, because it has data to save. Only the first call counts.
     pub(crate) fn allow(&self, long: Duration) {
         self.0.allowed.get_or_init(|| long);
     }
 
-    /// What asked for the end, if anything has.
+    /// Returns the cause of the end, if the end was asked for.
     pub(crate) fn cause(&self) -> Option<Cause> {
         self.0.cause.get().copied()
     }
 
-    /// This guest is killed when the end is asked for: at once if it has been. It replaces the one before.
+    /// Kills this guest when the end is asked for, or at once if it already was. The guest replaces the one before.
     pub(crate) fn takes(&self, guest: Killer) {
         *self.0.guest.lock().unwrap_or_else(PoisonError::into_inner) = Some(guest);
-        // The order matters, here and in `begin`: one of the two sees the other's.
+        // The order matters, here and in `begin`: one of the two sees the value of the other.
         if self.cause().is_some() {
             self.kill();
         }
     }
 
-    /// Asks for the end as a signal would, for another cause; from any thread, without waiting.
+    /// Asks for the end like a signal, for another cause. Any thread may call it; it does not wait.
     pub(crate) fn ask(&self, cause: Cause) {
         self.0.cause.get_or_init(|| cause);
-        // The thread above does all the rest. A process can always signal itself.
+        // The thread above does the rest. A process can always signal itself.
         kill_process(getpid(), Signal::INT).unwrap_or_default();
     }
 
@@ -160,12 +161,12 @@ impl Ending {
     }
 }
 
-/// From now on these signals are caught.
+/// Catches these signals from now on.
 pub(crate) fn catch() -> io::Result<Signals> {
     Signals::new([SIGINT, SIGTERM, SIGHUP])
 }
 
-/// Returns if the process must be ended by force. As a rule it ends meanwhile (2).
+/// Returns if the process must be ended by force. Usually the process ends meanwhile (2).
 fn wait_for_the_end(signals: &mut Signals, allowed: Duration) {
     let began = Instant::now();
     let mut taken = began;
@@ -182,15 +183,16 @@ fn wait_for_the_end(signals: &mut Signals, allowed: Duration) {
     }
 }
 
-/// Whether to end by force: so long after the first signal, so long after the output last took something, and with
-/// another signal or none since the last look, if the end may take so long.
+/// Returns `true` if the process must be ended by force. `since_signal` is the time since the first signal,
+/// `since_taken` the time since the output last accepted data. `again` is `true` if another signal came since the last
+/// look; `allowed` is the time limit of the end.
 fn by_force(since_signal: Duration, since_taken: Duration, again: bool, allowed: Duration) -> bool {
     (again && since_signal > SAME) // (3)
         || since_taken >= BLOCKED // (4)
         || since_signal >= allowed // (5)
 }
 
-/// Whether a write to standard output would go on at once, be it with an error.
+/// Returns `true` if a write to standard output would not block, even if it would fail.
 fn output_takes_more() -> bool {
     let stdout = io::stdout();
     let mut files = [PollFd::new(&stdout, PollFlags::OUT)];
@@ -198,7 +200,7 @@ fn output_takes_more() -> bool {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // That this cannot be found out is no sign of being blocked.
+    // If this cannot be found out, the output does not count as blocked.
     poll(&mut files, Some(&at_once)).map_or(true, |ready| ready > 0)
 }
 

@@ -1,26 +1,27 @@
-//! How the tool ends, and what it says when a command cannot go on.
+//! The tool's exit codes, and the failure of a command that cannot go on.
 
 use core::fmt::{self, Display};
 use std::io;
 use std::process::ExitCode;
 
-/// How the tool ends.
+/// The result of the tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// All went well.
+    /// Success.
     Success,
     /// The guest ended with failure, answered with an error, or wrote a trace that breaks its format.
     Guest,
-    /// Bad arguments that only a look at all of them shows; clap ends with the same code for the others.
+    /// The arguments are bad in a way that only a look at all of them shows. For other bad arguments clap ends with the
+    /// same code.
     Arguments,
     /// Something on this machine is missing or in the way.
     Machine,
-    /// By Ctrl-C (128 + SIGINT, as shells count), or another signal that asks for the end.
+    /// Ended by Ctrl-C (128 + SIGINT, as shells count), or by another signal that asks for the end.
     Interrupted,
 }
 
 impl Exit {
-    /// The process's exit code.
+    /// Returns the process's exit code.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
@@ -38,27 +39,28 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command cannot go on. Nobody looks into it: it is a line on standard error, and an exit code.
+/// The reason why a command cannot go on: a line on standard error, and an exit code. No code distinguishes the
+/// reasons.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Standard output takes nothing.
+    /// Standard output accepts nothing.
     Output(io::Error),
-    /// Anything else: how the tool ends, and what it says.
+    /// Any other reason: the exit code and the line.
     Line(Exit, String),
 }
 
 impl Failure {
-    /// Something on this machine is missing or in the way.
+    /// Creates a failure because something on this machine is missing or in the way.
     pub(crate) fn machine(line: impl Display) -> Self {
         Self::Line(Exit::Machine, line.to_string())
     }
 
-    /// The same, with the system's word behind what cannot be done.
+    /// Creates a failure from the system's error. `what` says what cannot be done.
     pub(crate) fn system<E: Display>(what: impl Display) -> impl FnOnce(E) -> Self {
         move |error| Self::machine(format_args!("{what}: {error}"))
     }
 
-    /// How the tool ends.
+    /// Returns the result of the tool.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::Output(_) => Exit::Machine,
@@ -76,7 +78,7 @@ impl Display for Failure {
     }
 }
 
-/// An error without more ado: something on this machine is missing or in the way.
+/// Any error alone means that something on this machine is missing or in the way.
 impl<E: core::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::machine(error)

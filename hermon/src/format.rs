@@ -1,4 +1,4 @@
-//! Values of points as people read them: short, with their unit, never rounded to something that reads as nothing.
+//! Writes values of points for people: short, with their unit, and never rounded to 0.
 
 use hermon_amounts::{bytes, count, percent, short, time};
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::meaning::Unit;
 use crate::point::Value;
 
-/// A value in at most about ten characters, text and dates aside. A whole number without a unit is exact.
+/// Writes a value in at most about ten characters, except text and dates. A whole number without a unit is exact.
 pub(crate) fn value(value: &Value, unit: Unit) -> String {
     match (value, unit) {
         (Value::Text(text), _) => text.clone(),
@@ -21,7 +21,7 @@ pub(crate) fn value(value: &Value, unit: Unit) -> String {
     }
 }
 
-/// A number in its unit.
+/// Writes a number in its unit.
 pub(crate) fn number(number: f64, unit: Unit) -> String {
     if !number.is_finite() {
         return number.to_string();
@@ -35,7 +35,7 @@ pub(crate) fn number(number: f64, unit: Unit) -> String {
     }
 }
 
-/// How fast something counts. A time per second is a share of one core.
+/// Writes the rate of a counter. A time per second is a share of one core.
 pub(crate) fn rate(per_second: f64, unit: Unit) -> String {
     match unit {
         Unit::Time(nanos) => percent(per_second * nanos as f64 / 1e7),
@@ -43,7 +43,7 @@ pub(crate) fn rate(per_second: f64, unit: Unit) -> String {
     }
 }
 
-/// A duration in one unit: `3 s`, `5 min`, `2 h`, `4 d`.
+/// Writes a duration in one unit: `3 s`, `5 min`, `2 h`, `4 d`.
 pub(crate) fn age(seconds: i64) -> String {
     match seconds {
         ..60 => format!("{} s", seconds.max(0)),

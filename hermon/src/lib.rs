@@ -1,29 +1,30 @@
-//! The tool `hermon`: the host's side of Hermit monitoring. Not a library: what is public here is what its own tests need.
+//! The tool `hermon`: the host's side of Hermit monitoring. This is not a library; only its own tests use what is
+//! public here.
 //!
-//! Its modules, from low to high. A module uses those above it in this table, never one below (`tests/floors.rs` holds that).
+//! Its modules, from low to high. A module uses only modules above it in this table (`tests/floors.rs` checks that).
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | `exit` | how the tool ends |
-//! | `meaning`, `point` | what a field means; a line of the protocol as a value |
+//! | `exit` | exit codes and failures |
+//! | `meaning`, `point` | the meaning of a field; a line of the protocol as a value |
 //! | `format` | values for people |
 //! | `dropped`, `receive` | datagrams that the system dropped; line protocol over UDP and TCP from one port |
-//! | `said`, `tally`, `show` | what lines are made of; what has arrived and what was lost; lines in a terminal |
+//! | `said`, `tally`, `show` | the parts of a line; what has arrived and what was lost; lines in a terminal |
 //! | `store` | recent points in bounded memory |
 //! | `database`, `recorder` | points in a file that survives restarts, and the thread that writes it |
-//! | `live` | what has come so far, shared by all who show it |
-//! | [`terminal`], `ending` | the terminal is taken over and given back; a signal ends the tool and its guest, whatever else goes on |
-//! | `address`, `control` | where images are; the client of their control port |
-//! | `progress`, `capture`, `taker` | a trace is taken from an image: how far it is, into a file, for the page |
+//! | `live` | everything that has come so far, shared by view and page |
+//! | [`terminal`], `ending` | takes the terminal over and gives it back; ends the tool and its guest after a signal |
+//! | `address`, `control` | the addresses of images; the client of their control port |
+//! | `progress`, `capture`, `taker` | a trace from an image: its progress, into a file, for the page |
 //! | `view`, `web` | the terminal view; the page: live charts, switches, log levels, the heap profile |
-//! | `desk` | where all that a session hears comes together |
+//! | `desk` | the outputs of a session |
 //! | `watch`, `run` | the subcommands that receive and boot |
-//! | `report`, `convert`, `trace` | the subcommands that say what is in a heap trace, write it for other tools, and take it |
-//! | `ctl`, `manual` | the subcommand that talks to a control port; manual pages and completions |
+//! | `report`, `convert`, `trace` | the subcommands that report on a heap trace, convert it, and take it |
+//! | `ctl`, `manual` | the subcommand for a control port; manual pages and completions |
 //! | `cli` | the command line |
 //!
-//! Below the tool are the crates `hermon-machine` (boots images), `hermon-heap` (reads traces) and `hermon-amounts` (times and
-//! numbers). Needs Rust 1.91. Runs on the host, never in an image.
+//! Below the tool are the crates `hermon-machine` (boots images), `hermon-heap` (reads traces) and `hermon-amounts`
+//! (times and numbers). Needs Rust 1.91. Runs on the host, never in an image.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 

@@ -1,4 +1,4 @@
-//! What has come so far, shared by the thread that receives, the view and the page.
+//! Everything that has come so far, shared by the thread that receives, the view and the page.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,26 +11,26 @@ use crate::said::{Origin, Said, time_of_day};
 use crate::store::{Limits, Store};
 use crate::tally::{Tally, Told};
 
-/// Lines of consoles and of this tool that can be scrolled back to. Of at most [`MAX_SAID_LINE`] bytes each, that is
-/// at most 4 MB; usual lines are a tenth of that.
+/// The number of lines of consoles and of this tool to which one can scroll back. With at most [`MAX_SAID_LINE`] bytes
+/// each they take at most 4 MB; usual lines take a tenth of that.
 pub(crate) const MAX_SAID: usize = 2_000;
 
-/// The longest such line in bytes; the rest of it is left out, with an ellipsis.
+/// The longest such line in bytes. A longer one is cut, with an ellipsis.
 pub(crate) const MAX_SAID_LINE: usize = 2_000;
 
-/// Points that are taken back from the file at the start: eighty minutes of ten usual images.
+/// The number of points that are read from the file at the start: eighty minutes of ten usual images.
 const MAX_REPLAY: usize = 50_000;
 
-/// What is under the lock.
+/// The data under the lock.
 #[derive(Debug)]
 pub(crate) struct Inside {
     /// Recent points.
     pub store: Store,
-    /// What has arrived and what was lost on the way.
+    /// The counts of what has arrived and what was lost on the way.
     pub tally: Tally,
-    /// Lines of consoles, QEMU and this tool, and what went wrong with those that arrived.
+    /// Lines of consoles, QEMU and this tool, and the faults of lines that arrived.
     pub said: VecDeque<Said>,
-    /// How many lines were ever said.
+    /// The number of all lines ever.
     pub said_ever: u64,
 }
 
@@ -44,10 +44,10 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Empty, or with what the file has kept; from now on the file keeps what comes.
+    /// Creates it empty, or with the points in the file. From now on new points go into the file.
     ///
     /// # Errors
-    /// The file's.
+    /// The error of the file.
     pub(crate) fn new(database: Option<Database>) -> Result<Self, DatabaseError> {
         let mut store = Store::new(Limits::USUAL);
         if let Some(database) = &database {
@@ -71,13 +71,13 @@ impl Live {
         })
     }
 
-    /// Whose losses count: a port's, from its opening on.
+    /// Sets the port whose losses count, from its opening on.
     pub(crate) fn watches(&self, losses: Losses) {
-        // Set once, by whoever opened the port.
+        // Set once, by the code that opened the port.
         drop(self.losses.set(losses));
     }
 
-    /// Takes what arrived, at `now`.
+    /// Adds what arrived at `now`.
     pub(crate) fn arrival(&self, arrival: &Arrival, told: Told, now: UnixMicros) {
         let mut inside = self.lock();
         inside.tally.count(&told);
@@ -100,28 +100,28 @@ impl Live {
         }
     }
 
-    /// Takes a line of a console, of QEMU or of this tool.
+    /// Adds a line of a console, of QEMU or of this tool.
     pub(crate) fn say(&self, origin: Origin, text: String) {
         self.lock().say(origin, text);
     }
 
-    /// Looks at what is there. Short, please: the receiver waits meanwhile.
+    /// Calls `with` under the lock. It must be short, because the receiver waits meanwhile.
     pub(crate) fn look<T>(&self, with: impl FnOnce(&Inside) -> T) -> T {
         with(&self.lock())
     }
 
-    /// What has arrived and what was lost, including what only the system knows of.
+    /// Returns the counts of what has arrived and what was lost, including what only the system knows.
     pub(crate) fn tally(&self) -> Tally {
         let tally = self.lock().tally.clone();
         tally.with(self.losses.get())
     }
 
-    /// Everything that was received and is not where it should be: how much, of what.
+    /// Returns everything that was received and did not reach its place: amounts and their kinds.
     pub(crate) fn losses(&self) -> Vec<(u64, &'static str)> {
         self.tally().losses().chain(self.unkept()).collect()
     }
 
-    /// What has arrived whole and found no place in memory or in the file.
+    /// Returns everything that arrived whole and found no place in memory or in the file.
     pub(crate) fn unkept(&self) -> impl Iterator<Item = (u64, &'static str)> {
         let refused = self.look(|inside| inside.store.refused());
         let unstored = self
@@ -137,24 +137,24 @@ impl Live {
         .filter(|&(count, _)| count > 0)
     }
 
-    /// Why the file does not take more, if so.
+    /// Returns the reason why the file accepts no more, if so.
     pub(crate) fn fault(&self) -> Option<String> {
         self.recorded.as_ref()?.fault()
     }
 
-    /// Writes what the file has not taken yet and closes it. What arrives later is not kept.
+    /// Writes all queued lines and closes the file. Lines that arrive later are not kept.
     pub(crate) fn close(&self) {
         let recorder = self.recorder().take();
         drop(recorder);
     }
 
     fn recorder(&self) -> MutexGuard<'_, Option<Recorder>> {
-        // Nothing under the lock can leave it half done.
+        // No code can leave the value under the lock half changed.
         self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
-        // A thread that panicked under the lock left a sample or a line out at worst.
+        // A thread that panicked under the lock can only have left out a sample or a line.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -189,7 +189,7 @@ mod tests {
     use core::time::Duration;
     use tempfile::TempDir;
 
-    /// Something arrives at this time.
+    /// Adds something that arrives at this time.
     fn arrive(live: &Live, what: What, now: i64) {
         let told = Told::of(&what);
         let peer = "127.0.0.1:7".parse().unwrap();

@@ -1,4 +1,4 @@
-//! `hermon completions` and `hermon man`: made from the description of the command line, so they say what `--help` says.
+//! `hermon completions` and `hermon man`: made from the description of the command line, so they match `--help`.
 
 use std::fs;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure};
 /// Options of `hermon completions`.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsOptions {
-    /// For this shell
+    /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -21,12 +21,12 @@ pub(crate) struct CompletionsOptions {
 /// Options of `hermon man`.
 #[derive(Debug, Args)]
 pub(crate) struct ManOptions {
-    /// The folder; made if it is not there
+    /// The folder; created if it does not exist
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
 }
 
-/// Prints what a shell needs to complete this command line.
+/// Prints the completions of this command line for a shell.
 pub(crate) fn completions(
     options: &CompletionsOptions,
     mut command: Command,

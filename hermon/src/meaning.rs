@@ -1,7 +1,7 @@
-//! What a field means: its unit, whether it counts, whether it tells a loss.
+//! The meaning of a field: its unit, and whether it is a counter, a state or a loss.
 //!
-//! Line protocol carries names and numbers only. What the image's own sources mean stands in `meaning.tsv`, which is written from
-//! their declarations, together with `docs/METRICS.md`; for others, their names' words tell.
+//! Line protocol carries only names and numbers. The meanings of the image's own sources are in `meaning.tsv`, which is
+//! written from their declarations, together with `docs/METRICS.md`. For other sources the words of their names decide.
 
 /// A line for each field of the image's own sources: source, field, unit, meaning, with tabs between them. Written by
 /// `ACCEPT=1 cargo test -p agent --test sources`.
@@ -14,18 +14,18 @@ pub(crate) enum Unit {
     Bytes,
     /// A duration, in this many nanoseconds each.
     Time(u64),
-    /// Thousandths, shown as per cent.
+    /// Thousandths, shown as a percentage.
     Permille,
-    /// Per cent.
+    /// A percentage.
     Percent,
     /// Seconds since 1970, shown as a date.
     Date,
-    /// Anything that is counted.
+    /// Anything else that is counted.
     Plain,
 }
 
 impl Unit {
-    /// The name that the page knows it by.
+    /// Returns the name that the page uses for it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Bytes => "bytes",
@@ -41,21 +41,21 @@ impl Unit {
     }
 }
 
-/// What a field means.
+/// The meaning of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Meaning {
     /// The unit of its values.
     pub unit: Unit,
-    /// One sentence without a full stop, if it is a field of the image's own; else empty.
+    /// One sentence without a full stop if it is a field of the image's own sources; otherwise empty.
     pub text: &'static str,
-    /// It tells a state and does not count.
+    /// `true` if it is a state and not a counter.
     pub is_state: bool,
-    /// It counts losses: then anything above zero is shown in red.
+    /// `true` if it counts losses: then anything above zero is shown in red.
     pub is_loss: bool,
 }
 
 impl Meaning {
-    /// Of a field. Cost: reads the table once.
+    /// Returns the meaning of a field. Cost: reads the table once.
     pub(crate) fn of(source: &str, field: &str) -> Self {
         let (unit, text) = match documented(source, field) {
             Some([unit, text]) => (by_name(unit), text),
@@ -71,7 +71,7 @@ impl Meaning {
     }
 }
 
-/// The unit and the meaning of a field, as they were declared.
+/// Returns the unit and the meaning of a field, as they were declared.
 fn documented(source: &str, field: &str) -> Option<[&'static str; 2]> {
     TABLE.lines().find_map(|line| {
         let mut cells = line.split('\t');
@@ -85,7 +85,7 @@ fn documented(source: &str, field: &str) -> Option<[&'static str; 2]> {
     })
 }
 
-/// A unit by the name that declarations call it by.
+/// Finds a unit by its name in declarations.
 fn by_name(unit: &str) -> Unit {
     match unit {
         "bytes" => Unit::Bytes,
@@ -98,7 +98,7 @@ fn by_name(unit: &str) -> Unit {
     }
 }
 
-/// A unit by the last word of a field's name.
+/// Finds a unit by the last word of a field's name.
 fn by_word(word: &str) -> Unit {
     match word {
         "ns" => Unit::Time(1),
@@ -110,13 +110,14 @@ fn by_word(word: &str) -> Unit {
     }
 }
 
-/// Words of names of fields that tell a state: how it rises and falls is not a rate of anything, even while it only rises.
+/// Words in the names of fields that are states. Their rise and fall is not a rate of anything, even while they only
+/// rise.
 const STATES: &[&str] = &[
     "largest", "last", "lead", "live", "max", "mean", "min", "open", "p50", "p90", "p95", "p99",
     "p999", "peak", "percent", "permille", "seconds", "size", "time", "uptime", "waiting", "water",
 ];
 
-/// Words of names of fields that count what went wrong or missing.
+/// Words in the names of fields that count failures and losses.
 const LOSSES: &[&str] = &[
     "clamped", "doubt", "dropped", "failed", "failures", "lost", "missed", "refused",
 ];

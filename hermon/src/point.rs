@@ -1,16 +1,16 @@
-//! One point of line protocol, as the rest of the tool sees it.
+//! One point of line protocol, as a value.
 
 use core::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use influxdb_line_protocol::{FieldValue, ParsedLine, parse_lines};
 
-/// Microseconds since 1970, UTC. Fits the years that matter, and a JavaScript number holds it exactly.
+/// Microseconds since 1970, UTC. The range is large enough, and a JavaScript number represents it exactly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct UnixMicros(pub i64);
 
 impl UnixMicros {
-    /// Now, by this host's clock: the one place where the tool looks at the wall clock for the time of a point.
+    /// Returns the present time by this host's clock. Only here the tool reads the wall clock for the time of a point.
     pub(crate) fn now() -> Self {
         Self(match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
@@ -35,7 +35,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// As a number for a chart, if it is one. Whole numbers above 2^53 lose their last digits.
+    /// Returns a number for a chart, if the value is one. Whole numbers above 2^53 lose their last digits.
     pub(crate) fn number(&self) -> Option<f64> {
         match *self {
             Self::Int(value) => Some(value as f64),
@@ -46,7 +46,7 @@ impl Value {
         }
     }
 
-    /// Whether it is a whole number: only those count things.
+    /// Returns `true` for a whole number. Only those can be counters.
     pub(crate) fn is_whole(&self) -> bool {
         matches!(self, Self::Int(_) | Self::Uint(_))
     }
@@ -64,7 +64,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// The longest text that is kept of a field, in bytes. Versions and build identities are shorter.
+/// The longest text that is kept of a field, in bytes. Versions and build ids are shorter.
 pub(crate) const MAX_TEXT: usize = 256;
 
 /// A point: the machine, the source, its other tags, and the fields' values.
@@ -76,19 +76,19 @@ pub(crate) struct Point {
     pub source: String,
     /// The other tags, sorted by key, as `key=value,key=value`; empty if there are none.
     pub tags: String,
-    /// When, if the line says so.
+    /// The time, if the line has one.
     pub time: Option<UnixMicros>,
-    /// Names and values, in the line's order.
+    /// Names and values, in the order of the line.
     pub fields: Vec<(String, Value)>,
 }
 
 impl Point {
-    /// Reads one line, without its end, with the parser of InfluxDB 3; `None` if it is blank or a comment.
+    /// Reads one line, without its end, with the parser of InfluxDB 3. Returns `None` for a blank line or a comment.
     ///
     /// Cost: linear in the line. Texts longer than [`MAX_TEXT`] are shortened, with an ellipsis.
     ///
     /// # Errors
-    /// Why no parser would take it, in one line.
+    /// The reason why no parser would accept it, in one line.
     pub(crate) fn parse(line: &[u8]) -> Result<Option<Self>, String> {
         let text = core::str::from_utf8(line)
             .map_err(|error| format!("not UTF-8 after {} bytes", error.valid_up_to()))?;
@@ -99,7 +99,7 @@ impl Point {
         match points.as_slice() {
             [] => Ok(None),
             [point] => Ok(Some(Self::of(point))),
-            // A line break inside the text: the caller did not split.
+            // There is a line break inside the text, because the caller did not split it.
             points => Err(format!("{} points in one line", points.len())),
         }
     }
@@ -130,7 +130,7 @@ impl Point {
     }
 }
 
-/// The parser quotes the whole rest of the input, line breaks included.
+/// The parser quotes the whole rest of the input, with its line breaks.
 fn one_line(message: &str) -> String {
     let line = message.replace(char::is_control, " ");
     line.chars().take(160).collect()

@@ -1,4 +1,5 @@
-//! How far a capture is, and who is told: a line on a terminal, written over and over, unless somebody else wants to know.
+//! The progress of a capture, and where it is reported: on a line of the terminal that is written again and again, or
+//! to another receiver.
 
 use core::fmt;
 use core::time::Duration;
@@ -7,10 +8,10 @@ use std::time::Instant;
 
 use hermon_amounts as amounts;
 
-/// How often the line changes: more often than people read costs for nothing.
+/// The time between two changes of the line. Nobody can read faster.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// What has come so far.
+/// The counts so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Bytes of whole packets.
@@ -23,17 +24,17 @@ pub(crate) struct Counts {
     pub lost_hits: u64,
 }
 
-/// Whoever is told how far a capture is.
+/// A receiver of a capture's progress.
 pub(crate) trait Progress: Send {
-    /// What a hit stands for, in bytes; told once, before there are counts.
+    /// Takes the number of bytes that a hit stands for. Called once, before the first counts.
     fn scale(&mut self, _one: f64) {}
-    /// What has come so far: after each packet, and four times a second if there is none.
+    /// Takes the counts so far: after each packet, and four times a second if there is none.
     fn show(&mut self, now: Instant, counts: &Counts);
-    /// It is over.
+    /// The capture is over.
     fn clear(&mut self) {}
 }
 
-/// The line.
+/// The line on the terminal.
 #[derive(Debug)]
 pub(crate) struct Line {
     began: Instant,
@@ -44,7 +45,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// A line, if standard error is a terminal.
+    /// Creates a line, if standard error is a terminal.
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             began: now,
@@ -60,7 +61,7 @@ impl Progress for Line {
         self.one = one;
     }
 
-    /// Shows it, if that is due.
+    /// Shows the line, if it is due.
     fn show(&mut self, now: Instant, counts: &Counts) {
         if !self.is_terminal || self.shown.is_some_and(|shown| now - shown < EVERY) {
             return;
@@ -71,11 +72,11 @@ impl Progress for Line {
             counts,
             one: self.one,
         };
-        // A terminal that takes nothing does not stop the capture.
+        // A terminal that accepts nothing does not stop the capture.
         drop(write!(io::stderr(), "\r\x1b[K{text}"));
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     fn clear(&mut self) {
         if self.shown.is_some() {
             drop(write!(io::stderr(), "\r\x1b[K"));

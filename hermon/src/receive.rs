@@ -1,7 +1,7 @@
 //! Receives line protocol over UDP and TCP from one port, both at once, in bounded memory.
 //!
-//! One thread reads datagrams, one accepts connections, one more reads each connection. All hand single lines to one
-//! channel of the caller's. When the caller is behind, a connection waits (TCP then slows its sender down), but a
+//! One thread reads datagrams, one accepts connections, and one more reads each connection. All pass single lines to
+//! one channel of the caller. When the caller is behind, a connection waits, and TCP then slows its sender down. A
 //! datagram cannot wait: its lines are left out and counted.
 
 use core::fmt;
@@ -20,24 +20,26 @@ use thiserror::Error;
 
 use crate::dropped;
 
-/// Connections at a time. A network of unikernels has one each; the threads' memory is the bound's reason.
+/// The most connections at a time. A network of unikernels has one connection each. The memory of the threads is the
+/// reason for the bound.
 pub(crate) const MAX_CONNECTIONS: usize = 64;
 
-/// Lines that wait to be shown: some bursts of an image with 1,000 series, while the view looks at its 10,000 fields. Usual
-/// lines take 1 MiB; if all were as long as [`hermon_machine::split::MAX_LINE`], 256 MiB.
+/// The number of lines that wait to be shown: some bursts of an image with 1,000 series, while the view looks at its
+/// 10,000 fields. Usual lines take 1 MiB. If all were as long as [`hermon_machine::split::MAX_LINE`], they would take
+/// 256 MiB.
 pub(crate) const MAX_WAITING: usize = 4_096;
 
-/// What the system is asked to keep of datagrams until they are read, in bytes. It gives less where its limit
+/// The size of the system's buffer for unread datagrams, in bytes. The system gives less where its limit
 /// (`net.core.rmem_max`) is lower.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// How many ports to try when the system chose one for TCP that is taken for UDP.
+/// The number of ports to try when the system chose one for TCP that is taken for UDP.
 const TRIES: usize = 16;
 
-/// How long to rest when the system has no more file descriptors: `accept` fails at once and would spin.
+/// The pause when the system has no more file descriptors: `accept` fails at once and would spin.
 const REST: Duration = Duration::from_millis(100);
 
-/// The transport a line came by.
+/// The transport by which a line came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     /// One datagram.
@@ -55,19 +57,19 @@ impl fmt::Display for Transport {
     }
 }
 
-/// Something that came from a peer.
+/// Data that came from a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// By which way.
+    /// The transport.
     pub transport: Transport,
-    /// From whom.
+    /// The peer's address.
     pub peer: SocketAddr,
-    /// What.
+    /// The data.
     pub what: What,
 }
 
 impl Arrival {
-    /// By this way, from this peer.
+    /// Creates an arrival by this transport, from this peer.
     pub(crate) const fn by(transport: Transport, peer: SocketAddr, what: What) -> Self {
         Self {
             transport,
@@ -77,7 +79,7 @@ impl Arrival {
     }
 }
 
-/// What came.
+/// The data of an arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
     /// A whole line, without its end.
@@ -86,12 +88,12 @@ pub(crate) enum What {
     TooLong(u64),
     /// The connection ended within this line.
     Cut(Vec<u8>),
-    /// The connection was closed at once: there are [`MAX_CONNECTIONS`] already.
+    /// The connection was closed at once, because there are [`MAX_CONNECTIONS`] already.
     Refused,
 }
 
 impl What {
-    /// The bytes that came.
+    /// Returns the bytes that came.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Line(bytes) | Self::Cut(bytes) => bytes,
@@ -100,7 +102,7 @@ impl What {
     }
 }
 
-/// What a port has lost of what was sent to it by UDP.
+/// The losses of a port, of data sent to it by UDP.
 #[derive(Debug, Clone)]
 pub(crate) struct Losses {
     address: SocketAddr,
@@ -108,30 +110,30 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
-    /// Lines that arrived while the caller was behind.
+    /// Returns the number of lines that arrived while the caller was behind.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Datagrams that the system dropped before they were read; 0 where it does not tell.
+    /// Returns the number of datagrams that the system dropped before they were read; 0 where the system does not say.
     pub(crate) fn dropped(&self) -> u64 {
         dropped::datagrams(self.address).unwrap_or(0)
     }
 }
 
-/// Why nothing can be received.
+/// The reason why nothing can be received.
 #[derive(Debug, Error)]
 #[error("cannot listen on {transport} port {address}: {source}")]
 pub(crate) struct BindError {
-    /// For UDP or TCP.
+    /// The transport: UDP or TCP.
     pub transport: Transport,
     /// The address asked for.
     pub address: SocketAddr,
-    /// The system's word.
+    /// The system's error.
     pub source: io::Error,
 }
 
-/// A port that is open for both transports and not yet read from.
+/// A port that is open for both transports and not read yet.
 #[derive(Debug)]
 pub(crate) struct Port {
     udp: UdpSocket,
@@ -140,10 +142,10 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// Opens a port; port 0 is any that is free for both transports.
+    /// Opens a port. Port 0 is any port that is free for both transports.
     ///
     /// # Errors
-    /// [`BindError`] for the first transport that cannot be had.
+    /// [`BindError`] for the first transport whose port cannot be opened.
     pub(crate) fn open(address: SocketAddr) -> Result<Self, BindError> {
         let failed = |transport, address| {
             move |source| BindError {
@@ -159,7 +161,7 @@ impl Port {
             tries.next();
             match UdpSocket::bind(bound) {
                 Ok(udp) => {
-                    // As much as there is; what finds no room is counted (see `dropped`).
+                    // The system gives as much as it has. Datagrams that find no room are counted (see `dropped`).
                     set_socket_recv_buffer_size(&udp, RECEIVE_BUFFER).unwrap_or_default();
                     return Ok(Self {
                         udp,
@@ -173,7 +175,7 @@ impl Port {
         }
     }
 
-    /// The address, with the port that it really has.
+    /// Returns the address, with the real port.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -194,11 +196,11 @@ impl Port {
     }
 }
 
-/// The caller no longer wants anything.
+/// The caller has closed its channel.
 struct Closed;
 
 fn read_datagrams<E: From<Arrival>>(udp: &UdpSocket, to: &SyncSender<E>, lost: &AtomicU64) {
-    // No datagram is longer: the length in its header has 16 bits.
+    // A datagram cannot be longer: the length in its header has 16 bits.
     let mut buffer = vec![0; 1 << 16];
     loop {
         let (length, peer) = match udp.recv_from(&mut buffer) {
@@ -232,7 +234,7 @@ fn accept<E: From<Arrival> + Send + 'static>(tcp: &TcpListener, to: &SyncSender<
                 continue;
             }
         };
-        // Only this thread adds, so the limit holds.
+        // Only this thread adds connections, so the limit is kept.
         if open.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
             drop(stream);
             let refused = Arrival::by(Transport::Tcp, peer, What::Refused);
@@ -244,7 +246,7 @@ fn accept<E: From<Arrival> + Send + 'static>(tcp: &TcpListener, to: &SyncSender<
         open.fetch_add(1, Ordering::Relaxed);
         let (to, open) = (to.clone(), Arc::clone(&open));
         thread::spawn(move || {
-            // That nobody listens any more ends this connection, and the accepting thread at the next one.
+            // If the receiver is gone, this connection ends now, and the accepting thread at the next connection.
             let _: Result<(), Closed> = read_connection(stream, peer, &to);
             open.fetch_sub(1, Ordering::Relaxed);
         });
@@ -267,7 +269,7 @@ fn read_connection<E: From<Arrival>>(
             Ok(0) => break,
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            // A reset ends the connection as a close does; what it cut is told below.
+            // A reset ends the connection as a close does. A line that it cut is reported below.
             Err(_) => break,
         };
         let mut given = Ok(());
@@ -367,7 +369,7 @@ mod tests {
         write!(open[0], "cut").unwrap();
         drop(open.remove(0));
         assert_eq!(lines(&from, 1), [What::Cut(b"cut".to_vec())]);
-        // Its thread is about to leave; until it has, a connection may still be refused.
+        // Its thread is about to end. Until then a connection may still be refused.
         loop {
             let mut tcp = TcpStream::connect(address).unwrap();
             drop(tcp.write_all(b"in\n"));

@@ -1,4 +1,4 @@
-//! A thread that keeps lines in a [`Database`], so that a slow disk delays nothing.
+//! Keeps lines in a [`Database`], in a separate thread, so that a slow disk delays nothing.
 //!
 //! ```text
 //!  record ──▶ queue (bounded; a line that does not fit is counted) ──▶ thread: every second one transaction ──▶ file
@@ -14,20 +14,20 @@ use std::time::Instant;
 use crate::database::{Database, Record};
 use crate::point::UnixMicros;
 
-/// Lines that wait for the disk: three seconds at 10,000 a second.
+/// The number of lines that can wait for the disk: three seconds at 10,000 a second.
 const MAX_QUEUED: usize = 32_768;
 
-/// The longest line that the file keeps, in bytes: 128 MiB of queue at worst, 6 MiB of usual lines. Longer ones are counted
-/// as not stored; points of this product are some hundred bytes.
+/// The longest line that the file keeps, in bytes: at most 128 MiB of queue, 6 MiB of usual lines. Longer lines are
+/// counted as not stored; points of this product have some hundred bytes.
 const MAX_LINE: usize = 4_096;
 
-/// Bytes of lines in one transaction, so that the file grows by little until the oldest are removed.
+/// The bytes of lines in one transaction, so that the file grows by little before the oldest are removed.
 const MAX_BATCH: usize = 512 * 1024;
 
-/// How often the file is written to. A crash of this host costs so much.
+/// The time between two writes of the file. A crash of this host loses the lines of so much time.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How that goes. Counts since the start.
+/// The progress of recording. Counts since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     unstored: AtomicU64,
@@ -35,23 +35,23 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Lines that were received and are not in the file.
+    /// Returns the number of lines that were received and are not in the file.
     pub(crate) fn unstored(&self) -> u64 {
         self.unstored.load(Ordering::Relaxed)
     }
 
-    /// Why the last one that failed did.
+    /// Returns the reason for the last failure.
     pub(crate) fn fault(&self) -> Option<String> {
         self.lock().clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        // Nothing under the lock can leave it half done.
+        // No code can leave the value under the lock half changed.
         self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes lines. Dropped, it writes what is queued and closes the file.
+/// Takes lines. When it is dropped, it writes the queued lines and closes the file.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     to: Option<SyncSender<Record>>,
@@ -60,7 +60,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Begins to record into a file.
+    /// Starts recording into a file.
     pub(crate) fn start(database: Database) -> Self {
         let (to, from) = sync_channel(MAX_QUEUED);
         let progress = Arc::new(Progress::default());
@@ -75,7 +75,7 @@ impl Recorder {
         }
     }
 
-    /// Queues a line. Never waits: what does not fit is counted as not stored.
+    /// Queues a line. Never waits: a line that does not fit is counted as not stored.
     pub(crate) fn record(&self, record: Record) {
         let queued = record.line.len() <= MAX_LINE
             && self
@@ -87,7 +87,7 @@ impl Recorder {
         }
     }
 
-    /// How it goes.
+    /// Returns the progress.
     pub(crate) fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
     }

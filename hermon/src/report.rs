@@ -1,4 +1,4 @@
-//! `hermon report`: what a heap trace says, and how sure that is.
+//! `hermon report`: reports on a heap trace, with confidence intervals.
 
 use core::fmt::Display;
 use core::time::Duration;
@@ -16,12 +16,12 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 
-/// What a report is to show: the same for `hermon report` and `hermon trace`.
+/// The options for the content of a report: the same for `hermon report` and `hermon trace`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowOptions {
     #[command(flatten)]
     names: NameOptions,
-    /// How many lines each table has
+    /// The number of lines in each table
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
     /// Count growth from this time of the trace on, such as 10s; the beginning if only --to is given
@@ -30,21 +30,22 @@ pub(crate) struct ShowOptions {
     /// Count growth up to this time; the end if only --from is given
     #[arg(long, value_name = "TIME", value_parser = amounts::duration)]
     to: Option<Duration>,
-    /// The site is the innermost frame, also when that is in Rust's library or the profiler
+    /// Take the innermost frame as the site, even if it is in Rust's library or the profiler
     #[arg(long)]
     all_frames: bool,
-    /// JSON for scripts instead of text
+    /// Write JSON for scripts instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// How a trace is read: the same for all that read one.
+/// The options for reading a trace: the same for all subcommands that read one.
 #[derive(Debug, Args)]
 pub(crate) struct NameOptions {
-    /// Names and lines from this image where the trace has none; it must be the one that was traced
+    /// Take names and lines from this image where the trace has none; it must be the image that was traced
     #[arg(long, value_name = "IMAGE")]
     pub elf: Option<PathBuf>,
-    /// Which blocks are temporary: freed within this time, or, without a unit, before so many further sampled blocks
+    /// The limit for temporary blocks: freed within this time, or, without a unit, before so many further sampled
+    /// blocks
     #[arg(long, value_name = "TIME|N", default_value = "1ms")]
     pub temporary: Temporary,
 }
@@ -77,12 +78,12 @@ impl ShowOptions {
     }
 }
 
-/// `hermon report`.
+/// Runs `hermon report`.
 pub(crate) fn report(options: &Options) -> Result<Exit, Failure> {
     if let Some([before, after]) = options.diff.as_deref() {
         return compare(before, after, &options.show);
     }
-    // Clap asks for one of the two.
+    // Clap requires one of the two.
     let file = options.file.as_deref().unwrap_or_else(|| Path::new(""));
     print_report(file, &options.show)
 }
@@ -115,7 +116,7 @@ fn read(file: &Path, show: &ShowOptions, settings: &Settings) -> Result<Named, R
     Named::read(file, elf, settings).inspect(|named| remark(file, elf, named))
 }
 
-/// Says it when names come from an image that may be another one than was traced.
+/// Prints a remark if names come from an image that may not be the one that was traced.
 pub(crate) fn remark(file: &Path, elf: Option<&Path>, named: &Named) {
     if let Some(elf) = elf
         && named.is_unchecked
@@ -128,7 +129,7 @@ pub(crate) fn remark(file: &Path, elf: Option<&Path>, named: &Named) {
     }
 }
 
-/// A cut end is what a cut connection leaves; what breaks the format's rules is a fault of whoever wrote it.
+/// A cut connection leaves a cut end. A fault in the format is the fault of the trace's writer.
 const fn judge(end: &End) -> Exit {
     match end {
         End::Whole | End::Cut(_) => Exit::Success,

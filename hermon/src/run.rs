@@ -1,4 +1,4 @@
-//! `hermon run`: boots an image; its console and its metrics in one terminal.
+//! `hermon run`: boots an image, and shows its console and its metrics in one terminal.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -23,10 +23,10 @@ use crate::exit::{Exit, Failure};
 use crate::receive::Port;
 use crate::said::Origin;
 
-/// Which accelerator to use.
+/// The choice of the accelerator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AccelChoice {
-    /// KVM if a probe boot of the image works with it, else TCG
+    /// KVM if a probe boot of the image works with it, otherwise TCG
     Auto,
     /// KVM
     Kvm,
@@ -55,7 +55,7 @@ pub(crate) struct Options {
     /// QEMU's processor model; the most capable one if not given
     #[arg(long, value_name = "MODEL")]
     cpu: Option<String>,
-    /// Who executes the guest's instructions
+    /// The accelerator, which executes the guest's instructions
     #[arg(long, value_enum, default_value = "auto")]
     accel: AccelChoice,
     /// Port on 127.0.0.1 that leads to the guest's control port; 0: none
@@ -81,7 +81,7 @@ pub(crate) struct Options {
     /// The image to boot, as it is
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
-    /// The program that builds the image when none is given: gets `--heap NAME`, prints the image's path last
+    /// The program that builds the image if none is given; it gets `--heap NAME` and prints the image's path last
     #[arg(long, value_name = "PROGRAM", default_value = "scripts/build.sh")]
     build: PathBuf,
     /// The QEMU to run
@@ -97,18 +97,18 @@ pub(crate) struct Options {
     pub(crate) arguments: Vec<String>,
 }
 
-/// How long it must have been quiet after the guest's end before nothing more is expected. What it sent last is on its
-/// way through the loopback interface, and so is a Ctrl-C that ended QEMU first.
+/// The time without any output after the guest's end, after which nothing more is expected. The guest's last data is on
+/// its way through the loopback interface, and so is a Ctrl-C that ended QEMU first.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// How long to wait for that quiet: others may send to the port of the metrics, too.
+/// The time limit of waiting for that: other senders may use the port for metrics, too.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// QEMU's words that are kept to say why it ran no guest. It needs one line or two.
+/// The number of QEMU's lines that are kept to say why it ran no guest. It needs one or two.
 const MAX_WORDS: usize = 4;
 
-/// Boots the image and shows what it says and sends, until it ends or Ctrl-C, SIGTERM or SIGHUP ends it. On a failure the guest
-/// is ended, too.
+/// Boots the image and shows its console and its metrics, until it ends or Ctrl-C, SIGTERM or SIGHUP ends it. A failure
+/// ends the guest, too.
 pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
     let forwards = application::forwards(
         &options.arguments,
@@ -146,7 +146,7 @@ pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
     }
     guest::find(&options.qemu)?;
 
-    // After the build: until then a Ctrl-C ends the builder and this process together, as in any shell.
+    // After the build: before, a Ctrl-C ends the builder and this process together, as in any shell.
     let (to, from, ending) = ears()?;
     let held = ports::hold(&forwarded)?;
     let metrics = influx.map(|influx| {
@@ -166,21 +166,21 @@ pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
         metrics,
     };
     match session(options, prepared, to, &from, &ending) {
-        // A terminal that is gone takes no last words.
+        // A terminal that is gone accepts no last lines.
         Err(Failure::Output(_)) if ending.cause().is_some() => Ok(Exit::Interrupted),
         result => result,
     }
 }
 
-/// What a session starts from.
+/// The parts from which a session starts.
 struct Prepared {
     image: PathBuf,
     forwards: Vec<Forward>,
-    /// `None`: the user sends them elsewhere.
+    /// `None`: the user sends the metrics elsewhere.
     metrics: Option<Port>,
 }
 
-/// From the first line shown to the last.
+/// Runs a session, from the first line shown to the last.
 fn session(
     options: &Options,
     prepared: Prepared,
@@ -279,23 +279,24 @@ fn session(
     })
 }
 
-/// Where a port of this host leads to the guest, if it does.
+/// Returns the address of the host's port that leads to the guest, if there is one.
 fn led(host: u16, forwards: &[Forward]) -> Addresses {
     let leads = forwards.iter().any(|forward| forward.host == host);
     Each::of_all(leads.then(|| (Ipv4Addr::LOCALHOST, host).into()))
 }
 
-/// What was heard of the guest and of QEMU, as far as it tells whether a guest ran.
+/// The output of the guest and of QEMU, as far as it says whether a guest ran.
 #[derive(Debug, Default)]
 struct Heard {
-    /// The guest has said something.
+    /// `true` if the guest has printed a line.
     console: bool,
-    /// QEMU's first words that are no mere warnings.
+    /// QEMU's first lines that are not mere warnings.
     qemu: Vec<String>,
 }
 
 impl Heard {
-    /// A status of 1 is the guest's failure, or QEMU's own: it then says why, and the guest says nothing.
+    /// Returns the reason why no guest ran, if none did. A status of 1 is the guest's failure or QEMU's own. If it is
+    /// QEMU's, QEMU prints the reason and the guest prints nothing.
     fn why_no_guest_ran(&self, end: Ended) -> Option<String> {
         (end == Ended::Failure && !self.console && !self.qemu.is_empty())
             .then(|| self.qemu.join("; "))
@@ -308,7 +309,7 @@ impl Heard {
     }
 }
 
-/// Shows what comes until the guest's end, or until the end is asked for.
+/// Shows events until the guest's end, or until the end is asked for.
 fn hear(from: &Receiver<Event>, ending: &Ending, desk: &mut Desk) -> Result<Heard, Failure> {
     let mut heard = Heard::default();
     let mut linger = None;
@@ -342,7 +343,7 @@ fn hear(from: &Receiver<Event>, ending: &Ending, desk: &mut Desk) -> Result<Hear
     }
 }
 
-/// Builds the image; its path is the last line that the program prints.
+/// Builds the image. Its path is the last line that the program prints.
 fn build(program: &Path, heap: Heap) -> Result<PathBuf, Failure> {
     let failed = |why: String| {
         let program = program.display();

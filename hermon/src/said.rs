@@ -1,4 +1,4 @@
-//! What lines in a terminal are made of: the time of day, where they came from, and their text made harmless.
+//! The parts of a line in a terminal: the time of day, the origin, and the text in a form that is safe for a terminal.
 
 use core::fmt::{self, Write as _};
 
@@ -7,7 +7,7 @@ use jiff::Zoned;
 
 use crate::receive::Transport;
 
-/// Where a line came from.
+/// The origin of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The guest's console.
@@ -32,7 +32,7 @@ impl From<Transport> for Origin {
 }
 
 impl Origin {
-    /// As it is shown.
+    /// Returns the name that is shown.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Console => "console",
@@ -43,7 +43,7 @@ impl Origin {
         }
     }
 
-    /// How its name is coloured.
+    /// Returns the colour of the name.
     pub(crate) fn style(self) -> Style {
         match self {
             Self::Console => Style::new().dimmed(),
@@ -54,23 +54,24 @@ impl Origin {
     }
 }
 
-/// A line that somebody said.
+/// A line with its time and origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
     /// The time of day, as it is shown.
     pub time: String,
-    /// Who.
+    /// The origin.
     pub origin: Origin,
-    /// What.
+    /// The text.
     pub text: String,
 }
 
-/// Now, in this machine's time zone, as lines begin with it.
+/// Returns the present time in this machine's time zone, in the form in which lines begin with it.
 pub(crate) fn time_of_day() -> String {
     Zoned::now().strftime("%H:%M:%S%.3f").to_string()
 }
 
-/// Bytes from outside, made harmless for a terminal: control characters are escaped, what is not UTF-8 is replaced.
+/// Bytes from outside, shown in a form that is safe for a terminal: control characters are escaped, and bytes that are
+/// not UTF-8 are replaced.
 pub(crate) struct Printable<'a>(pub &'a [u8]);
 
 impl fmt::Display for Printable<'_> {

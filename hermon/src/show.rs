@@ -1,4 +1,4 @@
-//! How it looks in a terminal: one line each, with the time of day and where it came from.
+//! Writes lines to a terminal, each with the time of day and its origin.
 //!
 //! ```text
 //! 14:03:07.123 console [    0.081 INFO monitoring] monitoring: ready, …
@@ -21,23 +21,23 @@ pub(crate) struct Show<W> {
 }
 
 impl<W: Write> Show<W> {
-    /// `colour`: the origins' names are coloured; the text of a line never is.
+    /// Creates a writer. With `colour` the names of origins are coloured; the text of a line never is.
     pub(crate) fn new(out: W, colour: bool) -> Self {
         Self { out, colour }
     }
 
-    /// One line, stamped with the present time of day of this machine's time zone.
+    /// Writes one line with the present time of day in this machine's time zone.
     ///
     /// # Errors
-    /// The output's: it is closed, say.
+    /// The error of the output, for example if it is closed.
     pub(crate) fn line(&mut self, origin: Origin, text: impl fmt::Display) -> io::Result<()> {
         self.line_at(&time_of_day(), origin, text)
     }
 
-    /// Shows what arrived. Blank lines and comments are not shown.
+    /// Shows what arrived, except blank lines and comments.
     ///
     /// # Errors
-    /// The output's.
+    /// The error of the output.
     pub(crate) fn arrival(&mut self, arrival: &Arrival, told: &Told) -> io::Result<()> {
         let origin = arrival.transport.into();
         let peer = arrival.peer;
@@ -51,10 +51,10 @@ impl<W: Write> Show<W> {
         }
     }
 
-    /// The same with a time of day of its own.
+    /// Writes one line with a given time of day.
     ///
     /// # Errors
-    /// The output's.
+    /// The error of the output.
     pub(crate) fn line_at(
         &mut self,
         time: &str,

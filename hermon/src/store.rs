@@ -1,12 +1,12 @@
-//! Recent points in bounded memory.
+//! Keeps recent points in bounded memory.
 //!
 //! ```text
 //!  Point ──take──▶ series (machine, source, tags) ──▶ field ──▶ ring of samples
-//!                                                          └──▶ journal ──▶ whoever follows
+//!                                                          └──▶ journal ──▶ followers
 //! ```
 //!
-//! Knows no clock: the time of a point is in it, or comes with it. Nothing is dropped silently: what finds no place is
-//! counted in [`Refused`].
+//! It knows no clock: the time of a point is in it, or comes with it. Nothing is dropped silently: [`Refused`] counts
+//! everything that found no place.
 
 mod field;
 mod journal;
@@ -18,23 +18,25 @@ pub(crate) use journal::{Change, Journal};
 
 use crate::point::{Point, UnixMicros};
 
-/// How much is kept.
+/// The bounds of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Series: machine, source and tags. An image has about 15 sources, and at most 1,024 series of points.
+    /// The number of series: machine, source and tags. An image has about 15 sources, and at most 1,024 series of
+    /// points.
     pub series: usize,
-    /// Fields of all series together: 16 images that use all that they have, or hundreds of usual ones.
+    /// The number of fields of all series together: 16 images that use all that they have, or hundreds of usual ones.
     pub fields: usize,
-    /// Samples of a field: fifty minutes at the usual interval of 10 s.
+    /// The number of samples of a field: fifty minutes at the usual interval of 10 s.
     pub samples: usize,
-    /// Changes that a follower may be behind: a quarter of a second at 10,000 points of 10 fields a second.
+    /// The number of changes that a follower may be behind: a quarter of a second at 10,000 points of 10 fields a
+    /// second.
     pub changes: usize,
     /// The longest name of a machine, source or field, or text of tags, in bytes. The image's own bound is lower.
     pub name: usize,
 }
 
 impl Limits {
-    /// What the tool uses: at most 80 MB of samples (16 bytes each), 1 MB of changes, and names.
+    /// The tool's bounds: at most 80 MB of samples (16 bytes each), 1 MB of changes, and names.
     pub(crate) const USUAL: Self = Self {
         series: 4_096,
         fields: 16_384,
@@ -49,7 +51,7 @@ const _: () = assert!(
     "the memory that the documentation promises"
 );
 
-/// What found no place. Counts since the start; nothing is reset.
+/// Counts of data that found no place, since the start. They are never reset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Refused {
     /// Points of series beyond the limit, or with names that are too long.
@@ -58,16 +60,16 @@ pub(crate) struct Refused {
     pub values: u64,
 }
 
-/// A machine that has told something.
+/// A machine that has sent points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Machine {
     /// Its tag `vm`; empty if it has none.
     pub name: String,
-    /// Points taken.
+    /// The number of points taken.
     pub points: u64,
-    /// When its last point arrived, by this host's clock.
+    /// The time when its last point arrived, by this host's clock.
     pub arrived: UnixMicros,
-    /// The newest time in a point of its, by its own clock.
+    /// The newest time in its points, by its own clock.
     pub newest: UnixMicros,
 }
 
@@ -80,7 +82,7 @@ pub(crate) struct Series {
     pub source: String,
     /// `key=value,…`, or empty.
     pub tags: String,
-    /// In the order in which they were first seen, which is the sender's.
+    /// The fields in the order in which they first came, which is the sender's order.
     pub fields: Vec<Field>,
 }
 
@@ -90,19 +92,19 @@ pub(crate) struct Store {
     limits: Limits,
     machines: Vec<Machine>,
     series: Vec<Series>,
-    /// By machine, source and tags, joined by a byte that no part can contain unescaped.
+    /// The index by machine, source and tags, joined by a byte that no part can contain unescaped.
     index: HashMap<String, usize>,
     /// The series sorted by machine, source and tags.
     order: Vec<usize>,
     fields: usize,
     journal: Journal,
     refused: Refused,
-    /// Kept so that a lookup allocates nothing.
+    /// A buffer that is kept so that a lookup allocates nothing.
     key: String,
 }
 
 impl Store {
-    /// Empty.
+    /// Creates an empty store.
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -117,9 +119,9 @@ impl Store {
         }
     }
 
-    /// Takes a point that arrived at `now`, which is its time too if it has none.
+    /// Takes a point that arrived at `now`, which is also its time if it has none.
     ///
-    /// Cost: one lookup, and a comparison of names per field. A point that is older than what is kept changes nothing.
+    /// Cost: one lookup, and a comparison of names per field. A point that is older than the kept ones changes nothing.
     pub(crate) fn take(&mut self, point: Point, now: UnixMicros) {
         let Some(at) = self.series_for(&point, now) else {
             self.refused.points += 1;
@@ -132,7 +134,7 @@ impl Store {
         machine.arrived = now;
         machine.newest = machine.newest.max(time);
         for (hint, (name, value)) in point.fields.into_iter().enumerate() {
-            // As a rule a source's fields come in the same order each time.
+            // Usually the fields of a source come in the same order each time.
             let known = match series.fields.get(hint) {
                 Some(field) if field.name() == name => Some(hint),
                 _ => series.fields.iter().position(|field| field.name() == name),
@@ -159,27 +161,27 @@ impl Store {
         }
     }
 
-    /// The machines, in the order in which they were first heard of.
+    /// Returns the machines, in the order in which they first sent.
     pub(crate) fn machines(&self) -> &[Machine] {
         &self.machines
     }
 
-    /// All series, sorted by machine, source and tags; with the index that a [`Change`] names.
+    /// Returns all series, sorted by machine, source and tags, each with the index that a [`Change`] names.
     pub(crate) fn series(&self) -> impl Iterator<Item = (usize, &Series)> {
         self.order.iter().map(|&at| (at, &self.series[at]))
     }
 
-    /// One series.
+    /// Returns one series.
     pub(crate) fn at(&self, series: usize) -> Option<&Series> {
         self.series.get(series)
     }
 
-    /// What changed, for followers.
+    /// Returns the changes, for followers.
     pub(crate) fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// What found no place.
+    /// Returns the counts of data that found no place.
     pub(crate) fn refused(&self) -> Refused {
         self.refused
     }

@@ -1,4 +1,4 @@
-//! Takes heap traces for the page, one at a time, on a thread of its own.
+//! Takes heap traces for the page, one at a time, in a separate thread.
 //!
 //! ```text
 //!            asked for (1)              over, with a profile (2)
@@ -7,8 +7,8 @@
 //!    └──────────────────────────┘
 //!      nothing came (3)
 //! ```
-//! At (2) the new profile takes the old one's place; at (3) the old one stays, with the reason why there is no new one. The
-//! trace is a file without a name: the system removes it when it is closed, also when this process is killed.
+//! At (2) the new profile replaces the old one. At (3) the old one stays, with the reason why there is no new one. The
+//! trace is in a file without a name: the system removes it when it is closed, also when this process is killed.
 
 use core::panic::AssertUnwindSafe;
 use core::time::Duration;
@@ -32,34 +32,36 @@ use crate::address::{Address, Addresses};
 use crate::capture::{self, Capture, CaptureError, Over, Stop, Taken};
 use crate::progress::{Counts, Progress};
 
-/// How long a trace may be asked to last, in seconds: a look, what repeats every ten seconds, and a minute.
+/// The lengths of a trace that can be asked for, in seconds: a short look, an activity that repeats every ten seconds,
+/// and a minute.
 pub(crate) const SECONDS: [u64; 3] = [5, 15, 60];
 
-/// The largest trace, in bytes. A minute of the demo application at the rate 1e-3 is 0.4 MB. An event takes some 10 bytes at least, and a block that stays alive 80 here, so that adding
-/// up what somebody sends who is no image takes half a gigabyte at worst, for a moment.
+/// The largest trace, in bytes. A minute of the demo application at the rate 1e-3 is 0.4 MB. An event takes at least
+/// some 10 bytes, and a block that stays alive takes 80 bytes here. So a trace from a sender that is not an image needs
+/// at most half a gigabyte for a moment.
 pub(crate) const MAX_TRACE: u64 = 64 << 20;
 
-/// What the page shows of a trace.
+/// The values that the page shows of a trace.
 const VALUES: [Value; 2] = [Value::Allocated, Value::Live];
 
-/// Why no trace is begun.
+/// The reason why no trace is begun.
 #[derive(Debug, Error)]
 pub(crate) enum TakeError {
-    /// Nobody said where the machine's memtrace port is.
+    /// The memtrace port of the machine is not known.
     #[error("no memtrace port is known of \"{0}\": give --trace")]
     NoPort(String),
-    /// One at a time.
+    /// Another trace is being taken.
     #[error("a trace of \"{0}\" is being taken: one at a time")]
     Busy(String),
-    /// No such length.
+    /// The length is not one of [`SECONDS`].
     #[error("a trace takes 5, 15 or 60 seconds, not {0}")]
     Seconds(u64),
-    /// There is no thread for it.
+    /// The system gives no thread for it.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
 }
 
-/// Why a trace gave no profile.
+/// The reason why a trace gave no profile.
 #[derive(Debug, Error)]
 enum NoProfile {
     #[error(transparent)]
@@ -70,53 +72,54 @@ enum NoProfile {
     Trace(#[from] OpenError),
 }
 
-/// How far a trace is.
+/// The progress of a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Going {
     /// The machine's tag `vm`.
     pub vm: String,
-    /// How long it is to last, in seconds.
+    /// The length that was asked for, in seconds.
     pub seconds: u64,
-    /// Seconds since its thread began: connecting and what the image takes to end are among them.
+    /// The seconds since its thread began. They include the time for the connection, and the time that the image takes
+    /// to end.
     pub elapsed: u64,
-    /// Bytes of whole packets.
+    /// The bytes of whole packets.
     pub bytes: u64,
-    /// Blocks that were sampled.
+    /// The number of blocks that were sampled.
     pub samples: u64,
 }
 
-/// How it goes.
+/// The state of the taker.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct State {
     /// The trace that is being taken.
     pub going: Option<Going>,
-    /// Profiles so far: another number, another profile.
+    /// The number of profiles so far: another number means another profile.
     pub taken: u64,
-    /// Why the last trace gave no profile, or one of less than was asked for.
+    /// The reason why the last trace gave no profile, or a shorter one than was asked for.
     pub fault: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct Inside {
     state: State,
-    /// One for each of [`VALUES`], once there was a trace.
+    /// One profile for each of [`VALUES`], once there was a trace.
     profiles: Option<[Arc<FlameGraph>; 2]>,
 }
 
-/// Takes traces from the machines whose memtrace ports it knows, and has the profile of the last.
+/// Takes traces from the machines whose memtrace ports it knows, and keeps the profile of the last one.
 #[derive(Debug)]
 pub(crate) struct Taker {
     addresses: Addresses,
     inside: Arc<Mutex<Inside>>,
 }
 
-/// Nothing under the lock can be left half done.
+/// No code can leave the value under the lock half changed.
 fn lock(inside: &Mutex<Inside>) -> MutexGuard<'_, Inside> {
     inside.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Taker {
-    /// Of machines with memtrace ports here. Connects to nothing yet.
+    /// Creates a taker for machines with these memtrace ports. Connects to nothing yet.
     pub(crate) fn new(addresses: Addresses) -> Self {
         Self {
             addresses,
@@ -124,8 +127,8 @@ impl Taker {
         }
     }
 
-    /// Whose traces can be taken: those of these machines that have a port, and all that were named with one; of a machine
-    /// without a name, if no other is known.
+    /// Returns the machines whose traces can be taken: those of `heard` that have a port, and all that were named with
+    /// one. If no machine is known, it is a machine without a name.
     pub(crate) fn machines<'a>(&'a self, heard: impl Iterator<Item = &'a str>) -> Vec<String> {
         let heard = heard.filter(|vm| self.addresses.of(vm).is_some());
         let all = self.addresses.named().chain(heard);
@@ -138,7 +141,7 @@ impl Taker {
         all
     }
 
-    /// How it goes.
+    /// Returns the state.
     pub(crate) fn state(&self) -> State {
         lock(&self.inside).state.clone()
     }
@@ -146,7 +149,7 @@ impl Taker {
     /// Begins to take a trace of so many seconds, one of [`SECONDS`], and does not wait for it.
     ///
     /// # Errors
-    /// [`TakeError`]; nothing has changed then.
+    /// [`TakeError`]; then nothing has changed.
     pub(crate) fn take(&self, vm: &str, seconds: u64) -> Result<(), TakeError> {
         if !SECONDS.contains(&seconds) {
             return Err(TakeError::Seconds(seconds));
@@ -166,7 +169,7 @@ impl Taker {
             bytes: 0,
             samples: 0,
         };
-        // It waits for the lock, so that (1) comes before (2) and (3).
+        // The thread waits for the lock, so that (1) comes before (2) and (3).
         thread::Builder::new()
             .name("trace".to_owned())
             .spawn(move || {
@@ -184,7 +187,7 @@ impl Taker {
                     // (3)
                     Ok(Err(error)) => inside.state.fault = Some(error.to_string()),
                     Err(_) => {
-                        let fault = "hermon failed to read the trace: that is an error of its own";
+                        let fault = "hermon failed to read the trace: this is a fault of hermon, not of the image";
                         inside.state.fault = Some(fault.to_owned());
                     }
                 }
@@ -196,7 +199,8 @@ impl Taker {
         Ok(())
     }
 
-    /// The profile of the last trace, once there was one; of what was allocated, or of what was alive at the end.
+    /// Returns the profile of the last trace, once there was one: of all allocations, or of the blocks alive at the
+    /// end.
     pub(crate) fn profile(&self, value: Value) -> Option<Arc<FlameGraph>> {
         let at = VALUES.iter().position(|&known| known == value)?;
         let inside = lock(&self.inside);
@@ -204,7 +208,7 @@ impl Taker {
     }
 }
 
-/// Keeps the state as the capture goes.
+/// Updates the state while the capture goes on.
 struct Teller<'i> {
     inside: &'i Mutex<Inside>,
     began: Instant,
@@ -220,7 +224,7 @@ impl Progress for Teller<'_> {
     }
 }
 
-/// Takes a trace: its profiles, and what is to be said of how it ended.
+/// Takes a trace. Returns its profiles, and a remark on the way in which it ended.
 fn capture(
     inside: &Mutex<Inside>,
     address: Address,
@@ -231,7 +235,7 @@ fn capture(
     let connection = capture::connect(&address)?;
     let mut file = tempfile::tempfile().map_err(NoProfile::File)?;
     let written = file.try_clone().map_err(NoProfile::File)?;
-    // The file has no name; where it is tells which disk is full.
+    // The file has no name; the folder says which disk is full.
     let path: PathBuf = std::env::temp_dir();
     let duration = Some(Duration::from_secs(seconds));
     let taken = Capture::new(connection, written, &path, duration, Stop::default())
@@ -262,7 +266,7 @@ fn title(vm: &str, named: &Named, value: Value) -> String {
     )
 }
 
-/// What is to be said of a trace that is not what was asked for.
+/// Returns a remark on a trace that is not what was asked for.
 fn remark(taken: &Taken, vm: &str) -> Option<String> {
     if taken.over == Over::Duration && taken.left_out == 0 {
         return None;

@@ -1,4 +1,4 @@
-//! What arrived: points, and what was lost on the way to the terminal.
+//! Counts what arrived: points, and what was lost on the way to the terminal.
 
 use core::fmt;
 
@@ -6,10 +6,10 @@ use crate::point::Point;
 use crate::receive::{Losses, What};
 use crate::said::Printable;
 
-/// What can be wrong with what arrives.
+/// A fault in what arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A line that no parser takes.
+    /// A line that no parser accepts.
     Unparsable,
     /// A line whose connection ended before the line did.
     Cut,
@@ -19,19 +19,19 @@ pub(crate) enum Fault {
     Refused,
 }
 
-/// What an arrival is.
+/// The meaning of an arrival.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Told {
     /// A blank line or a comment.
     Nothing,
     /// A point.
     Point(Point),
-    /// Something that went wrong, and the words for it, in one line.
+    /// A fault, and its description in one line.
     Fault(Fault, String),
 }
 
 impl Told {
-    /// Of what arrived.
+    /// Returns the meaning of what arrived.
     pub(crate) fn of(what: &What) -> Self {
         match what {
             What::Line(bytes) => match Point::parse(bytes) {
@@ -60,7 +60,7 @@ impl Told {
 /// Counts since the start. Nothing is ever reset.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Lines that are points.
+    /// The number of lines that are points.
     pub points: u64,
     /// See [`Fault::Unparsable`].
     pub unparsable: u64,
@@ -68,7 +68,7 @@ pub(crate) struct Tally {
     pub cut: u64,
     /// See [`Fault::TooLong`].
     pub too_long: u64,
-    /// Lines that arrived over UDP while this process was behind with showing earlier ones.
+    /// Lines that arrived over UDP while this process was behind with earlier ones.
     pub lost: u64,
     /// See [`Fault::Refused`].
     pub refused: u64,
@@ -89,7 +89,7 @@ impl Tally {
         } += 1;
     }
 
-    /// The same, with what the port has lost until now.
+    /// Adds the losses of the port until now.
     pub(crate) fn with(mut self, losses: Option<&Losses>) -> Self {
         if let Some(losses) = losses {
             self.lost = losses.lost();
@@ -98,7 +98,7 @@ impl Tally {
         self
     }
 
-    /// What was lost, as far as it happened: how much, of what.
+    /// Returns the losses that happened: amounts and their kinds.
     pub(crate) fn losses(&self) -> impl Iterator<Item = (u64, &'static str)> {
         [
             (self.unparsable, "lines unparsable"),

@@ -24,13 +24,13 @@ pub(crate) struct Options {
     /// The image, as HOST or HOST:PORT; the port is 4242 if none is given
     #[arg(value_name = "ADDRESS")]
     address: Address,
-    /// Keep the trace in this file; without one it is only reported on
+    /// Keep the trace in this file; without one, only report on it
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// End after this time, such as 30s; without one at Ctrl-C or when the image ends the trace
+    /// End after this time, such as 30s; without one, at Ctrl-C or when the image ends the trace
     #[arg(long, value_name = "TIME", value_parser = amounts::some_duration)]
     duration: Option<Duration>,
-    /// Before, set the probability with which a word is sampled, such as 1e-3, by way of the control port
+    /// First set the probability with which a word is sampled, such as 1e-3, through the control port
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
     /// The control port for --rate; port 2323 of the same host if none is given
@@ -42,11 +42,11 @@ pub(crate) struct Options {
     show: ShowOptions,
 }
 
-/// A probability with which words are sampled: more than 0, at most 1. Shown as it was given.
+/// A probability with which words are sampled: more than 0, at most 1. It is shown as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rate(String);
 
-/// Not a rate.
+/// The error for a text that is not a rate.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is not a probability: more than 0 and at most 1, such as 1e-4")]
 struct NotARate(String);
@@ -68,7 +68,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// `hermon trace`.
+/// Runs `hermon trace`.
 pub(crate) fn trace(options: &Options) -> Result<Exit, Failure> {
     if let Some(rate) = &options.rate {
         let same_host = || options.address.with_port(CONTROL_PORT);
@@ -76,7 +76,7 @@ pub(crate) fn trace(options: &Options) -> Result<Exit, Failure> {
         let reply = set_rate(&control, rate, options.secret.token())?;
         eprintln!("hermon: {control}: {reply}");
     }
-    // Both live to the end of this function: the second is removed then.
+    // Both live to the end of this function; then the second is removed.
     let (kept, passing);
     let path: &Path = match &options.output {
         Some(path) => {
@@ -90,7 +90,7 @@ pub(crate) fn trace(options: &Options) -> Result<Exit, Failure> {
         }
     };
     let connection = capture::connect(&options.address)?;
-    // Only now: a file that was there is kept if there is no image.
+    // Only now, so that an existing file is kept if there is no image.
     let file = File::create(path).map_err(cannot_write(path))?;
     let stop = connection.stop_on_signals();
     let stop = stop.map_err(Failure::system("cannot catch signals"))?;
@@ -107,7 +107,7 @@ fn cannot_write(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     Failure::system(format!("cannot write {}", path.display()))
 }
 
-/// Sets the rate of the next trace, by the command `T`. Gives the reply.
+/// Sets the rate of the next trace, by the command `T`. Returns the reply.
 fn set_rate(address: &Address, rate: &Rate, token: Option<&str>) -> Result<String, Failure> {
     const NOT_SET: &str = "the rate was not set: ";
     let reply = Client::connect(address, token, REPLY)

@@ -1,8 +1,8 @@
 //! The terminal view: machines, sources, fields with value, rate and sparkline, losses in red, the console below.
 //!
-//! A thread of its own draws and takes keys, so that receiving never waits for a terminal. What is shown comes from
-//! `snapshot`, what was chosen is in `state`, `draw` is a pure function of both, [`terminal`] gives the terminal back
-//! on every way out.
+//! It draws and takes keys in its own thread, so that receiving never waits for a terminal. `snapshot` has the values
+//! to show, `state` the user's choices; `draw` is a pure function of both. [`terminal`] gives the terminal back in
+//! every case.
 
 pub(crate) mod draw;
 mod snapshot;
@@ -32,16 +32,17 @@ use draw::{Around, draw};
 use snapshot::Snapshot;
 use state::{State, Wish};
 
-/// How long a key, a signal or the end may wait to be noticed.
+/// The longest time until a key, a signal or the end is noticed.
 const TURN: Duration = Duration::from_millis(50);
 
-/// How often new values are shown. More often, numbers cannot be read.
+/// The time between new values. Nobody can read numbers that change faster.
 const FRESH: Duration = Duration::from_millis(250);
 
-/// Looking at very many fields takes long, and the receiver waits meanwhile: at most one part in so many of the time.
+/// A look at very many fields takes long, and the receiver waits meanwhile. So looks take at most one part in so many
+/// of the time.
 const SHARE: u32 = 20;
 
-/// Over how many of those the points per second are taken.
+/// The number of looks over which the points per second are computed.
 const OVER: usize = 20;
 
 /// A running view.
@@ -51,7 +52,7 @@ pub(crate) struct View {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// Whether there is a terminal to draw on and to take keys from.
+/// Returns `true` if there is a terminal to draw on and to take keys from.
 pub(crate) fn is_possible() -> bool {
     stdout().is_terminal()
         && io::stdin().is_terminal()
@@ -59,10 +60,10 @@ pub(crate) fn is_possible() -> bool {
 }
 
 impl View {
-    /// Takes the terminal over and shows what is in `live`, until it is closed. `q` and Ctrl-C ask for the end.
+    /// Takes the terminal over and shows the content of `live`, until it is closed. `q` and Ctrl-C ask for the end.
     ///
     /// # Errors
-    /// The terminal's.
+    /// The terminal's error.
     pub(crate) fn start(live: Arc<Live>, ending: Ending, around: Around) -> io::Result<Self> {
         let signals = Signals::catch()?;
         terminal::enter()?;
@@ -70,7 +71,8 @@ impl View {
         let thread = thread::Builder::new().name("view".to_owned()).spawn({
             let stop = Arc::clone(&stop);
             move || {
-                // Whatever ends this thread, the terminal is given back and nobody waits for keys that nobody reads.
+                // Whatever ends this thread, the terminal is given back, and no thread waits for keys that are never
+                // read.
                 let _ask = AskAtTheEnd(ending.clone());
                 let shown = show(&live, &ending, around, &stop, &signals);
                 terminal::leave();
@@ -86,12 +88,12 @@ impl View {
     /// Gives the terminal back.
     ///
     /// # Errors
-    /// What ended the view before.
+    /// The error that ended the view before.
     pub(crate) fn close(mut self) -> io::Result<()> {
         self.stop.store(true, Ordering::SeqCst);
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(shown)) => shown,
-            // It has said so itself.
+            // The thread has printed the reason.
             Some(Err(_)) => Err(io::Error::other("the view has failed")),
             None => Ok(()),
         }
@@ -105,7 +107,7 @@ impl Drop for View {
     }
 }
 
-/// Asks for the end when the thread ends, which does nothing if that is where it came from.
+/// Asks for the end when the thread ends. It has no effect if the end was already asked for.
 struct AskAtTheEnd(Ending);
 
 impl Drop for AskAtTheEnd {
@@ -159,7 +161,7 @@ fn show(
                 let machine = state.machine.as_deref();
                 let before = snapshot.said_ever;
                 snapshot = live.look(|inside| Snapshot::of(inside, machine, UnixMicros::now()));
-                // What is being read stays where it is.
+                // The lines that the user reads stay in their place.
                 if state.console_back > 0 {
                     let new = (snapshot.said_ever - before) as usize;
                     state.console_back = (state.console_back + new).min(snapshot.said.len());
@@ -200,7 +202,7 @@ fn show(
             }
         }
         if signals.awake.swap(false, Ordering::SeqCst) {
-            // After SIGSTOP nobody asked; the shell may have changed what it likes.
+            // After SIGSTOP the program was not asked, and the shell may have changed any setting.
             terminal::leave();
             terminal::enter()?;
             terminal = fresh()?;
@@ -210,14 +212,14 @@ fn show(
     Ok(())
 }
 
-/// An empty screen, of which nothing is remembered. (ratatui's own `clear` asks the terminal where its cursor is, and not
-/// all answer.)
+/// Creates an empty screen without memory of its content. (ratatui's own `clear` asks the terminal for the position of
+/// its cursor, and not all terminals answer.)
 fn fresh() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
     execute!(stdout(), Clear(ClearType::All))?;
     Terminal::new(CrosstermBackend::new(stdout()))
 }
 
-/// The mean over the last few seconds.
+/// Returns the mean over the last few seconds.
 fn per_second(counted: &mut VecDeque<(Instant, u64)>, now: Instant, points: u64) -> u64 {
     counted.push_back((now, points));
     if counted.len() > OVER {

@@ -14,18 +14,18 @@ use crate::said::Origin;
 /// Options of `hermon watch`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Where to listen, for UDP and TCP; port 0 is any free one
+    /// The address on which to listen, for UDP and TCP; port 0 is any free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8094")]
     listen: SocketAddr,
     #[command(flatten)]
     desk: DeskOptions,
-    /// Where the image's control port is, for the switches on the page; for several images, each by its tag vm
+    /// The image's control port, for the switches on the page; for several images, each by its tag vm
     #[arg(long, value_name = "ADDRESS:PORT[,VM=ADDRESS:PORT]", requires = "web")]
     control: Option<Addresses>,
-    /// Where the image's memtrace port is, for heap traces taken on the page; for several images, each by its tag vm
+    /// The image's memtrace port, for heap traces taken on the page; for several images, each by its tag vm
     #[arg(long, value_name = "ADDRESS:PORT[,VM=ADDRESS:PORT]", requires = "web")]
     trace: Option<Addresses>,
-    /// The token that the control port wants
+    /// The token that the control port requires
     #[arg(
         long,
         value_name = "SECRET",
@@ -39,7 +39,8 @@ pub(crate) struct Options {
     points: Option<u64>,
 }
 
-/// Shows what arrives, in a view on a terminal and else as lines, until Ctrl-C, SIGTERM or SIGHUP, or until as many points as asked for have come; then what arrived and what was lost.
+/// Shows what arrives, in a view on a terminal and otherwise as lines. It ends at Ctrl-C, SIGTERM or SIGHUP, or after
+/// the number of points that was asked for. Then it prints what arrived and what was lost.
 pub(crate) fn watch(options: &Options) -> Result<Exit, Failure> {
     let port = Port::open(options.listen).map_err(|error| {
         Failure::machine(format_args!(
@@ -72,7 +73,7 @@ pub(crate) fn watch(options: &Options) -> Result<Exit, Failure> {
             Err(_) => break,
         }
         if ending.cause().is_some() {
-            // What had come before the signal is shown; what keeps coming is not waited for.
+            // Data from before the signal is shown. Data that keeps coming is not waited for.
             for event in from.try_iter().take(MAX_WAITING) {
                 if let Event::Arrival(arrival) = event {
                     desk.arrival(&arrival)?;

@@ -1,16 +1,17 @@
-//! The page: one server on one address, for people in front of this machine.
+//! Serves the page: one server on one address, for users of this machine.
 //!
 //! ```text
 //!  GET  /                        the page; /page.css, /charts.js, /flame.js, /heap.js, /page.js belong to it
 //!  GET  /events?vm=NAME          server-sent events: `status` each second, `points` as they come (see `follow`)
 //!  GET  /control.json?vm=NAME    what is on and what is logged, asked of the image
 //!  POST /control?vm=NAME         {"metric": NAME, "on": BOOL} or {"log": NAME, "level": LEVEL}
-//!  GET  /profile.json?value=V    the heap profile, if there is one; of a trace what was `allocated` or is `live` at the end
-//!  POST /trace?vm=NAME           {"seconds": 5}: takes a heap trace; how far it is stands in `status`
+//!  GET  /profile.json?value=V    the heap profile, if there is one; V is `allocated`, or `live` for the end of a trace
+//!  POST /trace?vm=NAME           {"seconds": 5}: takes a heap trace; `status` reports its progress
 //! ```
 //!
-//! axum on tokio, one thread: both are maintained by the same people, and server-sent events are part of axum; `tiny_http`
-//! has them not, and its last release is years old. The page is part of the program and asks nothing of any other server.
+//! It uses axum on tokio, with one thread: both are maintained by the same people, and axum has server-sent events.
+//! `tiny_http` does not have them, and its last release is years old. The page is part of the program and requests
+//! nothing from other servers.
 
 mod follow;
 mod guard;
@@ -47,19 +48,21 @@ use follow::Follower;
 
 pub(crate) use heap::Heap;
 
-/// Pages at a time, each with a stream of its own. A person has some; the memory of their messages is the bound's reason.
+/// The most pages at a time, each with its own stream. A person has some. The memory of their messages is the reason
+/// for the bound.
 const MAX_PAGES: usize = 32;
 
-/// Messages that wait for one page. When it is behind, what follows waits in the store, and becomes one larger message.
+/// The number of messages that wait for one page. When the page is behind, the rest waits in the store, and becomes one
+/// larger message.
 const MAX_WAITING: usize = 4;
 
-/// How often a page is told what is new.
+/// The time between two messages to a page.
 const FRESH: Duration = Duration::from_millis(250);
 
-/// Every so many of those it is told how it goes.
+/// The number of these times after which a page also gets the status.
 const STATUS: u32 = 4;
 
-/// Why there is no page.
+/// The reason why there is no page.
 #[derive(Debug, Error)]
 #[error("cannot serve a page at {address}: {source}: choose another with --web ADDRESS:PORT")]
 pub(crate) struct WebError {
@@ -67,7 +70,7 @@ pub(crate) struct WebError {
     source: io::Error,
 }
 
-/// All that the page shows.
+/// Everything that the page shows.
 struct Shown {
     live: Arc<Live>,
     controls: Each<Control>,
@@ -75,10 +78,10 @@ struct Shown {
     pages: Arc<Semaphore>,
 }
 
-/// Serves the page until the process ends; gives its address, with the port that it really has.
+/// Serves the page until the process ends. Returns its address, with the real port.
 ///
 /// # Errors
-/// [`WebError`], if the address cannot be had.
+/// [`WebError`], if the address cannot be opened.
 pub(crate) fn serve(
     address: SocketAddr,
     live: Arc<Live>,
@@ -106,7 +109,7 @@ pub(crate) fn serve(
     });
     thread::Builder::new()
         .name("web".to_owned())
-        // It never ends by itself: an error of one connection is that connection's.
+        // It does not end: an error of one connection ends only that connection.
         .spawn(move || drop(runtime.block_on(axum::serve(listener, router).into_future())))
         .map_err(failed)?;
     Ok(bound)
@@ -132,7 +135,7 @@ fn router(shown: Shown) -> Router {
         .with_state(Arc::new(shown))
 }
 
-/// A part of the page, which is in the program.
+/// Serves a part of the page, which is in the program.
 fn part(kind: &str, text: &'static str) -> MethodRouter<Arc<Shown>> {
     let kind = format!("{kind}; charset=utf-8");
     get(async move || ([(CONTENT_TYPE, kind)], text))
@@ -143,7 +146,7 @@ struct Which {
     vm: Option<String>,
 }
 
-/// The machines and how receiving goes.
+/// The machines and the state of receiving.
 #[derive(Serialize)]
 struct Status {
     machines: Vec<Machine>,
@@ -156,7 +159,7 @@ struct Status {
 #[derive(Serialize)]
 struct Machine {
     name: String,
-    /// Seconds since it was last heard of.
+    /// The seconds since its last point.
     age: i64,
     points: u64,
     control: bool,
@@ -188,10 +191,10 @@ impl Shown {
     }
 }
 
-/// A page's messages, as axum wants them.
+/// A page's messages, in the form that axum requires.
 struct Messages {
     from: Receiver<Event>,
-    /// Its place among the pages.
+    /// The page's place among the pages.
     _place: OwnedSemaphorePermit,
 }
 
@@ -219,7 +222,7 @@ async fn events(State(shown): State<Arc<Shown>>, Query(which): Query<Which>) -> 
         .into_response()
 }
 
-/// Tells one page what is new, until it is closed.
+/// Sends one page everything new, until it is closed.
 async fn tell(shown: Arc<Shown>, mut follower: Follower, to: Sender<Event>) {
     let mut ticks = tokio::time::interval(FRESH);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -236,11 +239,11 @@ async fn tell(shown: Arc<Shown>, mut follower: Follower, to: Sender<Event>) {
     }
 }
 
-/// `false`: the page is closed.
+/// Sends a message. Returns `false` if the page is closed.
 async fn send(to: &Sender<Event>, name: &str, what: &impl Serialize) -> bool {
     match Event::default().event(name).json_data(what) {
         Ok(event) => to.send(event).await.is_ok(),
-        // None of the messages has keys that are no text.
+        // None of the messages has keys that are not text.
         Err(_) => false,
     }
 }
@@ -273,7 +276,7 @@ async fn order(
     .await
 }
 
-/// Asks a machine's control port, on a thread that may wait.
+/// Asks a machine's control port, in a thread that may wait.
 async fn asked<T: Serialize + Send + 'static>(
     shown: Arc<Shown>,
     which: Which,

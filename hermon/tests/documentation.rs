@@ -1,4 +1,4 @@
-//! The documentation knows what the tool takes.
+//! The documentation names everything that the tool accepts.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ fn help(subcommand: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// The values of `--to`: `- NAME: MEANING`, a line each below the option.
+/// Returns the values of `--to`: `- NAME: MEANING`, a line each below the option.
 fn formats() -> Vec<String> {
     let help = help("convert");
     let lines = help.lines().map(str::trim_start);

@@ -1,4 +1,4 @@
-//! However the tool ends, its guest ends with it, also when nobody reads what the tool writes.
+//! The guest ends with the tool in every case, also when nobody reads what the tool writes.
 
 mod common;
 
@@ -15,14 +15,14 @@ use common::{ANY_PORTS, DEADLINE, STARTING, Tool, script, send};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
 
-/// Both ends of the tool's life in a folder: a program in QEMU's place, and a fifo that this program keeps open as its
+/// The parts around the tool in a folder: a program in place of QEMU, and a fifo that this program keeps open as its
 /// file 3, so that its end is an event.
 struct Stage {
     folder: TempDir,
     life: Receiver<String>,
 }
 
-/// What the fifo's reader tells after the last line.
+/// The text that the fifo's reader sends after the last line.
 const GONE: &str = "gone";
 
 impl Stage {
@@ -66,7 +66,7 @@ impl Stage {
     }
 }
 
-/// A tool whose output is a pipe that is full and stays so, because the guest pours lines.
+/// A tool whose output is a pipe that is full and stays full, because the guest writes lines without end.
 struct Blocked {
     child: std::process::Child,
     ended: Receiver<()>,
@@ -87,7 +87,7 @@ impl Blocked {
             .spawn()
             .expect("the tool starts");
         drop(starting);
-        // Only the tool itself has this file open, so its end is the tool's.
+        // Only the tool has this file open, so the file's end is the tool's end.
         let mut stderr = child.stderr.take().unwrap();
         let (to, ended) = channel();
         thread::spawn(move || {
@@ -136,7 +136,7 @@ fn a_watch_ends_though_nobody_reads_the_output() {
     drop(port);
     thread::spawn(move || {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        // Until the test's process ends: losses and refusals before the tool listens are of no interest.
+        // Until the end of the test's process. Losses and refusals before the tool listens do not matter.
         loop {
             drop(socket.send_to(b"m v=1\n", address));
         }

@@ -1,4 +1,4 @@
-//! Arrows between the modules of the tool point down.
+//! The modules of the tool use only modules below them.
 
 #[path = "common/floors.rs"]
 mod floors;
@@ -9,7 +9,7 @@ use std::path::Path;
 #[test]
 fn modules_use_only_those_below_them() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    // From low to high. A module that needs one above it belongs above it, or what it needs belongs below.
+    // From low to high. A module that needs one above it must move above it, or the part that it needs must move below.
     let list = [
         "exit", "meaning", "point", "format", "dropped", "receive", "said", "tally", "show",
         "store", "database", "recorder", "live", "terminal", "ending", "address", "control",

@@ -1,4 +1,4 @@
-//! Many points: none is lost without being counted, and none is lost at all where the sender can wait.
+//! Sends many points. Every loss is counted, and nothing is lost where the sender can wait.
 
 mod common;
 
@@ -13,10 +13,10 @@ use tempfile::TempDir;
 
 const HERMON: &str = env!("CARGO_BIN_EXE_hermon");
 
-/// As many as 1,000 series of 10 fields are in ten seconds.
+/// The number of lines that 1,000 series of 10 fields have in ten seconds.
 const LINES: u64 = 100_000;
 
-/// One of 1,000 series, with ten fields, 190 bytes.
+/// Returns a line of one of 1,000 series, with ten fields, 190 bytes.
 fn line(n: u64) -> String {
     format!(
         "load,shard={},vm=web-1 a={n}i,b={n}i,c={n}i,d={n}i,e={n}i,f={n}i,g={n}i,h=1.5,i={},live_bytes={} {}\n",
@@ -27,7 +27,7 @@ fn line(n: u64) -> String {
     )
 }
 
-/// A watch with all that it can do at once: the view, the page and the file.
+/// Starts a watch with everything that it can do at once: the view, the page and the file.
 fn watch(folder: &TempDir) -> (Pty, SocketAddr) {
     let db = folder.path().join("db").display().to_string();
     let arguments = [
@@ -47,7 +47,7 @@ fn watch(folder: &TempDir) -> (Pty, SocketAddr) {
     (pty, address.expect("an address"))
 }
 
-/// Leaves the view; the last line, which sums up.
+/// Leaves the view. Returns the last line, the sum.
 fn sum(mut pty: Pty) -> String {
     pty.keys("q");
     assert_eq!(pty.end().code(), Some(0));
@@ -65,7 +65,7 @@ fn sum(mut pty: Pty) -> String {
     sum
 }
 
-/// The number in front of a text, or none.
+/// Returns the number in front of a text, or 0.
 fn number_before(sum: &str, what: &str) -> u64 {
     let before = sum
         .split(what)
@@ -77,7 +77,7 @@ fn number_before(sum: &str, what: &str) -> u64 {
     })
 }
 
-/// The most memory that a process has had, in bytes.
+/// Returns the most memory that a process has had, in bytes.
 fn peak(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let row = status
@@ -112,7 +112,7 @@ fn by_tcp_every_point_is_shown_and_kept() {
     for lost in ["lost here", "unparsable", "cut", "dropped", "too many"] {
         assert!(!sum.contains(lost), "{sum}");
     }
-    // The file's own queue may be full at such a rate on a slow disk; then that is told.
+    // On a slow disk the file's queue may be full at such a rate; then the tool reports it.
     assert!(kept > 0, "{sum}");
 }
 
@@ -124,7 +124,7 @@ fn by_udp_every_point_is_shown_or_counted_as_lost() {
     for n in 0..LINES {
         udp.send_to(line(n).as_bytes(), address).unwrap();
     }
-    // One more, until it is seen: then all before it has been read.
+    // One more line, until it is shown. Then all lines before it have been read.
     while !pty.contents().contains("last_of_all") {
         udp.send_to(b"last,vm=a last_of_all=1i\n", address).unwrap();
         pty.keys("\u{1b}[D");
@@ -143,7 +143,7 @@ fn by_udp_at_ten_thousand_points_a_second_little_or_nothing_is_lost() {
     let folder = TempDir::new().unwrap();
     let (pty, address) = watch(&folder);
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    // As an image sends: several lines a datagram, in a burst each tenth of a second.
+    // Like an image: several lines a datagram, in a burst each tenth of a second.
     let (burst, began) = (1_000, Instant::now());
     for tenth in 0..LINES / burst {
         let due = began + Duration::from_millis(100) * tenth as u32;
@@ -160,6 +160,6 @@ fn by_udp_at_ten_thousand_points_a_second_little_or_nothing_is_lost() {
     let sum = sum(pty);
     let points = number_before(&sum, "points");
     eprintln!("at 10,000 a second: {points} of {LINES} points shown; {sum}");
-    // On a busy machine some may be lost, and are told. The figure is in docs/PROMISES.md.
+    // On a busy machine some may be lost, and are reported. docs/PROMISES.md has the figure.
     assert!(points > LINES / 2, "{sum}");
 }

@@ -1,4 +1,4 @@
-//! `hermon run` with a program in QEMU's place that does what each test needs.
+//! Runs `hermon run` with a program in place of QEMU that does what each test needs.
 
 mod common;
 
@@ -12,14 +12,14 @@ use std::sync::mpsc::RecvTimeoutError;
 use common::{ANY_PORTS, DEADLINE, STARTING, Tool, script};
 use tempfile::TempDir;
 
-/// The tool with this body as QEMU, on ports that are free.
+/// Starts the tool with a program of this body as QEMU, on free ports.
 fn run(folder: &TempDir, qemu: &str, options: &[&str]) -> Tool {
     let fixed = arguments(folder, qemu);
     let fixed = fixed.iter().map(String::as_str);
     Tool::start(fixed.chain(options.iter().copied()))
 }
 
-/// The same, to be started in a way of the test's own.
+/// Returns the same command, which the test starts.
 fn command(folder: &TempDir, qemu: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hermon"));
     command.args(arguments(folder, qemu)).env_remove("QEMU");
@@ -341,7 +341,7 @@ fn kvm_that_does_not_run_the_image_is_not_used_and_the_reason_is_told() {
     ];
     let mut tool = Tool::start(fixed.iter().chain(&ANY_PORTS));
     let line = tool.line_with("runs under");
-    // Where the device cannot be opened there is nothing to probe.
+    // Where the device cannot be opened, there is nothing to probe.
     assert!(
         line.ends_with("runs under tcg: a probe boot failed: KVM internal error. Suberror: 1")
             || line.contains("runs under tcg: /dev/kvm cannot be opened"),

@@ -1,4 +1,4 @@
-//! `hermon watch` and `hermon run` in a real terminal, from outside.
+//! Runs `hermon watch` and `hermon run` in a real terminal, from outside.
 
 mod common;
 
@@ -12,7 +12,8 @@ use rustix::termios::LocalModes;
 const HERMON: &str = env!("CARGO_BIN_EXE_hermon");
 const SIZE: (u16, u16) = (100, 30);
 
-/// A watch in a terminal, when its picture has come, and where it listens.
+/// Starts a watch in a terminal. Returns the terminal when the picture is there, and the address on which the watch
+/// listens.
 fn watch(size: (u16, u16)) -> (Pty, SocketAddr) {
     let pty = Pty::start(&[HERMON, "watch", "--listen", "127.0.0.1:0"], size);
     pty.wait_for_text("waiting for the first point");
@@ -33,7 +34,7 @@ fn feed(address: SocketAddr, lines: &str) {
     udp.send_to(lines.as_bytes(), address).unwrap();
 }
 
-/// The program takes keys as they come, and its picture is on the other screen.
+/// Returns `true` if the program takes keys as they come, and its picture is on the other screen.
 fn is_ours(pty: &Pty) -> bool {
     !pty.settings().local_modes.contains(LocalModes::ICANON)
 }
@@ -111,7 +112,7 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_brings_the_view_back() {
         pty.wait_for("the shell", |screen| {
             !screen.alternate_screen() && screen.contents().contains("Stopped")
         });
-        // Readline has the terminal now, so what shows that it is back is that the shell takes a command.
+        // Readline has the terminal now. A command that the shell runs shows that the shell is back.
         pty.keys("clear; echo a shel''l\r");
         pty.wait_for_text("a shell");
         pty.keys("fg\r");
@@ -211,7 +212,7 @@ fn a_run_shows_the_console_and_leaves_its_last_lines() {
     assert!(!is_ours(&pty));
 }
 
-/// The one child of a process.
+/// Returns the only child of a process.
 fn child_of(pid: u32) -> u32 {
     let children = format!("/proc/{pid}/task/{pid}/children");
     let children = std::fs::read_to_string(children).unwrap();

@@ -1,4 +1,4 @@
-//! `hermon watch` with real sockets on loopback.
+//! Runs `hermon watch` with real sockets on loopback.
 
 mod common;
 

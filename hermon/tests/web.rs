@@ -1,4 +1,4 @@
-//! The page of `hermon watch --web`: as a browser sees it, and as somebody asks who should not.
+//! The page of `hermon watch --web`: as a browser sees it, and for requests that are not allowed.
 
 mod common;
 
@@ -15,7 +15,7 @@ use common::image::Image;
 use common::{DEADLINE, Tool};
 use tempfile::TempDir;
 
-/// A watch with a page: where it listens, and where the page is.
+/// Starts a watch with a page. Returns the address on which it listens, and the page's address.
 fn watch(options: &[&str]) -> (Tool, SocketAddr, String) {
     let fixed = [
         "watch",
@@ -31,13 +31,13 @@ fn watch(options: &[&str]) -> (Tool, SocketAddr, String) {
     (tool, address, page)
 }
 
-/// When the machines were booted, a minute ago.
+/// The time when the machines were booted, a minute ago.
 static BOOT: LazyLock<u64> = LazyLock::new(|| {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     now.as_nanos() as u64 - 60_000_000_000
 });
 
-/// The lines of one second.
+/// Sends the lines of one second.
 fn feed(address: SocketAddr, count: u64) {
     let time = *BOOT + count * 1_000_000_000;
     let lines = format!(
@@ -74,7 +74,7 @@ fn values_and_charts_arrive_and_switches_and_levels_reach_the_image() {
     let Some(mut browser) = Browser::open(&page, (1200, 900)) else {
         return;
     };
-    // What came before it was opened, and what comes after.
+    // The lines before the page was opened, and the lines after.
     browser.wait_for(&format!(
         "{CARD}.querySelector('.value').textContent.startsWith('29,000')"
     ));
@@ -89,7 +89,7 @@ fn values_and_charts_arrive_and_switches_and_levels_reach_the_image() {
     browser.wait_for("document.querySelector('[data-field=\"monitoring lines_lost\"]').classList.contains('loss')");
     browser.wait_for("/points, \\d+\\/s/.test(document.getElementById('count').textContent)");
 
-    // Where the pointer is, the value is told.
+    // The page shows the value at the pointer.
     browser.value(&format!("{CARD}.scrollIntoView()"));
     browser.value(&format!(
         "{CARD}.querySelector('canvas').dispatchEvent(new PointerEvent('pointermove', {{clientX: {CARD}.querySelector('canvas').getBoundingClientRect().right - 20}}))"
@@ -112,7 +112,7 @@ fn values_and_charts_arrive_and_switches_and_levels_reach_the_image() {
     browser.value(&format!(
         "{level}.className = 'old'; {level}.value = 'debug'; {level}.dispatchEvent(new Event('change'))"
     ));
-    // The levels are asked for anew after the change.
+    // After the change, the page asks for the levels again.
     browser.wait_for(&format!(
         "{level}.className === '' && {level}.value === 'debug'"
     ));
@@ -168,7 +168,7 @@ fn a_level_is_shown_as_it_is_also_one_that_the_page_does_not_know() {
     for (name, level) in [("a", "trace"), ("b", "app"), ("c", "verbose")] {
         browser.wait_for(&format!("{}?.value === '{level}'", select(name)));
     }
-    // And both can be set.
+    // Both levels can be set.
     for level in ["trace", "app"] {
         browser.value(&format!(
             "{0}.value = '{level}'; {0}.dispatchEvent(new Event('change'))",
@@ -200,7 +200,7 @@ fn the_page_writes_numbers_as_the_rest_of_hermon() {
                 ("", hermon_amounts::short(number)),
             ] {
                 let shown = browser.value(&format!("human({number:?}, '{unit}')"));
-                // Only here are powers of ten written.
+                // Only the page writes powers of ten.
                 if !want.contains('e') {
                     assert_eq!(shown, want, "{number:?} {unit}");
                 }
@@ -377,8 +377,8 @@ fn pages_beyond_the_limit_are_refused_and_a_closed_one_makes_room() {
     while open().1 != "HTTP/1.1 200" {}
 }
 
-/// The README's pictures, of a page that shows a real image: `PAGE=http://127.0.0.1:8080 cargo test -p hermon --test web
-/// pictures -- --ignored`.
+/// Takes the README's pictures, of a page that shows a real image: `PAGE=http://127.0.0.1:8080 cargo test -p hermon
+/// --test web pictures -- --ignored`.
 #[test]
 #[ignore = "takes pictures of the page at $PAGE"]
 fn pictures_for_the_readme() {
@@ -398,7 +398,8 @@ fn pictures_for_the_readme() {
     }
 }
 
-/// The README's picture of a heap trace that was taken on the page: the same with `heap` for `pictures`.
+/// Takes the README's picture of a heap trace that was taken on the page: the same command with `heap` instead of
+/// `pictures`.
 #[test]
 #[ignore = "takes a trace and a picture of it on the page at $PAGE"]
 fn heap_for_the_readme() {

@@ -1,28 +1,28 @@
-// Numbers for people, and line charts on canvas: axes with units, gaps where data is missing, values under the pointer.
-// No library: what a chart of one field needs is short, and nothing is fetched from elsewhere.
+// Writes numbers for people, and draws line charts on canvas: axes with units, gaps where data is missing, values under the
+// pointer. It uses no library: the code for a chart of one field is short, and nothing is fetched from elsewhere.
 "use strict";
 
 const TIME = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1 };
 
-// Numbers are written as the rest of hermon writes them: by the rules of hermon/amounts.
+// Numbers are written by the rules of hermon/amounts, as in the rest of hermon.
 
-// No zeros at the end, at most so many decimals; below 1 two digits that are not 0.
+// At most so many decimals, without zeros at the end; below 1 two nonzero digits.
 const digits = (number, decimals) => number.toLocaleString("en",
   Math.abs(number) < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: decimals });
 
-// All digits of a whole number; else one decimal below 1,000.
+// All digits of a whole number; otherwise one decimal below 1,000.
 function plain(number) {
   if (!Number.isFinite(number)) return String(number);
   return digits(number, Math.abs(number) < 1000 ? 1 : 0);
 }
 
-// Three digits.
+// Writes three digits.
 function scaled(number) {
   const size = Math.abs(number);
   return digits(number, size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
 }
 
-// The first unit for which the number is not too large: [unit, how many of the one before, too large from].
+// Finds the first unit for which the number is not too large: [unit, its size in the unit before, the limit].
 function fit(number, units) {
   let last = "";
   for (const [unit, step, limit] of units) {
@@ -36,7 +36,7 @@ function fit(number, units) {
 const BYTES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].map((unit, at) => [unit, at ? 1024 : 1, 1023.5]);
 const TIMES = [["ns", 1, 999.5], ["µs", 1000, 999.5], ["ms", 1000, 999.5], ["s", 1000, 120], ["min", 60, 120], ["h", 60, 48], ["d", 24, Infinity]];
 
-// A number with its unit.
+// Writes a number with its unit.
 function human(number, unit) {
   if (unit === "bytes") return fit(number, BYTES);
   if (unit in TIME) return fit(number * TIME[unit] * 1e9, TIMES);
@@ -45,12 +45,12 @@ function human(number, unit) {
   return plain(number);
 }
 
-// How fast something counts; a time per second is a share of a core.
+// Writes the rate of a counter. A time per second is a share of a core.
 function humanRate(perSecond, unit) {
   return unit in TIME ? `${plain(perSecond * TIME[unit] * 100)} %` : `${human(perSecond, unit)}/s`;
 }
 
-// Samples [ms, value] to points of a line; null ends a stretch: a missing sample, a restart, a number that is none.
+// Converts samples [ms, value] to points of a line. null ends a stretch: at a missing sample, a restart, or NaN.
 function toPoints(samples, counts) {
   const steps = samples.slice(1).map((sample, at) => sample[0] - samples[at][0]).sort((a, b) => a - b);
   const usual = steps.length ? steps[steps.length >> 1] : 0;
@@ -70,10 +70,11 @@ function toPoints(samples, counts) {
   return points;
 }
 
-// Round numbers from least to most: the finest that are at most `count`, and at least two. Of bytes in powers of two.
+// Returns round numbers from least to most: the finest steps that give at most `count` and at least two. For bytes they are
+// multiples of powers of two.
 function ticks(least, most, count, unit) {
   const range = most - least;
-  // So near to each other that a double can hardly tell them apart, or infinitely far.
+  // The ends are so near that a double can hardly distinguish them, or infinitely far apart.
   if (!(range > 1e-12 * Math.max(Math.abs(least), Math.abs(most))) || !Number.isFinite(range)) return [least];
   const base = unit === "bytes" ? 2 : 10, times = base === 2 ? [1] : [5, 2, 1];
   let all = [];
@@ -99,7 +100,7 @@ class Chart {
     canvas.addEventListener("pointerleave", () => { this.pointer = null; this.draw(); });
   }
 
-  // Shows these samples between two times, both in ms.
+  // Shows these samples between two times in ms.
   show(samples, { unit, counts, from, to }) {
     Object.assign(this, { unit, counts, from, to });
     const inside = samples.filter(([time]) => time >= from && time <= to);
@@ -127,7 +128,7 @@ class Chart {
     if (!known.length) return;
 
     let least = Math.min(...known.map((point) => point[1])), most = Math.max(...known.map((point) => point[1]));
-    // A rate, and what comes near to zero, is shown from zero: else small changes look like large ones.
+    // A rate, and values near zero, are shown from zero. Otherwise small changes would look like large ones.
     if (this.counts || (least > 0 && least < most / 2)) least = Math.min(least, 0);
     if (most === least) { most += Math.abs(most) / 10 || 1; if (!this.counts && least !== 0) least -= Math.abs(least) / 10; }
     const high = ticks(least, most, Math.max(3, Math.floor(height / 30)), this.unit);

@@ -1,8 +1,8 @@
-// A flame graph, upside down: the root on top, each frame as wide as what was below it. A click on a frame widens it.
+// Draws a flame graph upside down: the root is on top, and each frame is as wide as its value. A click on a frame widens it.
 "use strict";
 
 const ROW = 22;
-// Narrower than this, in pixels, a frame is not drawn: it could not be seen.
+// A frame narrower than this, in pixels, is not drawn, because nobody could see it.
 const NARROW = 1.5;
 
 class Flame {
@@ -11,7 +11,7 @@ class Flame {
     this.note = note;
     this.profile = null;
     this.top = 0;
-    // What is said when there is no profile.
+    // The text when there is no profile.
     this.none = "";
     new ResizeObserver(() => this.draw()).observe(place);
   }
@@ -54,7 +54,7 @@ class Flame {
       frame.textContent = name;
       frame.title = `${name}\n${this.text(node.value)}, ${total ? (100 * node.value / total).toFixed(2) : 0} %`;
       frame.className = faded ? "faded" : "";
-      // By name, so that a function has one colour wherever it is.
+      // The colour depends on the name, so that a function has the same colour everywhere.
       let hash = 0;
       for (const letter of name) hash = (hash * 31 + letter.codePointAt(0)) % 997;
       frame.style.cssText = `left:${left}px;top:${depth * ROW}px;width:${wide}px;background:hsl(${20 + hash % 35} 85% ${62 + hash % 12}%)`;

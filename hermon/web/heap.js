@@ -1,8 +1,8 @@
-// The heap: traces are taken from a machine, the last one is a flame graph. How far one is comes with each status.
+// The heap: takes traces from a machine, and shows the last one as a flame graph. Each status has the progress of a trace.
 "use strict";
 
 const flame = new Flame(byId("flame"), byId("profile-note"));
-// Profiles that the server has had; -1: none was asked for.
+// The number of the server's profiles so far; -1: none was asked for.
 const heap = { taken: -1 };
 
 function takeFault(text) {
@@ -20,7 +20,7 @@ async function askProfile() {
   }
 }
 
-// Keeps the list as it is while it is right, so that an open one does not close.
+// Does not touch the list while it is right, so that an open list does not close.
 function showMachines(machines, shown) {
   const select = byId("take-vm");
   if (machines.join("\n") !== [...select.options].map((option) => option.value).join("\n")) {
@@ -41,7 +41,7 @@ function showGoing(going, fault) {
 function showHeap({ file, trace }, shown) {
   byId("take").hidden = !trace;
   byId("again").hidden = !file || trace?.taken > 0;
-  flame.none = trace ? "There is none yet: take a trace to see who allocates." : "There is none: --trace ADDRESS:PORT lets this page take a trace, --profile FILE shows folded stacks or a document of speedscope.";
+  flame.none = trace ? "There is no profile yet: take a trace to see which code allocates." : "There is no profile: --trace ADDRESS:PORT lets this page take a trace, --profile FILE shows folded stacks or a document of speedscope.";
   if (trace) {
     showMachines(trace.machines, shown);
     showGoing(trace.going, trace.fault);

@@ -1,8 +1,8 @@
-// The page: follows the server's events, keeps what is in the window, draws what can be seen.
+// The page: follows the server's events, keeps the samples of the window, draws the visible part.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
-// Samples of a field that are kept here; the server keeps 300.
+// The number of samples of a field that the page keeps; the server keeps 300.
 const MAX_SAMPLES = 600;
 
 const page = { vm: new URLSearchParams(location.search).get("vm"), series: new Map(), held: false, changed: false, visible: new Set(), counted: [] };
@@ -14,7 +14,7 @@ function element(name, text, attributes = {}) {
   return made;
 }
 
-// --- what arrives
+// --- data that arrives
 
 function follow() {
   page.events?.close();
@@ -26,7 +26,7 @@ function follow() {
 }
 
 function status({ machines, points, losses, fault, heap }) {
-  // The mean over the last ten seconds, once there are some.
+  // The mean over the last ten seconds, once there are two statuses.
   page.counted.push({ points, now: performance.now() });
   if (page.counted.length > 10) page.counted.shift();
   const first = page.counted[0], last = page.counted[page.counted.length - 1];
@@ -76,7 +76,7 @@ function points(message) {
   page.changed = true;
 }
 
-// Nearly always the newest. A sample for a time that is there replaces it.
+// The sample is nearly always the newest. A sample for a time that is already there replaces it.
 function insert(samples, sample) {
   let at = samples.length;
   while (at > 0 && samples[at - 1][0] > sample[0]) at -= 1;
@@ -119,7 +119,7 @@ function introduce({ id, source, tags, from, fields }) {
 
 function* allFields() { for (const { fields } of page.series.values()) yield* fields; }
 
-// --- what is drawn
+// --- drawing
 
 page.observer = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) isIntersecting ? page.visible.add(target) : page.visible.delete(target);
@@ -131,7 +131,7 @@ function draw() {
   if (!page.changed || page.held) return;
   page.changed = false;
   const words = byId("filter").value.toLowerCase().split(/\s+/), lossesOnly = byId("only-losses").checked;
-  // By the machine's clock: its newest sample is the right edge.
+  // The right edge is the machine's newest sample, by its clock.
   let [to, oldest] = [-Infinity, Infinity];
   for (const { samples } of allFields()) {
     if (!samples.length) continue;
@@ -172,7 +172,7 @@ function drawField(field, from, to, bad) {
   chart.show(samples, { unit, counts, from, to });
 }
 
-// --- what can be changed
+// --- switches and levels
 
 async function ask(path, options, vm = page.shown ?? "") {
   const answer = await fetch(`${path}?vm=${encodeURIComponent(vm)}`, options);
@@ -211,7 +211,7 @@ async function order(wanted) {
   }
 }
 
-// A source that is off and was never heard of has no charts, only its switch.
+// A source that is off and never sent a point has no charts, only its switch.
 function showSwitches() {
   const states = new Map((page.states?.metrics ?? []).map(({ name, on }) => [name, on]));
   for (const { source, toggle } of page.series.values()) {
@@ -240,7 +240,7 @@ function showLevels() {
   byId("levels").replaceChildren(...(page.states?.logs ?? []).map(({ name, level }) => {
     const label = element("label", name === "*" ? "all others (*)" : name), select = document.createElement("select");
     select.dataset.log = name;
-    // A level that is not known here is shown as it is.
+    // A level that the page does not know is shown as the image sent it.
     const known = page.states.levels;
     for (const choice of known.includes(level) ? known : [level, ...known]) select.append(new Option(choice, choice, false, choice === level));
     select.addEventListener("change", () => order({ log: name, level: select.value }));
@@ -258,7 +258,7 @@ byId("hold").addEventListener("click", () => {
 });
 window.addEventListener("resize", () => { page.changed = true; });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { page.changed = true; });
-// When heap.js is there, too.
+// After heap.js has been loaded, too.
 addEventListener("DOMContentLoaded", () => {
   follow();
   draw();

@@ -1,22 +1,23 @@
-//! Times as people write them, and numbers as they read them: one grammar and one way for all of `hermon`.
+//! Reads durations from command lines and writes numbers for people, in the same way in all of `hermon`.
 //!
 //! * [`duration`] reads `250ms`, `90s`, `1m 30s`, `12h`, `7d` from a command line.
-//! * [`bytes`], [`time`], [`count`], [`percent`] and [`short`] write numbers. The page writes them in the same way (`web/charts.js`).
+//! * [`bytes`], [`time`], [`count`], [`percent`] and [`short`] write numbers. The page writes them in the same way
+//!   (`web/charts.js`).
 //!
-//! What has a unit that fits its size has three digits, `1.23 MiB`, and no zeros at the end; what has not keeps its digits up to
-//! the first decimal. Nothing but 0 is written as 0. Needs Rust 1.91. Runs on the host, never in an image.
+//! A number whose unit fits its size has three digits, `1.23 MiB`, and no zeros at the end. Other numbers keep their
+//! digits up to the first decimal. Only 0 is written as 0. Needs Rust 1.91. Runs on the host, never in an image.
 #![deny(unsafe_code)]
 
 use core::time::Duration;
 
 use thiserror::Error;
 
-/// A text is not a time.
+/// The error for a text that is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is not a time such as 30s, 250ms, 1m 30s, 12h or 7d")]
 pub struct NotATime(String);
 
-/// The units of a time, in seconds.
+/// The units of a time, with their length in seconds.
 const UNITS: [(&str, f64); 7] = [
     ("us", 1e-6),
     ("µs", 1e-6),
@@ -57,7 +58,7 @@ pub fn duration(text: &str) -> Result<Duration, NotATime> {
     }
 }
 
-/// Reads a time that is more than none.
+/// Reads a time longer than 0.
 ///
 /// # Errors
 /// [`NotATime`], also for `0s`.
@@ -76,7 +77,7 @@ pub fn some_duration(text: &str) -> Result<Duration, NotATime> {
 pub fn bytes(bytes: f64) -> String {
     let mut units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].into_iter();
     let (mut scaled, mut unit) = (bytes, units.next());
-    // What would be shown as 1,024 of a unit is 1 of the next.
+    // A value that would be shown as 1,024 of a unit is shown as 1 of the next.
     while scaled.abs() >= 1_023.5 && !units.as_slice().is_empty() {
         scaled /= 1_024.0;
         unit = units.next();
@@ -102,7 +103,7 @@ pub fn time(nanos: f64) -> String {
     with_unit(nanos / one, unit)
 }
 
-/// Writes a time in microseconds: what a trace counts in.
+/// Writes a time in microseconds, the unit of a trace.
 pub fn micros(micros: u64) -> String {
     match micros {
         0 => "0 µs".to_owned(),
@@ -118,12 +119,12 @@ pub fn count(number: u64) -> String {
     groups.join(",")
 }
 
-/// Writes per cent.
+/// Writes a percentage.
 pub fn percent(number: f64) -> String {
     format!("{} %", short(number))
 }
 
-/// Writes a number without a unit: one decimal below 1,000, two digits that are not 0 below 1, and no zeros at the end.
+/// Writes a number without a unit: one decimal below 1,000, two nonzero digits below 1, and no zeros at the end.
 pub fn short(number: f64) -> String {
     match number.abs() {
         size if number.fract() == 0.0 && size < 1e15 => whole(number),
@@ -136,7 +137,7 @@ pub fn short(number: f64) -> String {
     }
 }
 
-/// Three digits and a unit.
+/// Writes a number with three digits and its unit.
 fn with_unit(number: f64, unit: &str) -> String {
     let number = match number.abs() {
         _ if number.fract() == 0.0 => whole(number),
@@ -153,7 +154,7 @@ fn whole(number: f64) -> String {
     format!("{sign}{}", count(number.abs() as u64))
 }
 
-/// At most so many decimals.
+/// Writes a number with at most `most` decimals.
 fn decimals(number: f64, most: usize) -> String {
     let text = format!("{number:.most$}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

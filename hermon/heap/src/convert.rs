@@ -1,6 +1,6 @@
-//! A heap trace as other tools read it.
+//! Writes a heap trace in the formats of other tools.
 //!
-//! | format | for | what it holds |
+//! | format | for | content |
 //! |---|---|---|
 //! | `pprof` | `go tool pprof`, Pyroscope, Polar Signals | blocks and bytes, allocated and alive at the end |
 //! | `folded` | inferno, flamegraph.pl | one of the values |
@@ -8,9 +8,10 @@
 //! | `dhat` | dh_view, of valgrind | allocated, the most, at the peak, at the end, lifetimes |
 //! | `speedscope` | speedscope.app | each of the values |
 //! | `heaptrack` | heaptrack_print, heaptrack_gui | every event, with its time |
-//! | `memtrace` | memtrace's tools | the same trace, without what is cut or broken at its end |
+//! | `memtrace` | memtrace's tools | the same trace, without a cut or broken end |
 //!
-//! All of these are made for exact counts, so they hold estimates and no intervals: a report tells how sure they are.
+//! All of these formats are made for exact counts. So they contain estimates without intervals; a report says how exact
+//! the estimates are.
 
 mod dhat;
 mod folded;
@@ -28,13 +29,13 @@ use crate::named::Named;
 use crate::profile::Tally;
 use crate::stream::{Front, Stream};
 
-/// What a trace can become.
+/// The formats that a trace can be converted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Format {
     /// pprof's protocol buffer, compressed
     Pprof,
-    /// Stacks on one line each, with a number behind them
+    /// One stack a line, with a number behind it
     Folded,
     /// A flame graph as SVG
     Flamegraph,
@@ -42,32 +43,32 @@ pub enum Format {
     Dhat,
     /// JSON for speedscope
     Speedscope,
-    /// What heaptrack records
+    /// The events, as heaptrack records them
     Heaptrack,
     /// The same trace, repaired
     Memtrace,
 }
 
-/// Which bytes are shown, where a format holds one number for a stack.
+/// The bytes to show, in a format with one number for a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Value {
-    /// All that was allocated
+    /// All allocated bytes
     Allocated,
-    /// What is alive at the end
+    /// The bytes alive at the end
     Live,
-    /// What was alive when the most was
+    /// The bytes alive at the time when most were alive
     Peak,
-    /// What was temporary
+    /// The temporary bytes
     Temporary,
 }
 
 impl Value {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 4] = [Self::Allocated, Self::Live, Self::Peak, Self::Temporary];
 
-    /// The hits that are shown of a stack. Those at the peak are known only of a profile that was told to keep them
-    /// ([`Settings::snapshot`](crate::profile::Settings::snapshot)).
+    /// Returns the hits to show for a stack. Those at the peak are known only in a profile that was made with
+    /// [`Settings::snapshot`](crate::profile::Settings::snapshot).
     pub(crate) const fn hits(self, tally: &Tally) -> u64 {
         match self {
             Self::Allocated => tally.allocated.hits,
@@ -77,7 +78,7 @@ impl Value {
         }
     }
 
-    /// The hits of all stacks.
+    /// Returns the hits of all stacks.
     pub fn sum(self, named: &Named) -> u64 {
         named.stacks().map(|(_, tally)| self.hits(tally)).sum()
     }
@@ -94,11 +95,11 @@ impl fmt::Display for Value {
     }
 }
 
-/// Writes a trace in a format. `value`: which bytes, for folded stacks and the flame graph. `again`: the same trace once more,
-/// for formats that hold every event.
+/// Writes a trace in a format. `value` selects the bytes for folded stacks and the flame graph. `again` is the same
+/// trace once more, for formats that hold every event.
 ///
 /// # Errors
-/// The output's, and those of reading `again`.
+/// The errors of the output and of reading `again`.
 pub fn write(
     format: Format,
     value: Value,
@@ -117,7 +118,7 @@ pub fn write(
     }
 }
 
-/// The packets that were read without a fault.
+/// Writes the packets that were read without a fault.
 fn repair(from: impl Read, span: &Span, out: &mut dyn Write) -> io::Result<()> {
     let mut stream = Stream::new(from);
     for _ in 0..span.packets {
@@ -129,7 +130,7 @@ fn repair(from: impl Read, span: &Span, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Numbers things in the order in which they first come.
+/// Gives numbers to things in the order in which they first come.
 struct Numbers<K>(HashMap<K, u64>);
 
 impl<K> Default for Numbers<K> {
@@ -139,7 +140,7 @@ impl<K> Default for Numbers<K> {
 }
 
 impl<K: Hash + Eq> Numbers<K> {
-    /// The number of a thing, from 0, and whether it is new.
+    /// Returns the number of a thing, from 0, and `true` if it is new.
     fn of(&mut self, thing: K) -> (u64, bool) {
         let next = self.0.len() as u64;
         let number = *self.0.entry(thing).or_insert(next);

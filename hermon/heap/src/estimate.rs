@@ -1,20 +1,20 @@
-//! From hits to bytes, and how sure that is.
+//! Estimates bytes from hits, with confidence intervals.
 //!
-//! Each allocated word is sampled by itself with probability `p`. So the hits of `W` allocated words are a sum of
-//! binomial variables with one `p`, and so themselves Binomial(`W`, `p`), however the words are spread over blocks. `W` is
-//! unknown; `hits / p` is its unbiased estimate. The interval is that of all `W` for which the hits are no further from
-//! their mean than `Z` standard deviations:
+//! Each allocated word is sampled independently with probability `p`. So the hits of `W` allocated words are a sum of
+//! binomial variables with one `p`. The sum is again Binomial(`W`, `p`), however the words are spread over blocks. `W`
+//! is unknown; `hits / p` is its unbiased estimate. The interval contains all `W` for which the hits are at most `Z`
+//! standard deviations from their mean:
 //!
 //! ```text
 //! |hits − W·p| ≤ Z·√(W·p·(1−p))      with m = W·p and q = Z²·(1−p):
 //! m = hits + q/2 ± √(q·hits + q²/4)
 //! ```
 //!
-//! That is the score interval (E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
-//! JASA 22, 1927), solved for the number of trials instead of their probability. It is exact at p = 1, has no width
-//! there, and unlike `hits ± Z·√hits` it never reaches below 0 and tells of what was never hit, too.
+//! This is the score interval (E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+//! JASA 22, 1927), solved for the number of trials instead of their probability. At p = 1 it is exact and has no width.
+//! Unlike `hits ± Z·√hits` it never reaches below 0, and it also holds for memory without a hit.
 //!
-//! The difference of two estimates has the interval that follows from theirs (MOVER: G. Zou and A. Donner, "Construction of
+//! The interval of a difference of two estimates follows from theirs (MOVER: G. Zou and A. Donner, "Construction of
 //! confidence limits about effect measures", Statistics in Medicine 27, 2008):
 //!
 //! ```text
@@ -24,22 +24,22 @@
 
 use serde::Serialize;
 
-/// Standard deviations that hold 95 % of a normal distribution: its quantile at 0.975.
+/// The number of standard deviations that contain 95 % of a normal distribution: its quantile at 0.975.
 pub const Z: f64 = 1.959_963_984_540_054;
 
-/// What a hit stands for.
+/// The scale from hits to bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
-    /// Probability that a word is sampled, more than 0 and at most 1.
+    /// The probability that a word is sampled, more than 0 and at most 1.
     pub rate: f64,
-    /// Bytes of a word.
+    /// The bytes of a word.
     pub word_bytes: f64,
 }
 
 /// An estimated amount with its 95 % confidence interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Bytes. Below 0 only for a difference.
+    /// The bytes. Below 0 only for a difference.
     pub bytes: f64,
     /// The interval's lower end.
     pub low: f64,
@@ -48,7 +48,7 @@ pub struct Estimate {
 }
 
 impl Scale {
-    /// Bytes of which so many words were hit.
+    /// Estimates the bytes of which so many words were hit.
     ///
     /// ```
     /// use hermon_heap::estimate::Scale;
@@ -72,7 +72,7 @@ impl Scale {
 }
 
 impl Estimate {
-    /// What this is more than `other`, if both were found independently.
+    /// Returns the difference to `other`, if both were estimated independently.
     pub fn minus(self, other: Self) -> Self {
         let bytes = self.bytes - other.bytes;
         Self {
@@ -82,7 +82,7 @@ impl Estimate {
         }
     }
 
-    /// The same per so many seconds.
+    /// Divides the estimate by a number of seconds.
     pub fn over(self, seconds: f64) -> Self {
         Self {
             bytes: self.bytes / seconds,
@@ -91,7 +91,7 @@ impl Estimate {
         }
     }
 
-    /// Whether the interval leaves out 0: a difference that is more than chance.
+    /// Returns `true` if the interval does not contain 0: then the difference is more than chance.
     pub fn is_sure(&self) -> bool {
         self.low > 0.0 || self.high < 0.0
     }
@@ -101,7 +101,8 @@ impl Estimate {
 mod tests {
     use super::*;
 
-    /// Bisection for the largest and smallest mean that the hits are compatible with: the definition, not its solution.
+    /// Finds the largest or smallest mean that is compatible with the hits, by bisection: the definition, not its
+    /// solution.
     fn by_definition(hits: f64, rate: f64, upper: bool) -> f64 {
         let fits = |mean: f64| (hits - mean).abs() <= Z * (mean * (1.0 - rate)).sqrt();
         let (mut inside, mut outside) = (hits, if upper { 10.0 * hits + 100.0 } else { 0.0 });
@@ -137,7 +138,7 @@ mod tests {
         }
     }
 
-    /// A small generator of equally likely bits: xorshift64*.
+    /// Returns a random number: a small generator of equally likely bits, xorshift64*.
     fn random(state: &mut u64) -> f64 {
         *state ^= *state >> 12;
         *state ^= *state << 25;
@@ -161,7 +162,8 @@ mod tests {
                     (found.low..=found.high).contains(&(f64::from(words) * 8.0))
                 })
                 .count();
-            // 95 % of 4,000 is 3,800 with a standard deviation of 14. Hits are whole numbers, so up to a percent is off.
+            // 95 % of 4,000 is 3,800, with a standard deviation of 14. Hits are whole numbers, so up to a percent may
+            // be wrong.
             assert!(
                 (3_700..=3_900).contains(&covered),
                 "{covered} of {runs} at {rate}"

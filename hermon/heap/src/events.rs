@@ -1,4 +1,4 @@
-//! The events of a trace, one after the other, in memory that does not grow with their number.
+//! Reads the events of a trace one after the other, in memory that does not grow with their number.
 
 use std::io::{self, Read};
 
@@ -7,48 +7,48 @@ use thiserror::Error;
 
 use crate::stream::{Front, Stream};
 
-/// Why a trace cannot be read at all.
+/// The reason why a trace cannot be read at all.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// The system's.
+    /// The system's error.
     #[error("cannot read: {0}")]
     Read(#[from] io::Error),
-    /// No byte.
+    /// There is no byte.
     #[error("is empty: no trace began")]
     Empty,
-    /// Less than the first packet.
+    /// There are fewer bytes than the first packet has.
     #[error("ends after {0} bytes, before its first packet does: no trace began")]
     Cut(usize),
-    /// Something else.
+    /// The bytes are something else.
     #[error("is no memtrace trace: {0}")]
     NotATrace(Error),
 }
 
-/// How a trace ended.
+/// The way in which a trace ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// With a whole packet.
+    /// It ended with a whole packet.
     Whole,
-    /// In the middle of a packet: so many bytes are left out.
+    /// It ended in the middle of a packet; so many bytes are left out.
     Cut(usize),
-    /// With something that breaks a rule of the format; all before it was read.
+    /// It ended with bytes that break a rule of the format; everything before them was read.
     Bad(Error),
 }
 
-/// How far a trace was read.
+/// The part of a trace that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// Bytes of whole packets.
+    /// The bytes of whole packets.
     pub bytes: u64,
-    /// Packets.
+    /// The number of packets.
     pub packets: u64,
     /// The time of the last packet's end, in microseconds since the trace began.
     pub micros: u64,
-    /// How it ended.
+    /// The way in which it ended.
     pub end: End,
 }
 
-/// A trace of which the first packet has been read.
+/// A trace whose first packet has been read.
 pub(crate) struct Trace<R> {
     stream: Stream<R>,
     decoder: Decoder,
@@ -71,15 +71,15 @@ impl<R: Read> Trace<R> {
         Ok(Self { stream, decoder })
     }
 
-    /// What the first packet says.
+    /// Returns the content of the first packet.
     pub(crate) fn info(&self) -> &Info {
         self.decoder.info()
     }
 
-    /// Hands over every event, up to the end or to what breaks a rule.
+    /// Passes on every event, up to the end or to a fault in the format.
     ///
     /// # Errors
-    /// The system's, if the trace cannot be read on.
+    /// The system's error, if the rest of the trace cannot be read.
     pub(crate) fn each(mut self, take: &mut dyn FnMut(&Event<'_>)) -> io::Result<Span> {
         let mut packets = 1;
         let mut bytes = self.stream.taken();
@@ -108,10 +108,10 @@ impl<R: Read> Trace<R> {
     }
 }
 
-/// The events of one packet.
+/// Passes on the events of one packet.
 ///
 /// # Errors
-/// The first rule that it breaks; what was before it has been handed over.
+/// The first rule that the packet breaks; the events before it have been passed on.
 pub fn events(
     decoder: &mut Decoder,
     packet: &memtrace_reader::Packet<'_>,

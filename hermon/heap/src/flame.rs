@@ -1,8 +1,8 @@
-//! A profile of the heap as a tree of frames, from whoever can supply one.
+//! A profile of the heap as a tree of frames, from any of three sources.
 //!
 //! Two documents are understood: folded stacks (`main;work;alloc 4096`, one stack a line, as Brendan Gregg's FlameGraph
-//! tools write them) and speedscope's JSON (speedscope.app/file-format-schema.json), sampled or evented. A heap trace that was
-//! added up is the third source (`heap`).
+//! tools write them) and speedscope's JSON (speedscope.app/file-format-schema.json), sampled or evented. The third
+//! source is a heap trace that was added up.
 
 mod folded;
 mod speedscope;
@@ -19,16 +19,16 @@ use crate::convert::Value;
 use crate::named::Named;
 use crate::names::Place;
 
-/// The largest document that is read, in bytes: more than a page can show.
+/// The largest document that is read, in bytes. A page cannot show more.
 const MAX_DOCUMENT: u64 = 64 << 20;
 
-/// Frames of the tree. A flame graph on a wide screen shows some thousand.
+/// The most frames of the tree. A flame graph on a wide screen shows some thousand.
 const MAX_NODES: usize = 200_000;
 
-/// Frames of a stack; deeper ones are cut, as the frame `(deeper)`.
+/// The most frames of a stack. Deeper frames are replaced by the frame `(deeper)`.
 const MAX_DEPTH: usize = 500;
 
-/// Why there is no profile.
+/// The reason why there is no profile.
 #[derive(Debug, Error)]
 pub enum FlameError {
     /// The document cannot be read.
@@ -36,21 +36,21 @@ pub enum FlameError {
     Read {
         /// The file.
         file: String,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is longer than 64 MiB.
-    #[error("{0} is larger than 64 MiB: reduce it, by the smallest stacks say")]
+    /// The document is longer than 64 MiB.
+    #[error("{0} is larger than 64 MiB: remove its smallest stacks")]
     TooLarge(String),
-    /// A line of folded stacks is none.
+    /// A line is not a folded stack.
     #[error("line {line} is no folded stack: \"{text}\"")]
     Folded {
-        /// Counted from 1.
+        /// The number of the line, counted from 1.
         line: usize,
-        /// Its beginning.
+        /// The beginning of the line.
         text: String,
     },
-    /// It looks like JSON and is not speedscope's.
+    /// The document looks like JSON and is not speedscope's.
     #[error("this is no document of speedscope: {0}")]
     Speedscope(String),
 }
@@ -58,26 +58,26 @@ pub enum FlameError {
 /// A profile.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FlameGraph {
-    /// What it is of.
+    /// The name of the thing that was profiled.
     pub name: String,
-    /// The values' unit: `bytes`, `words`, `samples`, or empty if the document does not say.
+    /// The unit of the values: `bytes`, `words`, `samples`, or empty if the document does not name one.
     pub unit: String,
-    /// The frames' names; nodes refer to them.
+    /// The names of the frames; nodes refer to them.
     pub names: Vec<String>,
-    /// The tree: a parent stands before its children, the first is the root.
+    /// The tree. A parent is before its children; the first node is the root.
     pub nodes: Vec<Node>,
-    /// What found no place in the tree, in the unit; it is part of the root's value.
+    /// The value that found no place in the tree, in the unit. It is part of the root's value.
     pub left_out: f64,
 }
 
-/// A frame with what was below it.
+/// A frame and everything below it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Node {
     /// Index into [`FlameGraph::names`].
     pub name: usize,
-    /// Index into [`FlameGraph::nodes`]; the root's is its own.
+    /// Index into [`FlameGraph::nodes`]; the root is its own parent.
     pub parent: usize,
-    /// Of this frame and all below it.
+    /// The value of this frame and everything below it.
     pub value: f64,
 }
 
@@ -156,7 +156,7 @@ impl Tree {
 }
 
 impl FlameGraph {
-    /// Reads a document: speedscope's if it begins as JSON does, else folded stacks.
+    /// Reads a document: speedscope's if it begins like JSON, otherwise folded stacks.
     ///
     /// # Errors
     /// [`FlameError`].
@@ -174,8 +174,8 @@ impl FlameGraph {
         }
     }
 
-    /// Draws the bytes of one value of a trace, without the frames of the allocator's hook. What the guest lost stands under a
-    /// frame named for it.
+    /// Builds the tree of one value of a trace, without the frames of the allocator's hook. What the guest lost is
+    /// under a frame named for it.
     pub fn of(name: String, named: &Named, value: Value) -> Self {
         let mut tree = Tree::new(name, "bytes".to_owned());
         let scale = named.profile.scale();
@@ -190,12 +190,12 @@ impl FlameGraph {
     }
 }
 
-/// A document in a file, read anew each time, so that a newer one is seen.
+/// A document in a file. It is read anew each time, so that a newer one is seen.
 #[derive(Debug)]
 pub struct FlameFile(PathBuf);
 
 impl FlameFile {
-    /// The file with this path.
+    /// Opens the file with this path.
     ///
     /// # Errors
     /// [`FlameError`], if it cannot be read now.
@@ -205,7 +205,7 @@ impl FlameFile {
         Ok(file)
     }
 
-    /// What is in it now.
+    /// Reads the present content of the file.
     ///
     /// # Errors
     /// [`FlameError`].

@@ -1,11 +1,11 @@
-//! How sizes and lifetimes are spread.
+//! The distribution of sizes and lifetimes.
 
 use crate::weight::Weight;
 
-/// Classes of sizes: powers of two of words.
+/// The number of classes of sizes: powers of two of words.
 const SIZE_CLASSES: usize = 48;
 
-/// Classes of lifetimes: less than 10 µs, 100 µs, … 10,000 s, and longer.
+/// The number of classes of lifetimes: less than 10 µs, 100 µs, … 10,000 s, and longer.
 const LIFETIME_CLASSES: usize = 11;
 
 /// Sizes of blocks. Class `n` holds blocks of more than 2^(n−1) and at most 2^n words.
@@ -28,7 +28,7 @@ impl Sizes {
         self.0[class.min(SIZE_CLASSES - 1)] += weight;
     }
 
-    /// The largest number of words in each class that is not empty, and what is in it.
+    /// Returns the largest number of words and the content of each class that is not empty.
     pub(crate) fn classes(&self) -> impl Iterator<Item = (u64, Weight)> {
         let classes = self.0.iter().enumerate();
         classes
@@ -42,14 +42,14 @@ impl Sizes {
 pub(crate) struct Lifetimes([Weight; LIFETIME_CLASSES]);
 
 impl Lifetimes {
-    /// Adds a block that lived so long.
+    /// Adds a block with its lifetime.
     pub(crate) fn add(&mut self, micros: u64, weight: Weight) {
         let class = micros.max(1).ilog10() as usize;
         self.0[class.min(LIFETIME_CLASSES - 1)] += weight;
     }
 
-    /// Where each class ends that is not empty, in microseconds and not within it, and what is in it. The last class
-    /// has no end.
+    /// Returns the end and the content of each class that is not empty. The end is in microseconds and not part of the
+    /// class. The last class has no end.
     pub(crate) fn classes(&self) -> impl Iterator<Item = (Option<u64>, Weight)> {
         let classes = self.0.iter().enumerate();
         classes

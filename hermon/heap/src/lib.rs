@@ -1,13 +1,13 @@
 //! Reads heap traces in the format of memtrace, reports on them and writes them for other tools. Knows no network.
 //!
-//! | task | where one starts |
+//! | to | use |
 //! |---|---|
-//! | a trace in a file, added up by stack, with names | [`named::Named::read`] |
-//! | who allocates, what is alive, what grows, and how sure that is | [`report::Report`] |
-//! | what one trace has more of than another | [`report::Comparison`] |
-//! | pprof, folded stacks, flame graph, dhat, speedscope, heaptrack, a repaired trace | [`convert::write`] |
-//! | a tree of frames for a page, of a trace or of another tool's document | [`flame::FlameGraph`] |
-//! | packet by packet, event by event | [`stream::Stream`], [`events::events`] |
+//! | read a trace in a file, added up by stack, with names | [`named::Named::read`] |
+//! | report which functions allocate, what is alive, what grows, with intervals | [`report::Report`] |
+//! | compare two traces | [`report::Comparison`] |
+//! | write pprof, folded stacks, flame graph, dhat, speedscope, heaptrack, a repaired trace | [`convert::write`] |
+//! | get a tree of frames for a page, from a trace or another tool's document | [`flame::FlameGraph`] |
+//! | read packet by packet, event by event | [`stream::Stream`], [`events::events`] |
 //!
 //! ```no_run
 //! use hermon_heap::{named::Named, profile::Settings, report::Report};
@@ -18,9 +18,9 @@
 //! # Ok::<(), hermon_heap::named::ReadError>(())
 //! ```
 //!
-//! A trace is read in one pass, in memory for its distinct stacks and its live blocks; its events are not kept.
-//! The feature `clap` makes [`convert::Format`] and [`convert::Value`] values of a command line. Needs Rust 1.91. Runs on the host,
-//! never in an image.
+//! A trace is read in one pass, in memory for its distinct stacks and its live blocks; its events are not kept. The
+//! feature `clap` makes [`convert::Format`] and [`convert::Value`] values of a command line. Needs Rust 1.91. Runs on
+//! the host, never in an image.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 

@@ -1,4 +1,4 @@
-//! A trace that was added up, and the names of its frames: what reports and all formats are made of.
+//! A trace that was added up, and the names of its frames. Reports and all formats are made from it.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use crate::names::{Image, Names, Place};
 use crate::profile::{Profile, Settings, Tally};
 use crate::tree::StackId;
 
-/// Why there is no profile.
+/// The reason why there is no profile.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The file cannot be opened.
@@ -20,15 +20,15 @@ pub enum ReadError {
     File {
         /// The trace.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is no trace.
+    /// The file is not a trace.
     #[error("{0} {1}", path.display(), source)]
     Trace {
         /// The trace.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: OpenError,
     },
     /// The image gives no names.
@@ -65,17 +65,17 @@ pub struct Named {
     pub profile: Profile,
     /// Its names.
     pub(crate) names: Names,
-    /// Names come from an image, and the trace does not say which image it is of.
+    /// `true` if names come from an image, and the trace does not say which image it is of.
     pub is_unchecked: bool,
 }
 
 impl Named {
-    /// With the names that the trace gives.
+    /// Creates a profile with the names that the trace has.
     pub fn new(profile: Profile) -> Self {
         Self::with(profile, None)
     }
 
-    /// Names of a profile, from what the trace says and, where it says nothing, from an image.
+    /// Finds the names of a profile in the trace and, where the trace has none, in an image.
     fn with(profile: Profile, image: Option<&Image>) -> Self {
         let names = Names::of(&profile, image);
         let is_unchecked = image.is_some_and(|image| !image.is_checked);
@@ -96,7 +96,7 @@ impl Named {
         Ok(Self::with(profile, image.as_ref()))
     }
 
-    /// Reads a trace twice: the second time it is known when the most was alive, and what was alive then is kept.
+    /// Reads a trace twice. The second time the peak is known, and the blocks that are alive then are kept.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -111,12 +111,13 @@ impl Named {
         Ok(Self { profile, ..first })
     }
 
-    /// All stacks that something was allocated with.
+    /// Returns all stacks with allocations.
     pub(crate) fn stacks(&self) -> impl Iterator<Item = &(StackId, Tally)> {
         self.profile.stacks.iter()
     }
 
-    /// The codes of a stack, the innermost first, from the one on that called the allocator. All of them if there is none such.
+    /// Returns the codes of a stack, the innermost first, beginning with the caller of the allocator. Returns all codes
+    /// if the allocator is not among them.
     pub(crate) fn codes(&self, stack: StackId) -> impl Iterator<Item = u64> {
         let all = || self.profile.tree.codes(stack);
         let hooks = all().take_while(|&code| self.names.is_hook(code)).count();
@@ -124,8 +125,8 @@ impl Named {
         all().skip(skipped)
     }
 
-    /// All places of a stack, the innermost first, with the code that each belongs to, from the caller of the allocator on.
-    /// Never empty for a stack that is not.
+    /// Returns all places of a stack, the innermost first, with the code that each belongs to, beginning with the
+    /// caller of the allocator. Never empty for a stack that is not empty.
     pub(crate) fn places(&self, stack: StackId) -> impl Iterator<Item = (u64, &Place)> {
         self.codes(stack).flat_map(|code| {
             let places = self.names.innermost_first(code);
@@ -133,14 +134,14 @@ impl Named {
         })
     }
 
-    /// The places of a stack, the outermost first.
+    /// Returns the places of a stack, the outermost first.
     pub(crate) fn outermost_first(&self, stack: StackId) -> Vec<&Place> {
         let mut places: Vec<&Place> = self.places(stack).map(|(_, place)| place).collect();
         places.reverse();
         places
     }
 
-    /// Bytes that so many hits stand for, in whole.
+    /// Returns the bytes that so many hits stand for, as a whole number.
     pub(crate) fn bytes(&self, hits: u64) -> u64 {
         self.profile.scale().bytes(hits).bytes.round() as u64
     }

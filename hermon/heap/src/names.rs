@@ -1,4 +1,4 @@
-//! What codes stand for: as the trace says, else as an image says.
+//! The names of codes, from the trace or else from an image.
 
 use core::fmt;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use crate::profile::Profile;
 /// A place in the source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Place {
-    /// The function; the code if it is not known.
+    /// The function, or the code if the function is not known.
     pub(crate) function: Arc<str>,
     /// The file; empty if it is not known.
     pub(crate) file: Arc<str>,
@@ -32,7 +32,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A function and, as far as they are known, its file and its line, which is 0 if it is not.
+/// Writes a function and, as far as they are known, its file and its line. A line of 0 is not known.
 pub(crate) fn place(function: &str, file: &str, line: u32) -> String {
     match (file, line) {
         ("" | "-", _) => function.to_owned(),
@@ -41,13 +41,14 @@ pub(crate) fn place(function: &str, file: &str, line: u32) -> String {
     }
 }
 
-/// Files of the allocator's hook: of the crate `heap-profiler`, and of `monitoring`, whose part it was.
+/// Files of the allocator's hook: those of the crate `heap-profiler`, and of `monitoring`, of which it was a part
+/// before.
 const HOOK_FILES: [&str; 2] = ["monitoring/heap-profiler/", "monitoring/src/heap"];
 
-/// The hook's functions, where the file is not known, and those of Rust that call it.
+/// Functions of the hook, for frames without a file, and functions of Rust that call it.
 const HOOK_FUNCTIONS: [&str; 4] = ["__rust", "__rdl_", "heap_profiler::", "monitoring::heap::"];
 
-/// Files of what allocates for others beside the hook: Rust's library and its hash tables.
+/// Files of code that allocates for its callers, beside the hook: Rust's library and its hash tables.
 const LIBRARY_FILES: [&str; 5] = [
     "core/src/",
     "alloc/src/",
@@ -56,7 +57,7 @@ const LIBRARY_FILES: [&str; 5] = [
     "/rustc/",
 ];
 
-/// The same by function.
+/// The same code by function.
 const LIBRARY_FUNCTIONS: [&str; 4] = ["core::", "alloc::", "std::", "hashbrown::"];
 
 impl Place {
@@ -65,17 +66,18 @@ impl Place {
         begins(&self.file, files) || begins(&self.function, functions)
     }
 
-    /// Whether it is the allocator's hook or calls it: the innermost frames of every stack, which tell nothing.
+    /// Returns `true` for the allocator's hook and for its callers in Rust. These are the innermost frames of every
+    /// stack and have no information.
     fn is_hook(&self) -> bool {
         self.is_of(&HOOK_FILES, &HOOK_FUNCTIONS)
     }
 
-    /// Whether it allocates for whoever calls it, and so tells little of who wanted the memory.
+    /// Returns `true` for code that allocates for its callers, and so says little about who needed the memory.
     pub(crate) fn is_plumbing(&self) -> bool {
         self.is_hook() || self.is_of(&LIBRARY_FILES, &LIBRARY_FUNCTIONS)
     }
 
-    /// What a frame is called where there is no room for its file and line.
+    /// Returns the name of a frame for places without room for its file and line.
     pub(crate) fn label(&self) -> &str {
         match &*self.function {
             "" => "[unknown]",
@@ -84,23 +86,23 @@ impl Place {
     }
 }
 
-/// Why an image gives no names.
+/// The reason why an image gives no names.
 #[derive(Debug, Error)]
 pub enum ImageError {
-    /// The system's.
+    /// The system's error.
     #[error("cannot read {0}: {1}", path.display(), source)]
     Read {
         /// The image.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is no ELF file, or has no line tables.
+    /// The file is not an ELF file, or has no line tables.
     #[error("{0}: {1}", path.display(), source)]
     Image {
         /// The image.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: ReadError,
     },
     /// The trace is of another image.
@@ -113,7 +115,7 @@ pub enum ImageError {
         path: PathBuf,
         /// Its build id.
         image: String,
-        /// What the trace says of its image.
+        /// The build id in the trace.
         trace: String,
     },
 }
@@ -122,11 +124,11 @@ pub enum ImageError {
 #[derive(Debug)]
 pub(crate) struct Image {
     spans: Spans,
-    /// Whether the trace says that it is of this image. If not, it says nothing that could be compared.
+    /// `true` if the trace says that it is of this image. Otherwise the trace has no build id to compare.
     pub(crate) is_checked: bool,
 }
 
-/// The shortest part of a build id that tells images apart: 32 bits in hexadecimal.
+/// The shortest part of a build id that identifies an image: 32 bits in hexadecimal.
 const BUILD_ID_DIGITS: usize = 8;
 
 impl Image {
@@ -151,7 +153,7 @@ impl Image {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let said = build_ids(&[&info.executable.to_string(), &info.context.to_string()]);
-        // The trace may have the beginning only.
+        // The trace may have only the beginning of the build id.
         let is_same = said
             .iter()
             .any(|said| !id.is_empty() && id.starts_with(said.as_str()));
@@ -168,7 +170,7 @@ impl Image {
         })
     }
 
-    /// The places of a return address, the outermost first.
+    /// Returns the places of a return address, the outermost first.
     fn places(&self, code: u64) -> impl Iterator<Item = Place> {
         let frames = self.spans.at(code.saturating_sub(1)).iter();
         frames.map(|frame| Place {
@@ -179,7 +181,7 @@ impl Image {
     }
 }
 
-/// What may be a build id in a text: long words of hexadecimal digits.
+/// Finds possible build ids in a text: long words of hexadecimal digits.
 fn build_ids(texts: &[&str]) -> Vec<String> {
     texts
         .iter()
@@ -210,14 +212,14 @@ impl Names {
         Self(names)
     }
 
-    /// Whether a code is in the allocator's hook, with all that is inlined there.
+    /// Returns `true` if a code with all its inlined functions is in the allocator's hook.
     pub(crate) fn is_hook(&self, code: u64) -> bool {
         let places = self.of_code(code);
         !places.is_empty() && places.iter().all(Place::is_hook)
     }
 
-    /// The places of a code, the innermost first, from the one on that called the allocator: its hook may be inlined there. All of
-    /// them if there is none such.
+    /// Returns the places of a code, the innermost first, beginning with the caller of the allocator: the hook may be
+    /// inlined into it. Returns all places if the hook is not among them.
     pub(crate) fn innermost_first(&self, code: u64) -> impl Iterator<Item = &Place> {
         let places = self.of_code(code);
         let caller = places.iter().rposition(|place| !place.is_hook());
@@ -225,7 +227,7 @@ impl Names {
         places[..kept].iter().rev()
     }
 
-    /// The places of a code, the outermost first.
+    /// Returns the places of a code, the outermost first.
     pub(crate) fn of_code(&self, code: u64) -> &[Place] {
         self.0.get(&code).map_or(&[], |places| places)
     }

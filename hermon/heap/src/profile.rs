@@ -1,8 +1,8 @@
 //! A trace, added up by stack.
 //!
-//! Events are counted as they come and not kept. Memory is what the trace has of distinct stacks (some 300 bytes each, and 40 a
-//! frame that they do not share) and of sampled blocks that are alive at one time (some 80 bytes each, the reader's own share
-//! included). The number of events does not matter.
+//! Events are counted as they come and not kept. Memory is needed for distinct stacks (some 300 bytes each, and 40 a
+//! frame that they do not share) and for sampled blocks that are alive at one time (some 80 bytes each, with the
+//! reader's share). The number of events does not matter.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -16,23 +16,23 @@ use crate::temporary::Temporary;
 use crate::tree::{StackId, Tree};
 use crate::weight::Weight;
 
-/// How the names of frames begin that stand for what the guest lost. The weight under them was allocated; nothing is known
-/// of where, of sizes, and of when it was freed.
+/// The beginning of the names of frames that stand for what the guest lost. The weight under them was allocated.
+/// Nothing is known of its place and its sizes, or of when it was freed.
 const LOST: &str = "[lost: ";
 
-/// What to look at.
+/// The settings of a profile.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Settings {
-    /// Which blocks are temporary.
+    /// The meaning of temporary.
     pub temporary: Temporary,
     /// Growth is counted between these two times, in microseconds since the trace began. A time beyond the end is the end.
     pub window: Option<(u64, u64)>,
-    /// What is alive after so many alloc and collect events is kept: [`Tally::snapshot`].
+    /// If set, the blocks that are alive after so many alloc and collect events are kept in [`Tally::snapshot`].
     pub(crate) snapshot: Option<u64>,
 }
 
 impl Settings {
-    /// With this meaning of temporary, and growth counted in this window, if any.
+    /// Creates settings with this meaning of temporary, and with growth counted in this window, if any.
     pub const fn new(temporary: Temporary, window: Option<(u64, u64)>) -> Self {
         Self {
             temporary,
@@ -45,32 +45,32 @@ impl Settings {
 /// All that was allocated with one stack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// All.
+    /// All allocations.
     pub(crate) allocated: Weight,
-    /// What is alive at the end.
+    /// The blocks alive at the end.
     pub(crate) live: Weight,
-    /// What was temporary.
+    /// The temporary blocks.
     pub(crate) temporary: Weight,
     /// The sum of the lifetimes of the blocks that were freed, in microseconds.
     pub(crate) lifetimes: u64,
-    /// The sum of the ages at the end of those that are alive then, in microseconds.
+    /// The sum of the ages of the blocks that are alive at the end, in microseconds.
     pub(crate) ages: u64,
-    /// The most that was alive at one time, by hits.
+    /// The most that was alive at one time, counted in hits.
     pub(crate) most: Weight,
-    /// What was alive after as many events as [`Settings::snapshot`] says.
+    /// The blocks alive after as many events as [`Settings::snapshot`] says.
     pub(crate) snapshot: Weight,
-    /// What was alive where the window begins.
+    /// The blocks alive at the beginning of the window.
     pub(crate) before: Weight,
-    /// What was alive where it ends.
+    /// The blocks alive at the end of the window.
     pub(crate) after: Weight,
-    /// Hits that were alive where it begins, and freed in it.
+    /// Hits that were alive at the beginning of the window, and freed in it.
     pub(crate) gone: u64,
-    /// Stands for what was lost: only [`Tally::allocated`] is counted.
+    /// `true` if the stack stands for what was lost: then only [`Tally::allocated`] is counted.
     pub(crate) is_lost: bool,
 }
 
 impl Tally {
-    /// Adds what another stack has, if both are to be shown as one.
+    /// Adds another stack, if both are to be shown as one.
     pub(crate) fn add(&mut self, other: &Self) {
         self.allocated += other.allocated;
         self.live += other.live;
@@ -85,45 +85,45 @@ impl Tally {
         self.is_lost |= other.is_lost;
     }
 
-    /// Hits allocated in the window and alive where it ends.
+    /// Returns the hits that were allocated in the window and are alive at its end.
     pub(crate) fn come(&self) -> u64 {
         (self.after.hits + self.gone).saturating_sub(self.before.hits)
     }
 }
 
-/// When the most was alive.
+/// The time when most was alive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Peak {
-    /// How much.
+    /// The weight that was alive.
     pub(crate) weight: Weight,
     /// Microseconds since the trace began.
     pub(crate) micros: u64,
-    /// After how many alloc and collect events.
+    /// The number of alloc and collect events before it.
     pub(crate) event: u64,
 }
 
 /// A trace, added up.
 #[derive(Debug)]
 pub struct Profile {
-    /// What its first packet says.
+    /// The content of the first packet.
     pub info: Info,
-    /// How far it was read.
+    /// The part that was read.
     pub span: Span,
-    /// Alloc events.
+    /// The number of alloc events.
     pub allocs: u64,
-    /// Collect events.
+    /// The number of collect events.
     pub(crate) collects: u64,
-    /// Stacks that something was allocated with.
+    /// Stacks with allocations.
     pub(crate) stacks: Vec<(StackId, Tally)>,
     /// Their codes.
     pub(crate) tree: Tree,
-    /// What the trace says that codes stand for.
+    /// The names that the trace gives to codes.
     pub(crate) positions: HashMap<u64, Box<[Position]>>,
-    /// Sizes of all that was allocated and not lost.
+    /// Sizes of all blocks that were allocated and not lost.
     pub(crate) sizes: Sizes,
-    /// Lifetimes of all that was freed.
+    /// Lifetimes of all blocks that were freed.
     pub(crate) lifetimes: Lifetimes,
-    /// When the most was alive.
+    /// The time when most was alive.
     pub(crate) peak: Peak,
 }
 
@@ -140,7 +140,7 @@ impl Profile {
         Ok(sum.finish(info, span))
     }
 
-    /// What a hit stands for.
+    /// Returns the scale from hits to bytes.
     pub fn scale(&self) -> Scale {
         Scale {
             rate: self.info.rate,
@@ -148,7 +148,7 @@ impl Profile {
         }
     }
 
-    /// The sum over all stacks of what is not lost, and then of what is.
+    /// Returns two sums over all stacks: of what is not lost, and of what is lost.
     pub(crate) fn totals(&self) -> (Tally, Tally) {
         let (mut all, mut lost) = (Tally::default(), Tally::default());
         for (_, tally) in &self.stacks {
@@ -158,12 +158,12 @@ impl Profile {
     }
 }
 
-/// A sampled block that is alive.
+/// A live sampled block.
 struct Live {
     row: u32,
     weight: Weight,
     born: u64,
-    /// How many blocks had been sampled before it.
+    /// The number of blocks that were sampled before it.
     number: u64,
 }
 
@@ -182,7 +182,7 @@ struct Sum<'s> {
     sizes: Sizes,
     lifetimes: Lifetimes,
     peak: Peak,
-    /// Which ends of the window were passed.
+    /// `true` when the beginning of the window was passed; likewise its end.
     began: bool,
     ended: bool,
 }
@@ -274,7 +274,7 @@ impl<'s> Sum<'s> {
         self.alive -= live.weight;
     }
 
-    /// Notes what is alive at an end of the window once an event is beyond it.
+    /// Notes the live blocks at an end of the window, once an event is beyond it.
     fn pass(&mut self, now: u64) {
         let Some((from, to)) = self.settings.window else {
             return;
@@ -289,7 +289,7 @@ impl<'s> Sum<'s> {
         }
     }
 
-    /// An alloc or collect event is done.
+    /// Notes that an alloc or collect event is done.
     fn counted(&mut self, now: u64) {
         let event = self.allocs + self.collects;
         if self.alive.hits > self.peak.weight.hits {
@@ -355,7 +355,7 @@ impl<'s> Sum<'s> {
     }
 }
 
-/// Whether a stack stands for what the guest lost.
+/// Returns `true` if a stack stands for what the guest lost.
 pub fn is_lost(stack: &Stack<'_>) -> bool {
     let innermost = stack.frames().next_back();
     innermost

@@ -1,10 +1,10 @@
-//! What a heap trace says, and how sure that is.
+//! The report on a heap trace, with confidence intervals.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | `sites` | stacks put together by site and by function |
+//! | `sites` | stacks combined by site and by function |
 //! | `model`, `text` | the report as a value, and as text |
-//! | `compare` | two reports beside each other |
+//! | `compare` | the comparison of two traces |
 
 mod compare;
 mod model;

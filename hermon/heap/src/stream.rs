@@ -1,26 +1,26 @@
-//! Whole packets out of a stream that arrives in pieces: a file, a connection.
+//! Finds whole packets in a stream that arrives in pieces, such as a file or a connection.
 //!
-//! Knows nothing of the format but what [`Packet::parse`] says: how many bytes are still to come. Holds one packet and
-//! what was read with it, 160 KiB at most, however long the stream is.
+//! Of the format it knows only what [`Packet::parse`] says: the number of bytes still to come. It holds one packet and
+//! the bytes that were read with it, at most 160 KiB, however long the stream is.
 
 use std::io::{self, Read};
 
 use memtrace_reader::{Error, Fault, Packet};
 
-/// How much is read at once: what two packets take.
+/// The number of bytes to read at once: the size of two packets.
 const CHUNK: usize = 64 * 1024;
 
-/// What is at the front of a stream.
+/// The front of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Front {
     /// A whole packet, see [`Stream::packet`].
     Packet,
-    /// The end, and this many bytes of a packet that is not whole.
+    /// The end of the stream.
     End {
-        /// Bytes that belong to no whole packet.
+        /// The number of bytes that belong to no whole packet.
         left: usize,
     },
-    /// Something that is no packet.
+    /// Bytes that are not a packet.
     Bad(Error),
 }
 
@@ -29,17 +29,17 @@ pub enum Front {
 pub struct Stream<R> {
     from: R,
     buffer: Vec<u8>,
-    /// Where in the buffer the packet at the front begins, and where what was read ends.
+    /// The beginning of the packet at the front and the end of the bytes that were read, as positions in the buffer.
     start: usize,
     end: usize,
     /// Size of the packet at the front, once it is whole.
     size: usize,
-    /// Of the front, in the stream.
+    /// The position of the front in the stream.
     offset: usize,
 }
 
 impl<R: Read> Stream<R> {
-    /// A stream from its beginning.
+    /// Creates a stream at its beginning.
     pub fn new(from: R) -> Self {
         Self {
             from,
@@ -54,7 +54,7 @@ impl<R: Read> Stream<R> {
     /// Goes to the next packet and reads until it is whole.
     ///
     /// # Errors
-    /// The system's. After one that says that there is nothing yet the next call goes on.
+    /// The system's error. If it says that there is nothing to read yet, the next call goes on.
     pub fn advance(&mut self) -> io::Result<Front> {
         self.start += self.size;
         self.offset += self.size;
@@ -78,30 +78,30 @@ impl<R: Read> Stream<R> {
         }
     }
 
-    /// The packet at the front.
+    /// Returns the packet at the front.
     ///
     /// # Panics
-    /// If the last [`Stream::advance`] did not say [`Front::Packet`].
+    /// Panics if the last [`Stream::advance`] did not return [`Front::Packet`].
     pub fn packet(&self) -> Packet<'_> {
         Packet::parse(self.bytes(), self.offset).expect("the packet was whole before")
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the packet at the front.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.start + self.size]
     }
 
-    /// Bytes of whole packets, up to the end of the one at the front.
+    /// Returns the number of bytes of whole packets, up to the end of the one at the front.
     pub fn taken(&self) -> u64 {
         (self.offset + self.size) as u64
     }
 
-    /// Where the bytes come from.
+    /// Returns the source of the bytes.
     pub fn source(&self) -> &R {
         &self.from
     }
 
-    /// Reads once, so that at least `wanted` bytes have room.
+    /// Reads once, with room for at least `wanted` bytes.
     fn read(&mut self, wanted: usize) -> io::Result<usize> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;

@@ -1,4 +1,4 @@
-//! Which blocks are temporary: freed so soon that they might not have been needed.
+//! The rule for temporary blocks: those freed so soon that they might not have been needed.
 
 use core::fmt;
 use core::str::FromStr;
@@ -6,17 +6,16 @@ use core::str::FromStr;
 use hermon_amounts as amounts;
 use thiserror::Error;
 
-/// Microseconds below which a block is temporary if nothing else is said: long for a function call, short for anything that
-/// waits for another machine.
+/// The default limit in microseconds: long for a function call, short for code that waits for another machine.
 const DEFAULT_MICROS: u64 = 1_000;
 
-/// When a block is temporary.
+/// The condition for a temporary block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Temporary {
     /// It was freed within so many microseconds.
     Within(u64),
-    /// It was freed before so many further blocks were sampled. 1: directly, as heaptrack understands the word, but of
-    /// sampled blocks.
+    /// It was freed before so many further blocks were sampled. With 1, it was the next event, as in heaptrack, but
+    /// among sampled blocks.
     Before(u64),
 }
 
@@ -27,7 +26,7 @@ impl Default for Temporary {
 }
 
 impl Temporary {
-    /// Whether a block is, that was freed at this age and after so many further samples.
+    /// Returns `true` for a block that was freed at this age and after so many further samples.
     pub const fn holds(&self, micros: u64, samples: u64) -> bool {
         match *self {
             Self::Within(limit) => micros <= limit,
@@ -36,7 +35,7 @@ impl Temporary {
     }
 }
 
-/// Neither a time nor a number.
+/// The error for a text that is neither a time nor a number.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is neither a time such as 1ms nor a number of sampled blocks such as 10")]
 pub struct TemporaryError(String);

@@ -1,8 +1,8 @@
-//! All distinct stacks of a trace, each once: a tree of codes.
+//! All distinct stacks of a trace, each kept once, in a tree of codes.
 
 use std::collections::HashMap;
 
-/// A stack: the number of its innermost frame's node.
+/// A stack, identified by the node of its innermost frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct StackId(u32);
 
@@ -12,15 +12,15 @@ struct Node {
     code: u64,
 }
 
-/// Above the outermost frames.
+/// The parent of the outermost frames.
 const ROOT: u32 = 0;
 
-/// Stacks. 40 bytes or so for each distinct beginning of one.
+/// The stacks. Some 40 bytes for each distinct beginning of a stack.
 #[derive(Debug)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
     children: HashMap<(u32, u64), u32>,
-    /// The last stack and its nodes: most of the next one is the same, and then needs no look-up.
+    /// The last stack and its nodes. Most of the next stack is the same, and then needs no lookup.
     codes: Vec<u64>,
     path: Vec<u32>,
 }
@@ -40,10 +40,10 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// The stack's number. `codes`: the outermost first.
+    /// Returns the number of a stack. `codes` begins with the outermost.
     ///
     /// # Panics
-    /// Beyond 2^32 - 1 nodes, for which no machine of today has the memory.
+    /// Panics beyond 2^32 - 1 nodes; no machine of today has the memory for so many.
     pub(crate) fn intern(&mut self, codes: &[u64]) -> StackId {
         let common = codes
             .iter()
@@ -65,7 +65,7 @@ impl Tree {
         StackId(self.path.last().copied().unwrap_or(ROOT))
     }
 
-    /// The codes of a stack, the innermost first.
+    /// Returns the codes of a stack, the innermost first.
     pub(crate) fn codes(&self, stack: StackId) -> impl Iterator<Item = u64> {
         let mut at = stack.0;
         core::iter::from_fn(move || {

@@ -1,27 +1,27 @@
-//! What is added up.
+//! The amounts that are added up.
 
 use core::ops::{Add, AddAssign, Sub, SubAssign};
 
-/// Parts of a block: numbers of blocks are estimated, and sums must come out even when all is taken away again.
+/// The parts of a block. Numbers of blocks are estimates, and sums must be exact again after all is subtracted.
 const PARTS: f64 = 65_536.0;
 
-/// An amount of sampled blocks. Sums stop at the largest number: only a trace that was made up comes there.
+/// An amount of sampled blocks. Sums stop at the largest number; only an artificial trace reaches it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Weight {
     /// Sampled blocks.
     pub(crate) samples: u64,
     /// Their sampled words.
     pub(crate) hits: u64,
-    /// How many blocks they stand for, in 65,536ths.
+    /// The number of blocks that they stand for, in 65,536ths.
     parts: u64,
 }
 
 impl Weight {
-    /// A sampled block. It stands for as many as one in which a block of this size is sampled at all: 1 / (1 − (1 − rate)^words)
-    /// (D. G. Horvitz and D. J. Thompson, "A generalization of sampling without replacement from a finite universe",
-    /// JASA 47, 1952).
+    /// Returns the weight of a sampled block. It stands for the number of blocks of this size of which one is sampled:
+    /// 1 / (1 − (1 − rate)^words) (D. G. Horvitz and D. J. Thompson, "A generalization of sampling without replacement
+    /// from a finite universe", JASA 47, 1952).
     pub(crate) fn of(words: u64, hits: u64, rate: f64) -> Self {
-        // A block has as many words as were hit, at least, whatever a trace says.
+        // A block has at least as many words as were hit, whatever a trace says.
         let words = words.max(hits) as f64;
         let sampled = -(words * (-rate).ln_1p()).exp_m1();
         Self {
@@ -31,7 +31,7 @@ impl Weight {
         }
     }
 
-    /// How many blocks these stand for.
+    /// Returns the estimated number of blocks.
     pub(crate) fn blocks(&self) -> f64 {
         self.parts as f64 / PARTS
     }
@@ -63,7 +63,7 @@ impl Sub for Weight {
     }
 }
 
-/// What is taken away was added before.
+/// Subtracts an amount that was added before.
 impl SubAssign for Weight {
     fn sub_assign(&mut self, other: Self) {
         self.samples = self.samples.saturating_sub(other.samples);

@@ -1,4 +1,4 @@
-//! Arrows between the modules of this crate point down.
+//! The modules of this crate use only modules below them.
 
 #[path = "../../tests/common/floors.rs"]
 mod floors;
@@ -6,7 +6,7 @@ mod floors;
 #[test]
 fn modules_use_only_those_below_them() {
     let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    // From low to high. A module that needs one above it belongs above it, or what it needs belongs below.
+    // From low to high. A module that needs one above it must move above it, or the part that it needs must move below.
     let list = [
         "stream",
         "events",

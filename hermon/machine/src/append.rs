@@ -6,10 +6,10 @@
 use thiserror::Error;
 
 /// The longest command line, in bytes without the NUL. QEMU's PVH option ROM has a buffer of 4,096 bytes (QEMU,
-/// pc-bios/optionrom/pvh_main.c); what is longer would reach the guest cut, and a cut quotation mark panics its kernel.
+/// pc-bios/optionrom/pvh_main.c). It would cut a longer line, and a cut quotation mark makes the guest's kernel panic.
 pub const MAX_APPEND: usize = 4095;
 
-/// Why there is no command line.
+/// The reason why there is no command line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AppendError {
     /// More than [`MAX_APPEND`] bytes after quoting.
@@ -17,15 +17,15 @@ pub enum AppendError {
         "application arguments need a kernel command line of {0} bytes, the limit is {MAX_APPEND}: give fewer"
     )]
     TooLong(usize),
-    /// A NUL ends a command line on its way into the guest.
+    /// An argument has a NUL, which would end the command line on its way into the guest.
     #[error("application argument {0:?} contains a NUL byte")]
     Nul(String),
 }
 
-/// The command line for an application with these arguments.
+/// Returns the command line for an application with these arguments.
 ///
-/// `tsc_mhz`: the frequency of the guest's time stamp counter; `None` lets the kernel measure it, which is wrong by up
-/// to half on a busy host.
+/// `tsc_mhz` is the frequency of the guest's time stamp counter. With `None` the kernel measures it, which is wrong by
+/// up to half on a busy host.
 ///
 /// # Errors
 /// [`AppendError`] if the line would not reach the guest whole.
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What the kernel does with the line: words, then everything after the first `--`.
+    /// Splits the line as the kernel does: into words, of which those after the first `--` are the arguments.
     fn as_the_guest_reads(line: &str) -> Vec<String> {
         let words = shell_words::split(line).expect("the kernel unwraps this");
         let start = words

@@ -1,7 +1,7 @@
-//! What the tool must know of the application's arguments, which it passes on as they are.
+//! The application's arguments, as far as the tool must know them. The tool passes them on unchanged.
 //!
-//! The application has the last word on them; here they are only read, in both spellings (`--key value`,
-//! `--key=value`), so that the host's side fits: ports that lead to where the application listens.
+//! The tool reads them in both spellings (`--key value`, `--key=value`), so that the host's ports lead to the ports on
+//! which the application listens. The application decides what they mean.
 
 use core::net::Ipv4Addr;
 
@@ -13,7 +13,7 @@ pub const CONTROL_PORT: u16 = 2323;
 /// The application's port for traces if none is given.
 pub const MEMTRACE_PORT: u16 = 4242;
 
-/// The value of the last `key` among the arguments.
+/// Returns the value of the last `key` among the arguments.
 ///
 /// ```
 /// use hermon_machine::application::value_of;
@@ -38,7 +38,7 @@ pub fn value_of<'a>(arguments: &'a [String], key: &str) -> Option<&'a str> {
     found
 }
 
-/// The forwards that lead the host's ports to where the application listens; a port of 0, on either side, is off.
+/// Returns the forwards from the host's ports to the application's ports. A port of 0, on either side, is off.
 pub fn forwards(arguments: &[String], control: u16, memtrace: u16) -> Vec<Forward> {
     let address = value_of(arguments, "--ipv4")
         .and_then(|ipv4| ipv4.split('/').next()?.parse::<Ipv4Addr>().ok())
@@ -49,7 +49,7 @@ pub fn forwards(arguments: &[String], control: u16, memtrace: u16) -> Vec<Forwar
     ]
     .into_iter()
     .map(|(host, key, default)| {
-        // A value that is no port is the application's to refuse.
+        // The application refuses a value that is not a port.
         let guest = value_of(arguments, key)
             .and_then(|port| port.parse().ok())
             .unwrap_or(default);
@@ -63,7 +63,7 @@ pub fn forwards(arguments: &[String], control: u16, memtrace: u16) -> Vec<Forwar
     .collect()
 }
 
-/// The `--influx` argument that makes the guest send to a port on this host's loopback.
+/// Returns the `--influx` argument that makes the guest send to a port on this host's loopback.
 pub fn influx(scheme: &str, port: u16) -> [String; 2] {
     [
         "--influx".to_owned(),

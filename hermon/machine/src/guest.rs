@@ -1,11 +1,11 @@
-//! A running QEMU: what it says, line by line, and how it ends.
+//! A running QEMU: its output, line by line, and its end.
 //!
 //! ```text
-//!        start              both outputs closed           wait
-//!  (Vm) ──────▶ running ────────────────────────▶ ended ──────▶ Ended
-//!                  │ drop, Guest::kill, Killer::kill ▲
-//!                  └─────────────────────────────────┘
-//!                      or this process ends, however
+//!       start              both outputs closed           wait
+//! (Vm) ──────▶ running ────────────────────────▶ ended ──────▶ Ended
+//!                 │ drop, Guest::kill, Killer::kill ▲
+//!                 └─────────────────────────────────┘
+//!                     or this process ends, in any way
 //! ```
 
 use core::fmt;
@@ -26,25 +26,25 @@ use crate::offspring;
 use crate::qemu::Vm;
 use crate::split::{Piece, Splitter};
 
-/// One thing that a running guest says.
+/// A message from a running guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// A line on the guest's console.
     Console(String),
     /// A line from QEMU itself, on its standard error.
     Qemu(String),
-    /// QEMU has closed its standard output: nothing more comes from the console, and QEMU has ended or is about to.
+    /// QEMU has closed its standard output: the console sends nothing more, and QEMU has ended or is about to.
     End,
 }
 
-/// How a guest ended, from QEMU's exit status.
+/// The way in which a guest ended, from QEMU's exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// The image reported success through `isa-debug-exit` (it writes 1; QEMU ends with 2 · 1 + 1).
     Success,
-    /// QEMU ended with 1: the image reported failure (it writes 0), or QEMU itself could not run it and said why.
+    /// QEMU ended with 1: the image reported failure (it writes 0), or QEMU could not run it and printed the reason.
     Failure,
-    /// QEMU ended with 0: the guest powered off by ACPI, or it reset. With `isa-debug-exit` present a clean end is
+    /// QEMU ended with 0: the guest powered off by ACPI, or it reset. With `isa-debug-exit` present, a clean end is
     /// [`Ended::Success`], so this is a crash there.
     Off,
     /// A signal killed QEMU.
@@ -77,7 +77,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Why no guest runs.
+/// The reason why no guest runs.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The application's arguments cannot be passed on.
@@ -88,9 +88,9 @@ pub enum StartError {
         "cannot run {program:?}: {source}: install QEMU with scripts/setup.sh, or name it with --qemu"
     )]
     Qemu {
-        /// What was to be run.
+        /// The program that cannot be executed.
         program: String,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -104,7 +104,7 @@ impl StartError {
     }
 }
 
-/// Can this QEMU be executed? A name without a slash is looked for in `PATH`, as [`Guest::start`] does.
+/// Checks that this QEMU can be executed. A name without a slash is looked for in `PATH`, as in [`Guest::start`].
 ///
 /// # Errors
 /// [`StartError::Qemu`].
@@ -130,27 +130,27 @@ pub fn find(program: &Path) -> Result<(), StartError> {
     }
 }
 
-/// Ends one QEMU from any thread, at any time: also when another waits for it, or when it has ended long ago.
+/// Ends one QEMU from any thread, at any time: also when another thread waits for it, or when it has already ended.
 #[derive(Debug, Clone)]
 pub struct Killer(Arc<Mutex<Option<Pid>>>);
 
 impl Killer {
-    /// Ends QEMU at once. Harmless when it has ended already; never blocks.
+    /// Ends QEMU at once. Has no effect if it has already ended; never blocks.
     pub fn kill(&self) {
-        // The lock is held so that the number cannot be given to another process meanwhile.
+        // The lock is held, so that meanwhile the system cannot give the process id to another process.
         if let Some(pid) = *self.lock() {
-            // The only error is that it has ended already.
+            // The only possible error is that it has already ended.
             kill_process(pid, Signal::KILL).unwrap_or_default();
         }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Pid>> {
-        // Nothing under the lock can leave it half done.
+        // No code can leave the value under the lock half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A running QEMU. Dropping it kills that process, and no other.
+/// A running QEMU. Dropping it kills that process, and only that process.
 #[derive(Debug)]
 pub struct Guest {
     child: Child,
@@ -158,10 +158,12 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Starts QEMU, which never outlives this process. `heard` gets what the guest and QEMU say, from two threads of its own that end with QEMU.
+    /// Starts QEMU, which never outlives this process. `heard` gets the lines of the guest and of QEMU, from two
+    /// threads that end with QEMU.
     ///
     /// # Errors
-    /// [`StartError`]. An image or option that QEMU does not like is no error here: QEMU starts, says so and ends.
+    /// [`StartError`]. It is not an error if QEMU refuses an image or an option: QEMU starts, prints the reason and
+    /// ends.
     pub fn start(
         vm: &Vm,
         heard: impl Fn(Said) + Send + Sync + 'static,
@@ -183,7 +185,7 @@ impl Guest {
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || {
                 read_lines(stdout, |line| heard(Said::Console(line)));
-                // QEMU's reason for ending, if it gave one, is heard before the end.
+                // The reason that QEMU may have printed is heard before the end.
                 if let Some(errors) = errors {
                     drop(errors.join());
                 }
@@ -193,22 +195,22 @@ impl Guest {
         Ok(Self { child, killer })
     }
 
-    /// What ends this QEMU from another thread.
+    /// Returns a handle that ends this QEMU from another thread.
     pub fn killer(&self) -> Killer {
         self.killer.clone()
     }
 
-    /// QEMU's process id.
+    /// Returns QEMU's process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for QEMU to end. Blocks: meant for after [`Said::End`] or [`Guest::kill`].
+    /// Waits for QEMU to end. Blocks, so call it after [`Said::End`] or [`Guest::kill`].
     ///
     /// # Errors
-    /// The system's, if the process cannot be waited for.
+    /// The system's error, if the process cannot be waited for.
     pub fn wait(&mut self) -> io::Result<Ended> {
-        // First without releasing the process id: a killer may use it until it is taken away under the lock.
+        // First wait without releasing the process id: a killer may use it until it is removed under the lock.
         let pid = *self.killer.lock();
         if let Some(pid) = pid {
             let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -218,7 +220,7 @@ impl Guest {
         self.child.wait().map(Ended::from)
     }
 
-    /// Ends QEMU at once. Harmless when it has ended already.
+    /// Ends QEMU at once. Has no effect if it has already ended.
     pub fn kill(&mut self) {
         self.killer.kill();
     }
@@ -231,7 +233,8 @@ impl Drop for Guest {
     }
 }
 
-/// Reads until the end and gives each line, bytes that are not UTF-8 replaced; the last one also if it was cut.
+/// Reads until the end and passes on each line, with bytes that are not UTF-8 replaced. The last line is passed on even
+/// if it was cut.
 fn read_lines(mut from: impl Read, mut each: impl FnMut(String)) {
     let mut splitter = Splitter::default();
     let mut buffer = [0; 4096];

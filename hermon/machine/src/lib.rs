@@ -1,6 +1,6 @@
-//! Boots images under QEMU and tells what they say and how they end. The tool `hermon` and the boot tests use it.
+//! Boots images under QEMU and reports their output and their end. The tool `hermon` and the boot tests use it.
 //!
-//! A machine is described as a [`qemu::Vm`]; [`guest::Guest::start`] boots it. The rest serves these two:
+//! A machine is described as a [`qemu::Vm`]; [`guest::Guest::start`] boots it. The other modules serve these two:
 //!
 //! | task | module |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | boot it, hear its console line by line, learn how it ended | [`guest`] |
 //! | find out by a boot whether KVM runs this image here | [`probe`] |
 //! | give the guest the frequency of its time stamp counter | [`tsc`] |
-//! | find the host's ports: all different, all free | [`ports`] |
+//! | check that the host's ports are all different and free | [`ports`] |
 //! | know where the demo application listens | [`application`] |
 //! | start any other program that must not outlive this one | [`offspring`] |
 //! | cut bytes into lines in bounded memory | [`split`] |
@@ -39,7 +39,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The feature `clap` makes [`qemu::Machine`] a value of a command line. Needs Rust 1.91. Runs on the host, never in an image.
+//! The feature `clap` makes [`qemu::Machine`] a value of a command line. Needs Rust 1.91. Runs on the host, never in an
+//! image.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 

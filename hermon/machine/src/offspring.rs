@@ -1,9 +1,10 @@
-//! A child process that never outlives this one, however this one ends.
+//! Starts child processes that never outlive this process, however it ends.
 //!
-//! The kernel sends the child SIGKILL when its parent is gone (`PR_SET_PDEATHSIG`, Linux only), so a SIGKILL of the
-//! parent leaves nobody behind. Two traps, both in `PR_SET_PDEATHSIG(2const)`: "parent" is the *thread* that forked, so
-//! all children are forked by one thread that never ends; and a parent that ended before the child's call is never
-//! noticed, so the child looks once, afterwards. The setting is not inherited: what the child forks is on its own.
+//! The kernel sends the child SIGKILL when its parent is gone (`PR_SET_PDEATHSIG`, Linux only). So a SIGKILL of the
+//! parent leaves no child behind. `PR_SET_PDEATHSIG(2const)` describes two traps. First, "parent" is the *thread* that
+//! forked, so one thread that never ends forks all children. Second, the child is not told of a parent that ended
+//! before its call, so the child checks once, after the call. The setting is not inherited: it does not apply to
+//! children of the child.
 
 use std::io;
 use std::process::{Child, Command};
@@ -13,12 +14,12 @@ use std::thread;
 
 type Order = (Command, SyncSender<io::Result<Child>>);
 
-/// The thread that forks. It ends with the process: its sender is never dropped.
+/// The thread that forks. It ends with the process, because its sender is never dropped.
 static PARENT: LazyLock<Sender<Order>> = LazyLock::new(|| {
     let (to, orders) = channel::<Order>();
     thread::spawn(move || {
         for (mut command, answer) in orders {
-            // Whoever gave the order waits for the answer.
+            // The caller waits for the answer.
             drop(answer.send(command.spawn()));
         }
     });
@@ -28,7 +29,7 @@ static PARENT: LazyLock<Sender<Order>> = LazyLock::new(|| {
 /// Starts a program that is killed when this process ends.
 ///
 /// # Errors
-/// The system's, as [`Command::spawn`] gives them.
+/// The errors of [`Command::spawn`].
 pub fn spawn(mut command: Command) -> io::Result<Child> {
     #[cfg(target_os = "linux")]
     die_with_parent(&mut command);
@@ -57,8 +58,9 @@ fn die_with_parent(command: &mut Command) {
             Err(Errno::SRCH.into())
         }
     };
-    // SAFETY: the closure runs in the forked child, where other threads' locks may be held for ever. It makes two
-    // system calls and compares two numbers: it allocates nothing, takes no lock and touches no memory of others.
+    // SAFETY: the closure runs in the forked child, where the locks of other threads may be held permanently. It makes
+    // two system calls and compares two numbers: it allocates nothing, takes no lock and touches no memory of other
+    // threads.
     unsafe {
         command.pre_exec(before_exec);
     }

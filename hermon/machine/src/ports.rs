@@ -1,4 +1,4 @@
-//! The host's ports of a run: all different, all free.
+//! Checks the host's ports of a run: all must be different and free.
 
 use core::net::Ipv4Addr;
 use std::io;
@@ -9,38 +9,38 @@ use thiserror::Error;
 /// A port on 127.0.0.1 and the option that sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Named {
-    /// The port; 0 is none, or any.
+    /// The port; 0 means none, or any.
     pub port: u16,
     /// The option.
     pub option: &'static str,
 }
 
-/// Two options ask for the same port.
+/// The error for two options that ask for the same port.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{first} and {second} are both port {port}: choose another for one of them")]
 pub struct SamePort {
-    /// The option that comes first.
+    /// The first of the two options.
     pub first: &'static str,
-    /// The other one.
+    /// The second of the two options.
     pub second: &'static str,
     /// The port.
     pub port: u16,
 }
 
-/// A port that should lead into the guest cannot be had.
+/// The error for a port that should lead into the guest and cannot be opened.
 #[derive(Debug, Error)]
 #[error("cannot listen on tcp port 127.0.0.1:{}: {source}: choose another with {} PORT", .named.port, .named.option)]
 pub struct TakenPort {
-    /// Which.
+    /// The port and its option.
     pub named: Named,
-    /// The system's word.
+    /// The system's error.
     pub source: io::Error,
 }
 
-/// Are all ports different? As many as like may be 0.
+/// Checks that all ports are different. Any number of them may be 0.
 ///
 /// # Errors
-/// [`SamePort`] for the first two that are not.
+/// [`SamePort`] for the first two equal ports.
 pub fn all_different(ports: &[Named]) -> Result<(), SamePort> {
     for (index, second) in ports.iter().enumerate() {
         let same = |first: &&Named| first.port != 0 && first.port == second.port;
@@ -55,13 +55,13 @@ pub fn all_different(ports: &[Named]) -> Result<(), SamePort> {
     Ok(())
 }
 
-/// Opens all of these ports, for as long as the caller keeps what it gets.
+/// Opens all of these ports. They stay open as long as the caller keeps the result.
 ///
-/// QEMU would only say that it could not set up a rule. Another process may still take a port after it was given back;
-/// then QEMU says so.
+/// QEMU would only say that it could not set up a rule. Another process may still take a port after it was closed here;
+/// then QEMU reports it.
 ///
 /// # Errors
-/// [`TakenPort`] for the first that cannot be had; all are given back.
+/// [`TakenPort`] for the first port that cannot be opened; then all are closed.
 pub fn hold(ports: &[Named]) -> Result<Vec<TcpListener>, TakenPort> {
     ports
         .iter()

@@ -1,8 +1,8 @@
-//! Does KVM run this image on this machine? Found out by booting it.
+//! Finds out by a boot whether KVM runs this image on this machine.
 //!
-//! That /dev/kvm can be opened proves little: software emulations of KVM (nested, without VMX or SVM) stop with
-//! "emulation failure" at the first instruction they do not know. So the image is booted with `--version`, which ends
-//! at once.
+//! It proves little that /dev/kvm can be opened. Software emulations of KVM (nested, without VMX or SVM) stop with
+//! "emulation failure" at the first instruction that they do not know. So the image is booted with `--version`, which
+//! ends at once.
 
 use core::time::Duration;
 use std::fs::OpenOptions;
@@ -15,16 +15,16 @@ use thiserror::Error;
 use crate::guest::{Ended, Guest, Killer, Said, StartError};
 use crate::qemu::{Accel, Nic, Vm};
 
-/// How long a probe boot may take. Booting takes 0.2 s under TCG, so KVM that needs longer is no gain.
+/// The time limit of a probe boot. Booting takes 0.2 s under TCG, so a KVM that needs longer is not worth it.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What QEMU says when KVM cannot go on; it then waits for ever.
+/// QEMU's message when KVM cannot go on; QEMU then waits permanently.
 const STUCK: &str = "KVM internal error";
 
-/// Why KVM is not used.
+/// The reason why KVM is not used.
 #[derive(Debug, Error)]
 pub enum NoKvm {
-    /// The device is not there or not ours to use.
+    /// The device does not exist, or this process may not use it.
     #[error("/dev/kvm cannot be opened: {0}")]
     Device(io::Error),
     /// QEMU did not start.
@@ -40,10 +40,10 @@ pub enum NoKvm {
 
 /// Boots the image under KVM, without a NIC, and waits for its end.
 ///
-/// `started` gets what ends the probe before its time. Takes about 0.1 s where KVM works, 5 s at worst.
+/// `started` gets a handle that ends the probe early. Takes about 0.1 s where KVM works, and at most 5 s.
 ///
 /// # Errors
-/// [`NoKvm`]: why it does not work.
+/// [`NoKvm`], the reason why it does not work.
 pub fn kvm(vm: &Vm, started: impl FnOnce(Killer)) -> Result<(), NoKvm> {
     OpenOptions::new()
         .read(true)
@@ -60,7 +60,7 @@ pub fn kvm(vm: &Vm, started: impl FnOnce(Killer)) -> Result<(), NoKvm> {
     };
     let (to, from) = channel();
     let deadline = Instant::now() + DEADLINE;
-    // A probe that has been given up is heard by nobody.
+    // When the probe was given up, nobody receives its lines.
     let mut guest = Guest::start(&probe, move |said| drop(to.send(said)))?;
     started(guest.killer());
     let mut spoke = false;
@@ -78,7 +78,7 @@ pub fn kvm(vm: &Vm, started: impl FnOnce(Killer)) -> Result<(), NoKvm> {
     }
     match guest.wait() {
         Ok(Ended::Success) => Ok(()),
-        // An application that knows no `--version` has run, too.
+        // An application without `--version` has run, too.
         Ok(Ended::Failure) if spoke => Ok(()),
         Ok(ended) => Err(NoKvm::Failed(
             complaint.unwrap_or_else(|| ended.to_string()),

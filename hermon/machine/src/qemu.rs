@@ -1,6 +1,6 @@
-//! A virtual machine described, and the QEMU command line that makes it. Nothing here starts anything.
+//! The description of a virtual machine, and the QEMU command line for it. No code here starts a process.
 //!
-//! What the options must be was measured for QEMU 7.2; the reasons stand beside them.
+//! The options were measured with QEMU 7.2; the reasons are beside them.
 
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::append::{AppendError, append};
 
-/// Where the guest's user network puts this host's loopback (QEMU's default, `-netdev user`).
+/// The address of this host's loopback in the guest's user network (QEMU's default, `-netdev user`).
 pub const HOST_SEEN_BY_GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
 /// The address that the user network's DHCP server gives the guest.
@@ -33,7 +33,7 @@ pub enum Machine {
     Microvm,
 }
 
-/// Who executes the guest's instructions.
+/// The accelerator, which executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accel {
     /// QEMU's translator: slow, works everywhere.
@@ -56,13 +56,13 @@ impl fmt::Display for Accel {
 pub struct Memory(u32);
 
 impl Memory {
-    /// `None` for 0.
+    /// Returns `None` for 0.
     pub const fn mib(mib: u32) -> Option<Self> {
         if mib == 0 { None } else { Some(Self(mib)) }
     }
 }
 
-/// A text is not an amount of memory.
+/// The error for a text that is not an amount of memory.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is not an amount of memory such as 64M or 8G")]
 pub struct MemoryError(String);
@@ -70,7 +70,7 @@ pub struct MemoryError(String);
 impl FromStr for Memory {
     type Err = MemoryError;
 
-    /// `64` and `64M` are MiB, `8G` is GiB.
+    /// Reads `64` and `64M` as MiB, `8G` as GiB.
     fn from_str(text: &str) -> Result<Self, MemoryError> {
         let error = || MemoryError(text.to_owned());
         let (digits, factor) = match text.strip_suffix(['G', 'g']) {
@@ -97,26 +97,26 @@ impl fmt::Display for Memory {
 /// The NIC, always virtio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Nic {
-    /// There is none.
+    /// There is no NIC.
     None,
-    /// What the machine has by default: transitional on PCI, MMIO on microvm.
+    /// The machine's default: transitional on PCI, MMIO on microvm.
     Default(Net),
-    /// PCI, with the interfaces before and of virtio 1: device id 0x1000.
+    /// PCI, with the interface of virtio 1 and the one before it: device id 0x1000.
     Transitional(Net),
-    /// PCI, virtio 1 only: device id 0x1041.
+    /// PCI, only virtio 1: device id 0x1041.
     Modern(Net),
 }
 
-/// What the NIC is connected to.
+/// The network that the NIC is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Net {
     /// QEMU's own network: DHCP, and this host's loopback at [`HOST_SEEN_BY_GUEST`].
     User(Vec<Forward>),
-    /// Ethernet frames, one in each UDP datagram, between two ports on loopback.
+    /// Ethernet frames between two ports on loopback, one frame a UDP datagram.
     Wire {
-        /// Where QEMU receives frames for the guest.
+        /// The port on which QEMU receives frames for the guest.
         qemu: u16,
-        /// Where QEMU sends the guest's frames.
+        /// The port to which QEMU sends the guest's frames.
         peer: u16,
     },
 }
@@ -141,28 +141,29 @@ pub struct Vm {
     pub image: PathBuf,
     /// The machine type.
     pub machine: Machine,
-    /// Who executes the guest's instructions.
+    /// The accelerator.
     pub accel: Accel,
-    /// The processor model; `None`: all that the accelerator can do.
+    /// The processor model; `None`: everything that the accelerator can do.
     pub cpu: Option<String>,
     /// The guest's memory.
     pub memory: Memory,
     /// The NIC and what it is connected to.
     pub nic: Nic,
-    /// Whether there is the device through which the guest can set QEMU's exit code (see [`crate::guest::Ended`]).
+    /// `true` if the machine has the device through which the guest can set QEMU's exit code (see
+    /// [`crate::guest::Ended`]).
     pub debug_exit: bool,
-    /// A Unix socket on which QEMU takes commands (QMP), if any.
+    /// A Unix socket on which QEMU accepts commands (QMP), if any.
     pub qmp: Option<PathBuf>,
     /// The frequency of the time stamp counter (see [`crate::tsc`]).
     pub tsc_mhz: Option<u16>,
-    /// What the application gets.
+    /// The application's arguments.
     pub arguments: Vec<String>,
 }
 
 impl Vm {
-    /// QEMU's arguments, without the program's own name.
+    /// Returns QEMU's arguments, without the program's name.
     ///
-    /// The console is QEMU's standard output. The guest's reset ends QEMU.
+    /// The console is QEMU's standard output. A reset of the guest ends QEMU.
     ///
     /// # Errors
     /// [`AppendError`] if the application's arguments cannot be passed on.
@@ -201,8 +202,9 @@ impl Vm {
         match self.machine {
             Machine::Q35 => "q35",
             Machine::Pc => "pc",
-            // The kernel knows one IOAPIC only. Without a CMOS clock (the default under KVM) it has no wall clock. QEMU
-            // would append the devices to the command line, behind `--` where the application would get them.
+            // The kernel knows only one IOAPIC. Without a CMOS clock (the default under KVM) it has no wall clock. By
+            // default QEMU would append the devices to the command line, behind `--`, where the application would get
+            // them.
             Machine::Microvm => "microvm,ioapic2=off,acpi=on,rtc=on,auto-kernel-cmdline=off",
         }
     }
@@ -221,7 +223,7 @@ impl Vm {
             line.option("-global", "virtio-mmio.force-legacy=false");
             line.option("-device", format!("virtio-net-device,netdev=net0,{mac}"));
         } else {
-            // No boot ROM: it costs time and is in a package that QEMU only recommends.
+            // No boot ROM: it costs time, and its package is only recommended by QEMU's.
             line.option(
                 "-device",
                 format!("virtio-net-pci,netdev=net0,{mac},romfile={variant}"),

@@ -1,22 +1,23 @@
-//! Bytes into lines, however the bytes are cut on their way, in bounded memory.
+//! Splits bytes into lines in bounded memory, however the bytes are cut on their way.
 
-/// The longest line that is kept, in bytes without its end. A point of this product and a line of a console are a few
-/// hundred bytes, other senders' points some thousand; a sender that never ends its line must not cost more than this.
+/// The longest line that is kept, in bytes without its end. A point of this product and a line of a console have a few
+/// hundred bytes, points of other senders some thousand. A sender that never ends its line must not need more memory
+/// than this.
 pub const MAX_LINE: usize = 64 * 1024;
 
-/// What came out of the bytes.
+/// A piece of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// A whole line without its end (`\n` or `\r\n`). May be empty.
     Line(&'a [u8]),
-    /// A line longer than [`MAX_LINE`] was left out; its number of bytes, its `\n` not counted.
+    /// A line longer than [`MAX_LINE`] was left out. The number is its length in bytes without its `\n`.
     TooLong(u64),
 }
 
 /// Collects bytes until a line is whole.
 ///
-/// Holds at most [`MAX_LINE`] bytes. A longer line is skipped to its end and told as [`Piece::TooLong`], so that the
-/// line after it is whole again.
+/// Holds at most [`MAX_LINE`] bytes. A longer line is skipped to its end and reported as [`Piece::TooLong`], so that
+/// the next line is whole again.
 ///
 /// ```
 /// use hermon_machine::split::{Piece, Splitter};
@@ -35,12 +36,12 @@ pub enum Piece<'a> {
 #[derive(Debug, Default)]
 pub struct Splitter {
     kept: Vec<u8>,
-    /// Bytes of the line under way that were thrown away because it is too long.
+    /// The number of bytes of the current line that were skipped because it is too long.
     skipped: u64,
 }
 
 impl Splitter {
-    /// Takes more bytes and gives every line that they complete to `each`, in order.
+    /// Takes more bytes and passes every line that they complete to `each`, in order.
     ///
     /// Cost: linear in `bytes`. A line that lies whole inside `bytes` is not copied.
     pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Piece<'_>)) {
@@ -63,12 +64,12 @@ impl Splitter {
         self.keep(bytes);
     }
 
-    /// The beginning of a line whose end has not come yet; empty after a whole line and within one that is too long.
+    /// Returns the beginning of the current line; empty after a whole line and within a line that is too long.
     pub fn rest(&self) -> &[u8] {
         &self.kept
     }
 
-    /// Whether there is a line whose end has not come yet.
+    /// Returns `true` if the end of the current line has not come yet.
     pub fn is_cut(&self) -> bool {
         !self.kept.is_empty() || self.skipped > 0
     }
@@ -162,7 +163,7 @@ mod tests {
             }
             chunks.push(&bytes[from..]);
 
-            // The oracle has all bytes at once.
+            // The oracle gets all bytes at once.
             let mut expected: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
             let rest = expected.pop().unwrap_or_default();
             let expected: Vec<Owned> = expected

@@ -1,24 +1,25 @@
-//! The frequency of this machine's time stamp counter.
+//! Measures the frequency of this machine's time stamp counter.
 //!
-//! Why the host measures it: under TCG the guest's `rdtsc` is the host's counter plus an offset (QEMU,
-//! softmmu/cpu-timers.c: `cpu_get_ticks` adds to `cpu_get_host_ticks`), and so it is under KVM unless it is scaled. The
-//! guest would calibrate it against an emulated PIT, which was measured at 2,076 to 3,893 MHz for a counter of 2,596 MHz
-//! when the host was busy. `cpu MHz` in /proc/cpuinfo is the core's present clock, not the counter's.
+//! Under TCG the guest's `rdtsc` is the host's counter plus an offset (QEMU, softmmu/cpu-timers.c: `cpu_get_ticks` adds
+//! to `cpu_get_host_ticks`). Under KVM it is the same unless it is scaled. So the host measures the frequency. The
+//! guest would calibrate it against an emulated PIT: on a busy host that gave 2,076 to 3,893 MHz for a counter of 2,596
+//! MHz. `cpu MHz` in /proc/cpuinfo is the present clock of the core, not the counter's.
 
 use core::time::Duration;
 use std::thread;
 use std::time::Instant;
 
-/// How long the counter is watched. One reading is off by some 100 ns at worst, so 20 ms give 10 ppm, far below the
-/// 1 MHz that the kernel's `-freq` resolves.
+/// The time for which the counter is watched. One reading is wrong by at most some 100 ns, so 20 ms give 10 ppm. That
+/// is far below the 1 MHz that the kernel's `-freq` resolves.
 const WATCH: Duration = Duration::from_millis(20);
 
-/// Readings at either end, of which the least disturbed counts: enough to see one that was not preempted.
+/// The number of readings at either end, of which the least disturbed counts. It is large enough that one is not
+/// preempted.
 const READINGS: usize = 16;
 
-/// The counter's frequency in MHz, rounded; `None` where there is no such counter or the figure is absurd.
+/// Returns the counter's frequency in MHz, rounded; `None` if there is no such counter or the figure is absurd.
 ///
-/// Takes 20 ms of wall time, next to no CPU time.
+/// Takes 20 ms of wall time and almost no CPU time.
 pub fn mhz() -> Option<u16> {
     let (from, start) = reading()?;
     thread::sleep(WATCH);
@@ -26,7 +27,8 @@ pub fn mhz() -> Option<u16> {
     frequency(to.wrapping_sub(from), end.duration_since(start))
 }
 
-/// Whole MHz for so many ticks in so much time. Counters of PCs run at 500 MHz to 10 GHz; anything else is a fault.
+/// Converts a number of ticks in a time into whole MHz. Counters of PCs run at 500 MHz to 10 GHz; anything else is a
+/// fault.
 fn frequency(ticks: u64, elapsed: Duration) -> Option<u16> {
     let nanos = elapsed.as_nanos();
     let mhz = (u128::from(ticks) * 1000 + nanos / 2).checked_div(nanos)?;
@@ -35,7 +37,7 @@ fn frequency(ticks: u64, elapsed: Duration) -> Option<u16> {
         .filter(|mhz| (500..=10_000).contains(mhz))
 }
 
-/// The counter, and the time halfway between two readings of the clock around it.
+/// Reads the counter, and the time halfway between two readings of the clock around it.
 #[cfg(target_arch = "x86_64")]
 #[expect(
     unsafe_code,
@@ -45,7 +47,7 @@ fn reading() -> Option<(u64, Instant)> {
     (0..READINGS)
         .map(|_| {
             let before = Instant::now();
-            // SAFETY: every x86-64 processor has `rdtsc`, and Linux leaves it to user space (CR4.TSD is clear).
+            // SAFETY: every x86-64 processor has `rdtsc`, and Linux allows it in user space (CR4.TSD is clear).
             let ticks = unsafe { core::arch::x86_64::_rdtsc() };
             let width = before.elapsed();
             (width, ticks, before + width / 2)

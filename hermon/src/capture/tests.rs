@@ -6,7 +6,7 @@ use tempfile::NamedTempFile;
 #[expect(dead_code, reason = "the tests of other crates ask for more")]
 mod made;
 
-/// Counts how often it was told, and what last.
+/// Counts the reports and keeps the last one.
 #[derive(Default)]
 struct Told(u64, Counts);
 
@@ -23,7 +23,7 @@ fn a_trace_ends_before_the_packet_that_makes_it_too_large() {
     let all = made::packets(1e-3, &made::service());
     let sizes: Vec<u64> = all.iter().map(|packet| packet.len() as u64).collect();
     let four: u64 = sizes[..4].iter().sum();
-    // One byte less than the fourth packet needs, and just enough for it.
+    // One byte less than the fourth packet needs, and exactly enough for it.
     for (limit, kept) in [(four - 1, 3), (four, 4)] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

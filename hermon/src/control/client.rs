@@ -1,4 +1,4 @@
-//! A command there, a line of reply back.
+//! A connection to a control port: sends a command and reads a line of reply.
 
 use core::time::Duration;
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,20 +11,20 @@ use thiserror::Error;
 use crate::address::{self, Address, ConnectError};
 use crate::exit::{Exit, Failure};
 
-/// How long a reply may take. An image answers within a millisecond; one that is paused or gone never does.
+/// The time limit of a reply. An image answers within a millisecond; an image that is paused or gone never answers.
 pub(crate) const REPLY: Duration = Duration::from_secs(10);
 
-/// The longest reply that is read, in bytes. The list of 128 sources with all their fields is some 100 KiB; what goes on for
-/// longer is no control port.
+/// The longest reply that is read, in bytes. The list of 128 sources with all their fields is some 100 KiB; a longer
+/// reply is not from a control port.
 const REPLY_MAX: usize = 1 << 20;
 
-/// How a reply begins that says that the command did nothing.
+/// The beginning of a reply that says that the command did nothing.
 pub(crate) const ERROR: &str = "error:";
 
-/// Why there is no reply.
+/// The reason why there is no reply.
 #[derive(Debug, Error)]
 pub(crate) enum ClientError {
-    /// No connection.
+    /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The connection broke.
@@ -32,19 +32,19 @@ pub(crate) enum ClientError {
     Broken {
         /// The control port.
         address: Address,
-        /// What was asked.
+        /// The command.
         command: String,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The image closed.
+    /// The image closed the connection.
     #[error(
         "{address} closed the connection before it answered {command:?}: does it let this machine in (--allow, --token)?"
     )]
     Closed {
         /// The control port.
         address: Address,
-        /// What was asked.
+        /// The command.
         command: String,
     },
     /// The token is wrong.
@@ -52,16 +52,16 @@ pub(crate) enum ClientError {
     Token {
         /// The control port.
         address: Address,
-        /// What it said.
+        /// The reply.
         reply: String,
     },
-    /// More than one line, or no text.
+    /// The command has more than one line, or is not text.
     #[error("{0:?} has a line break or a NUL in it: give one command at a time")]
     NotALine(String),
 }
 
 impl ClientError {
-    /// How a command of the tool ends that cannot go on.
+    /// Returns the exit code of a subcommand that cannot go on.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::Token { .. } => Exit::Guest,
@@ -70,16 +70,16 @@ impl ClientError {
         }
     }
 
-    /// Why it cannot go on.
+    /// Returns the failure of a subcommand that cannot go on.
     pub(crate) fn failure(self) -> Failure {
         Failure::Line(self.exit(), self.to_string())
     }
 }
 
-/// The token, for subcommands that talk to one control port.
+/// The token, for subcommands that use one control port.
 #[derive(Debug, Args)]
 pub(crate) struct Secret {
-    /// The token of the control port, if it asks for one
+    /// The token, if the control port requires one
     #[arg(
         long,
         value_name = "SECRET",
@@ -90,7 +90,7 @@ pub(crate) struct Secret {
 }
 
 impl Secret {
-    /// The token.
+    /// Returns the token.
     pub(crate) fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
@@ -105,17 +105,17 @@ pub(crate) struct Client {
     patience: Duration,
 }
 
-/// Whether a command ends where its text does.
+/// Returns `true` if a command ends where its text does.
 pub(crate) fn is_a_line(command: &str) -> bool {
     !command.contains(['\n', '\r', '\0'])
 }
 
-/// Whether a reply says that the command did nothing.
+/// Returns `true` if a reply says that the command did nothing.
 pub(crate) fn is_error(reply: &str) -> bool {
     reply.starts_with(ERROR)
 }
 
-/// What a reply says behind `ok: `, and nothing behind a mere `ok`; `None` if it is neither.
+/// Returns the text of a reply behind `ok: `, and an empty text for `ok`. Returns `None` if the reply is neither.
 pub(crate) fn text(reply: &str) -> Option<&str> {
     match reply {
         "ok" => Some(""),
@@ -124,7 +124,7 @@ pub(crate) fn text(reply: &str) -> Option<&str> {
 }
 
 impl Client {
-    /// Connects, and says the token if there is one. `patience`: how long a reply may take.
+    /// Connects, and sends the token if there is one. `patience` is the time limit of a reply.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -148,7 +148,7 @@ impl Client {
             patience,
         };
         if let Some(token) = token {
-            // The token is not quoted in an error.
+            // An error does not quote the token.
             let reply = client.exchange(&format!("auth {token}"), "auth")?;
             if is_error(&reply) {
                 return Err(ClientError::Token {
@@ -160,7 +160,7 @@ impl Client {
         Ok(client)
     }
 
-    /// The same again: an image closes a connection that was idle for a minute.
+    /// Connects again: an image closes a connection that was idle for a minute.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -169,7 +169,8 @@ impl Client {
         Ok(())
     }
 
-    /// Sends a command and waits for its reply, which has no line break and no control character. An empty command has none.
+    /// Sends a command and waits for its reply, which has no line break and no control character. An empty command has
+    /// no reply.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -210,7 +211,7 @@ impl Client {
         }
     }
 
-    /// What the system calls "resource temporarily unavailable".
+    /// Replaces the system's "resource temporarily unavailable" by clear words.
     fn in_words(&self, error: io::Error) -> io::Error {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
@@ -222,7 +223,7 @@ impl Client {
     }
 }
 
-/// A reply as a terminal may see it.
+/// Returns a reply in a form that is safe for a terminal.
 fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes.strip_suffix(b"\r").unwrap_or(bytes));
     text.replace(char::is_control, "\u{fffd}")

@@ -1,4 +1,4 @@
-//! What can be typed, as the image itself says it: its replies to `?` and `S`, and `l*` for the log sources.
+//! The words that can be typed. They come from the image's replies to `?` and `S`, and to `l*` for the log sources.
 //!
 //! ```text
 //! ?    ok: FORM MEANING; …; protocol NUMBER       a form begins with its letter
@@ -9,13 +9,13 @@
 use super::client::text;
 use super::{LEVELS, OTHER_LEVELS};
 
-/// What follows the colon in `M`.
+/// The words after the colon in `M`.
 const STATES: [&str; 4] = ["on", "off", "enable", "disable"];
 
-/// Everything that can be typed.
+/// All words that can be typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Words {
-    /// First letters of commands, and what they do.
+    /// First letters of commands, with their meanings.
     pub commands: Vec<(String, String)>,
     /// Names of metrics sources.
     pub metrics: Vec<String>,
@@ -23,12 +23,12 @@ pub(crate) struct Words {
     pub tags: Vec<String>,
     /// Names of log sources.
     pub logs: Vec<String>,
-    /// Levels that `l*` shows, beside those that are known.
+    /// Levels in the reply to `l*`, beside the known ones.
     levels: Vec<String>,
 }
 
 impl Words {
-    /// From the replies to `?`, `S` and `l*`. What is an error or not understood gives no words.
+    /// Reads the replies to `?`, `S` and `l*`. A reply that is an error or not understood gives no words.
     pub(crate) fn of(help: &str, sources: &str, levels: &str) -> Self {
         let mut words = Self::default();
         for item in text(help).unwrap_or_default().split("; ") {
@@ -68,7 +68,7 @@ impl Words {
         words
     }
 
-    /// What can stand at the end of a line: where that word begins, and the words.
+    /// Returns the words that can be at the end of a line, and the position at which that word begins.
     pub(crate) fn complete(&self, line: &str) -> (usize, Vec<String>) {
         let Some(letter) = line.chars().next() else {
             let letters = self.commands.iter().filter_map(|(form, _)| form.get(..1));

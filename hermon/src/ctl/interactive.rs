@@ -1,4 +1,4 @@
-//! Commands from a terminal, with history and completion, or from standard input line by line.
+//! Reads commands from a terminal, with history and completion, or from standard input line by line.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::control::client::{self, Client, ClientError};
 use crate::control::complete::Words;
 use crate::exit::{Exit, Failure};
 
-/// How many commands the history keeps: what is older is not looked for.
+/// The number of commands that the history keeps. Nobody looks for older ones.
 const HISTORY: usize = 1_000;
 
 impl Completer for Words {
@@ -55,7 +55,7 @@ fn failed(error: ReadlineError) -> Failure {
     Failure::machine(format_args!("cannot use this terminal: {error}"))
 }
 
-/// Asks for commands until the end of the input. Exit code 1 if the last reply is an error, as a shell has it.
+/// Asks for commands until the end of the input. Returns exit code 1 if the last reply is an error, as a shell does.
 pub(super) fn run(client: &mut Client) -> Result<Exit, Failure> {
     if !io::stdin().is_terminal() {
         let lines = io::stdin().lock().lines();
@@ -77,13 +77,13 @@ pub(super) fn run(client: &mut Client) -> Result<Exit, Failure> {
     editor.set_helper(Some(words));
     let history = history();
     if let Some(path) = &history {
-        // There is none at the first time.
+        // At the first time there is no history.
         drop(editor.load_history(path));
     }
-    print("? shows what can be said, Tab completes, Ctrl-D ends")?;
+    print("? lists the commands, Tab completes, Ctrl-D ends")?;
     let exit = prompt(client, &mut editor);
     if let Some(path) = &history {
-        // A history that cannot be kept is no reason to fail.
+        // A history that cannot be kept is not a reason to fail.
         drop(editor.save_history(path));
     }
     exit
@@ -94,12 +94,12 @@ fn prompt(client: &mut Client, editor: &mut Editor<Words, FileHistory>) -> Resul
     loop {
         let line = match editor.readline("hermon> ") {
             Ok(line) => line,
-            // As shells do: Ctrl-C takes the line back, Ctrl-D ends.
+            // As in shells: Ctrl-C discards the line, Ctrl-D ends.
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => return Ok(exit),
             Err(error) => return Err(failed(error)),
         };
-        // The image closes what is idle for a minute; a person may think for longer.
+        // The image closes a connection that is idle for a minute; a person may think for longer.
         let reply = match client.ask(&line) {
             Err(ClientError::Closed { .. } | ClientError::Broken { .. }) => {
                 client.reconnect().and_then(|()| client.ask(&line))
@@ -116,7 +116,7 @@ fn prompt(client: &mut Client, editor: &mut Editor<Words, FileHistory>) -> Resul
     }
 }
 
-/// A long reply is easier to read item by item.
+/// Writes a long reply item by item, because that is easier to read.
 fn by_item(command: &str, reply: &str) -> String {
     let list = client::text(reply).unwrap_or(reply);
     match command {
@@ -126,7 +126,7 @@ fn by_item(command: &str, reply: &str) -> String {
     }
 }
 
-/// Where the history is kept: as XDG's base directory specification has it for state.
+/// Returns the path of the history: the place for state in XDG's base directory specification.
 fn history() -> Option<PathBuf> {
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
     let state = std::env::var_os("XDG_STATE_HOME")

@@ -1,4 +1,4 @@
-//! A field: its last value exactly, and its recent samples.
+//! A field: its exact last value, and its recent samples.
 
 use std::collections::VecDeque;
 
@@ -8,13 +8,13 @@ use crate::point::{UnixMicros, Value};
 /// A value at a time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sample {
-    /// By the sender's clock, if it sends times.
+    /// The time by the sender's clock, if it sends times.
     pub time: UnixMicros,
-    /// As near as a double comes.
+    /// The value as a double.
     pub value: f64,
 }
 
-/// Falls among so many rises are restarts of what counts; more, and it does not count.
+/// A counter may fall once in so many rises, when it restarts. A field that falls more often is not a counter.
 const RISES_PER_RESTART: u64 = 20;
 
 /// One field of a series.
@@ -40,34 +40,34 @@ impl Field {
         }
     }
 
-    /// The key.
+    /// Returns the key.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it means.
+    /// Returns the meaning.
     pub(crate) fn meaning(&self) -> Meaning {
         self.meaning
     }
 
-    /// Whether it counts losses, and there are some.
+    /// Returns `true` if it counts losses and is not 0.
     pub(crate) fn tells_a_loss(&self) -> bool {
         let number = self.last.as_ref().and_then(|(_, value)| value.number());
         self.meaning.is_loss && number.is_some_and(|number| number > 0.0)
     }
 
-    /// The newest value and its time.
+    /// Returns the newest value and its time.
     pub(crate) fn last(&self) -> Option<&(UnixMicros, Value)> {
         self.last.as_ref()
     }
 
-    /// Recent samples, oldest first, each time once. Empty if the values are text.
+    /// Returns the recent samples, oldest first, each time once. Empty if the values are text.
     pub(crate) fn samples(&self) -> &VecDeque<Sample> {
         &self.samples
     }
 
-    /// Whether it counts: it is a whole number whose name does not tell a state, it has risen, and it has never fallen
-    /// but for restarts of what counts.
+    /// Returns `true` for a counter: a whole number whose name is not that of a state, which has risen and has never
+    /// fallen except at restarts.
     pub(crate) fn counts(&self) -> bool {
         !self.meaning.is_state
             && self.rises > 0
@@ -78,7 +78,8 @@ impl Field {
                 .is_some_and(|(_, value)| value.is_whole())
     }
 
-    /// How fast it counts, per second, between the last two samples; `None` if it does not, or has just restarted.
+    /// Returns the rate of a counter per second, between the last two samples; `None` if it is not a counter, or has
+    /// just restarted.
     pub(crate) fn rate(&self) -> Option<f64> {
         if !self.counts() {
             return None;
@@ -88,8 +89,8 @@ impl Field {
         rate(*old, *new)
     }
 
-    /// Takes a value. A value for a time that is there replaces it, as in InfluxDB. `false`: it is older than all that
-    /// is kept, and nothing changed.
+    /// Takes a value. A value for a time that is already there replaces it, as in InfluxDB. Returns `false` if the
+    /// value is older than all kept ones; then nothing changed.
     pub(super) fn take(&mut self, time: UnixMicros, value: Value, limit: usize) -> bool {
         let number = value.number();
         let newest = self.last.as_ref().is_none_or(|(last, _)| *last <= time);
@@ -106,7 +107,7 @@ impl Field {
             return newest;
         };
         let sample = Sample { time, value };
-        // From the end: nearly always the newest.
+        // From the end, because the value is nearly always the newest.
         let place = self
             .samples
             .iter()
@@ -129,7 +130,8 @@ impl Field {
         true
     }
 
-    /// By itself the ring would grow to a power of two, beyond the limit that the memory is reckoned by.
+    /// Makes room for one sample. Otherwise the ring would grow to a power of two, beyond the limit that the bound of
+    /// the memory assumes.
     fn make_room(&mut self, limit: usize) {
         let length = self.samples.len();
         if length == self.samples.capacity() {
@@ -139,7 +141,7 @@ impl Field {
     }
 }
 
-/// The rate from one sample to the next, per second; `None` across a restart.
+/// Returns the rate from one sample to the next, per second; `None` across a restart.
 pub(crate) fn rate(old: Sample, new: Sample) -> Option<f64> {
     let seconds = new.time.0.saturating_sub(old.time.0) as f64 / 1e6;
     (seconds > 0.0 && new.value >= old.value).then(|| (new.value - old.value) / seconds)

@@ -1,21 +1,21 @@
-//! The latest changes, so that any number of followers can each be told what is new to them.
+//! The latest changes, so that any number of followers can each get the changes that are new to them.
 
 use std::collections::VecDeque;
 
 use crate::point::UnixMicros;
 
-/// A field of a series has a new value for a time.
+/// A change: a field of a series has a new value for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// Which series, for [`super::Store::at`].
+    /// The series, for [`super::Store::at`].
     pub series: usize,
-    /// Which of its fields.
+    /// The index of the field.
     pub field: usize,
-    /// Which of its samples.
+    /// The time of the sample.
     pub time: UnixMicros,
 }
 
-/// A follower is further behind than what is kept: it must begin anew.
+/// The error for a follower that is further behind than the kept changes: it must begin anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Behind;
 
@@ -45,12 +45,12 @@ impl Journal {
         self.next += 1;
     }
 
-    /// The number that the next change will have: where a follower begins that has just seen everything.
+    /// Returns the number that the next change will have. A follower that has just seen everything begins there.
     pub(crate) fn next(&self) -> u64 {
         self.next
     }
 
-    /// All changes from this number on.
+    /// Returns all changes from this number on.
     ///
     /// # Errors
     /// [`Behind`] if some of them are gone.

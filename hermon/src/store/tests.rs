@@ -133,7 +133,7 @@ proptest! {
         points in prop::collection::vec((0_i64..12, 0_i64..100), 0..40),
     ) {
         let mut store = Store::new(SMALL);
-        // The oracle keeps all, sorts by time, and forgets the oldest as they come to be too many.
+        // The oracle keeps everything, sorts by time, and removes the oldest when there are too many.
         let mut oracle = BTreeMap::new();
         for &(time, value) in &points {
             take(&mut store, &format!("m v={value}i {}", time * 1_000), 99);

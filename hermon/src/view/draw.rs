@@ -1,4 +1,4 @@
-//! Draws one picture. A pure function of what there is, what was chosen, and the size of the terminal.
+//! Draws one picture. It is a pure function of the snapshot, the user's choices, and the size of the terminal.
 
 use hermon_amounts::count;
 use ratatui::Frame;
@@ -11,18 +11,18 @@ use super::snapshot::{FieldRow, Row, Snapshot};
 use super::state::{Mode, State};
 use crate::said::{Origin, Printable, Said};
 
-/// What stands around the table.
+/// The parts around the table.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Around {
-    /// What is watched: `127.0.0.1:8094`.
+    /// The address that is watched: `127.0.0.1:8094`.
     pub title: String,
-    /// Where the page is, if there is one.
+    /// The address of the page, if there is one.
     pub page: Option<String>,
-    /// Points a second, over the last few seconds.
+    /// Points per second, over the last few seconds.
     pub per_second: u64,
-    /// What was received and is not where it should be.
+    /// Data that was received and did not reach its place: amounts and kinds.
     pub losses: Vec<(u64, &'static str)>,
-    /// Why the file does not take more, if so.
+    /// The reason why the file accepts no more, if so.
     pub fault: Option<String>,
 }
 
@@ -37,11 +37,11 @@ const NAME: usize = 27;
 const VALUE: usize = 15;
 const RATE: usize = 13;
 
-/// Narrower than this, there are no rates; and narrower than that and a sparkline of this width, no sparklines.
+/// In a narrower terminal there are no rates. In one that is narrower by a sparkline there are no sparklines.
 const WITH_RATE: usize = NAME + VALUE + RATE;
 const MIN_SPARK: usize = 8;
 
-/// Lines of the console's pane with its heading, if the terminal is high enough: a third, at most this.
+/// The lines of the console's pane with its heading, if the terminal is high enough: a third, at most this.
 const CONSOLE: u16 = 12;
 
 /// The table needs this many rows before the console gets any.
@@ -61,7 +61,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Ctrl-Z, Ctrl-L", "suspend; draw anew"),
 ];
 
-/// Draws the picture, and notes in the state how many rows fit.
+/// Draws the picture, and notes in the state the number of rows that fit.
 pub(crate) fn draw(frame: &mut Frame<'_>, snapshot: &Snapshot, state: &mut State, around: &Around) {
     let area = frame.area();
     let bad = !around.losses.is_empty() || around.fault.is_some();
@@ -132,7 +132,7 @@ fn loss_line(around: &Around) -> Line<'_> {
     Line::styled(parts.join(", "), LOSS)
 }
 
-/// The machines side by side, begun so far left that the selected one is seen.
+/// Writes the machines side by side, beginning so far left that the selected one is visible.
 fn machine_line(snapshot: &Snapshot, width: u16) -> Line<'_> {
     let texts: Vec<String> = snapshot
         .machines
@@ -204,14 +204,14 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, rows: &[&Row], marked: usize) {
 fn field_line(field: &FieldRow, width: usize) -> Line<'static> {
     let name = cut(&harmless(&field.name), NAME - 3);
     let with_rate = width >= WITH_RATE;
-    // A date or a version has no rate and takes its place.
+    // A date or a version has no rate and takes the place of the rate.
     let (value_width, rate) = match field.rate.as_str() {
         "" if with_rate => (VALUE + RATE, String::new()),
         rate if with_rate => (VALUE, format!("{:>RATE$}", cut(rate, RATE - 1))),
         _ => (VALUE, String::new()),
     };
     let value = cut(&harmless(&field.value), value_width - 1);
-    // What fits stands in its column.
+    // A value that fits is aligned in its column.
     let value = if value.chars().count() < VALUE {
         format!("{value:>VALUE$}")
     } else {
@@ -237,8 +237,8 @@ fn field_line(field: &FieldRow, width: usize) -> Line<'static> {
     Line::from(spans)
 }
 
-/// Bars of eight heights, the newest rightmost. Between the least and the greatest of what is shown; all equal: the least
-/// height, so that a standstill reads as one.
+/// Draws bars of eight heights, the newest rightmost, between the least and the greatest of the shown values. If all
+/// are equal, the bars have the least height, so that a standstill looks like one.
 fn sparkline(values: &[Option<f64>], width: usize) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let shown = &values[values.len().saturating_sub(width)..];
@@ -308,7 +308,7 @@ fn said_line(said: &Said) -> Line<'_> {
     let style = match said.origin {
         Origin::Console => Style::new(),
         Origin::Hermon => BOLD,
-        // What went wrong with something that arrived, or QEMU complains.
+        // A fault in something that arrived, or a complaint of QEMU.
         Origin::Qemu | Origin::Udp | Origin::Tcp => Style::new().fg(Color::Red),
     };
     Line::from(vec![
@@ -373,7 +373,7 @@ fn draw_help(frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(lines).block(block), place);
 }
 
-/// At most so many characters, with an ellipsis if there were more.
+/// Returns at most so many characters, with an ellipsis if there were more.
 fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! What the view shows at one moment, taken from the store in one short look.
+//! The content of the view at one moment, taken from the store in one short look.
 
 use crate::format;
 use crate::live::Inside;
@@ -7,26 +7,26 @@ use crate::point::UnixMicros;
 use crate::said::Said;
 use crate::store::{Field, Series, rate};
 
-/// Samples of a field in a sparkline, at most.
+/// The most samples of a field in a sparkline.
 pub(super) const MAX_SPARK: usize = 60;
 
-/// A machine that was not heard of for so long is shown as silent: three of the usual intervals, and some patience.
+/// The time without a point after which a machine is shown as silent: three of the usual intervals, and a little more.
 const SILENT: i64 = 35_000_000;
 
-/// All that one picture needs.
+/// Everything that one picture needs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
-    /// Sorted by name.
+    /// The machines, sorted by name.
     pub machines: Vec<MachineLine>,
     /// Index into `machines`.
     pub selected: usize,
-    /// Of the selected machine: each source, then its fields.
+    /// The rows of the selected machine: each source, then its fields.
     pub rows: Vec<Row>,
     /// The console's lines, oldest first.
     pub said: Vec<Said>,
-    /// How many lines were ever said.
+    /// The number of all lines ever.
     pub said_ever: u64,
-    /// Points since the start.
+    /// The number of points since the start.
     pub points: u64,
 }
 
@@ -35,11 +35,11 @@ pub(crate) struct Snapshot {
 pub(crate) struct MachineLine {
     /// Its tag `vm`; `(no vm)` without one.
     pub name: String,
-    /// When it was last heard of: `3 s`.
+    /// The time since its last point: `3 s`.
     pub age: String,
-    /// It was not heard of for some intervals.
+    /// `true` if no point came for some intervals.
     pub silent: bool,
-    /// What its own counts of losses add up to; a loss that is counted in total and in kind counts twice.
+    /// `true` if one of its own counts of losses is not 0.
     pub lossy: bool,
 }
 
@@ -64,22 +64,22 @@ pub(crate) struct FieldRow {
     pub source: String,
     /// The key.
     pub name: String,
-    /// As people read it.
+    /// The value, written for people.
     pub value: String,
-    /// All digits, if `value` has not.
+    /// The value with all digits, if `value` does not have them.
     pub exact: String,
-    /// How fast it counts, if it does.
+    /// The rate, if it is a counter.
     pub rate: String,
-    /// Recent values, or rates if it counts, oldest first; `None` where nothing can be said.
+    /// Recent values, or rates of a counter, oldest first; `None` where there is nothing to show.
     pub spark: Vec<Option<f64>>,
-    /// It counts losses, and there are some.
+    /// `true` if it counts losses and is not 0.
     pub loss: bool,
-    /// What it means, if that is documented.
+    /// The meaning, if it is documented.
     pub meaning: &'static str,
 }
 
 impl Snapshot {
-    /// Looks at a machine by name; at the first one if there is no such or `None`.
+    /// Looks at a machine by name. With `None` or an unknown name it looks at the first machine.
     pub(crate) fn of(inside: &Inside, machine: Option<&str>, now: UnixMicros) -> Self {
         let mut names: Vec<(usize, &str)> = inside
             .store

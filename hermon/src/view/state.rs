@@ -1,4 +1,5 @@
-//! What the person has chosen: the machine, the row, the filter, the pause. Keys in, decisions out; nothing is drawn here.
+//! The user's choices: the machine, the row, the filter, the pause. It takes keys and returns decisions, and draws
+//! nothing.
 //!
 //! ```text
 //!            / (1)              ? (3)
@@ -15,7 +16,7 @@ use super::snapshot::{Row, Snapshot};
 /// The longest filter. Names of fields are shorter.
 const MAX_FILTER: usize = 64;
 
-/// What the keys mean at present.
+/// The present meaning of the keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// They move in the table.
@@ -27,7 +28,7 @@ pub(crate) enum Mode {
     Help,
 }
 
-/// What a key asks for that is not the state's to do.
+/// A request of a key that other code must fulfil.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// Nothing more.
@@ -36,42 +37,42 @@ pub(crate) enum Wish {
     Quit,
     /// The end, by Ctrl-C.
     Interrupt,
-    /// To be put to sleep by the shell, by Ctrl-Z.
+    /// To be stopped by the shell, by Ctrl-Z.
     Suspend,
-    /// Draw all anew, by Ctrl-L.
+    /// To draw everything anew, by Ctrl-L.
     Redraw,
 }
 
-/// The state.
+/// The choices.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
-    /// What keys mean.
+    /// The meaning of the keys.
     pub mode: Mode,
     /// The machine that was chosen; `None`: the first.
     pub machine: Option<String>,
-    /// The row that is marked, among those that the filter leaves.
+    /// The index of the marked row, among those that the filter leaves.
     pub row: usize,
     /// Parts of names, separated by spaces; a row must contain all.
     pub filter: String,
-    /// Only losses.
+    /// `true` if only losses are shown.
     pub losses_only: bool,
-    /// The picture stands still; receiving goes on.
+    /// `true` if the picture stands still; receiving goes on.
     pub paused: bool,
-    /// The pane with the console is hidden.
+    /// `true` if the pane with the console is hidden.
     pub console_hidden: bool,
-    /// The console is scrolled back by so many lines.
+    /// The number of lines by which the console is scrolled back.
     pub console_back: usize,
-    /// Rows of the table that fitted when it was last drawn: how far a page is.
+    /// The rows of the table that fitted when it was last drawn: the length of a page.
     pub page: usize,
 }
 
 impl State {
-    /// The rows that the filter leaves, with each source that has any.
+    /// Returns the rows that the filter leaves, with the row of each source that has any.
     pub(crate) fn rows<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Row> {
         let filter = self.filter.to_lowercase();
         let parts: Vec<&str> = filter.split_whitespace().collect();
         let mut rows = Vec::new();
-        // The source's row, until it is shown; and its names.
+        // The row of the source, until it is shown, and its names.
         let (mut heading, mut names) = (None, String::new());
         for row in &snapshot.rows {
             match row {
@@ -166,7 +167,7 @@ impl State {
         Wish::Nothing
     }
 
-    /// To the next machine or the one before, around the end.
+    /// Selects the next machine or the one before; after the last comes the first.
     fn turn(&mut self, snapshot: &Snapshot, by: isize) {
         let count = snapshot.machines.len();
         if count > 0 {

@@ -18,7 +18,7 @@ mod golden;
 
 const NOW: UnixMicros = UnixMicros(1_700_000_100_000_000);
 
-/// Two machines, one of them silent for long, with the image's own sources.
+/// Returns two machines, one of them silent for long, with the image's own sources.
 fn live() -> Live {
     let live = Live::new(None).unwrap();
     for n in 0..20_i64 {
@@ -53,7 +53,7 @@ fn live() -> Live {
     live
 }
 
-/// A line arrives at this time.
+/// Adds a line that arrives at this time.
 fn arrive(live: &Live, line: &str, now: UnixMicros) {
     let what = What::Line(line.into());
     let told = Told::of(&what);

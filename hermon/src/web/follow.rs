@@ -1,4 +1,4 @@
-//! What one open page is told: everything once, then what is new.
+//! The messages to one open page: everything once, then everything new.
 //!
 //! ```text
 //!            first look (1)              a look
@@ -13,7 +13,8 @@ use crate::live::Inside;
 use crate::point::UnixMicros;
 use crate::store::{Field, Sample, Series};
 
-/// Samples of all fields that a page is given at once; fields then have fewer each. A browser takes some megabytes.
+/// The most samples of all fields that a page gets at once. If there are more, each field has fewer. A browser can take
+/// some megabytes.
 const MAX_SAMPLES: usize = 200_000;
 
 /// A message to the page.
@@ -22,16 +23,16 @@ const MAX_SAMPLES: usize = 200_000;
 pub(super) enum Message {
     /// Everything of the machine.
     All {
-        /// Its name; empty without a tag `vm`, and while there is none.
+        /// The name of the machine; empty without a tag `vm`, and while there is no machine.
         vm: String,
         /// Its series.
         series: Vec<ToldSeries>,
-        /// How many samples of each field are told, if not all.
+        /// The number of samples of each field in the message, if it is not all.
         shortened: Option<usize>,
     },
-    /// What is new.
+    /// Everything new.
     New {
-        /// Series and fields that were not there, without samples.
+        /// Series and fields that are new, without samples.
         series: Vec<ToldSeries>,
         /// Samples, in the order of their arrival.
         changes: Vec<ToldChange>,
@@ -44,7 +45,7 @@ pub(super) struct ToldSeries {
     id: usize,
     source: String,
     tags: String,
-    /// The number of the first of `fields`.
+    /// The index of the first of `fields`.
     from: usize,
     fields: Vec<ToldField>,
 }
@@ -58,7 +59,7 @@ pub(super) struct ToldField {
     loss: bool,
     counts: bool,
     last: String,
-    /// Milliseconds since 1970, value.
+    /// Milliseconds since 1970, and the value.
     samples: Vec<(f64, f64)>,
 }
 
@@ -69,25 +70,26 @@ pub(super) struct ToldChange {
     field: usize,
     counts: bool,
     last: String,
-    /// As in [`ToldField::samples`]; none for text.
+    /// As in [`ToldField::samples`]; `None` for text.
     sample: Option<(f64, f64)>,
 }
 
 /// One open page.
 #[derive(Debug)]
 pub(super) struct Follower {
-    /// The machine that it asked for.
+    /// The machine that the page asked for.
     wanted: Option<String>,
-    /// Index of the machine that it is told of.
+    /// The index of the machine that the page gets.
     machine: Option<usize>,
-    /// The next change's number.
+    /// The number of the next change.
     next: u64,
-    /// Series → how many of its fields it knows.
+    /// For each series, the number of its fields that the page knows.
     known: Vec<usize>,
 }
 
 impl Follower {
-    /// Of this machine, or of the first one if `None` or as long as there is no such.
+    /// Creates a follower of this machine. It follows the first machine if `wanted` is `None`, or while that machine is
+    /// unknown.
     pub(super) fn new(wanted: Option<String>) -> Self {
         Self {
             wanted,
@@ -97,7 +99,8 @@ impl Follower {
         }
     }
 
-    /// What it has to be told; `None`: nothing. Cost: linear in the changes, or at first in all samples of the machine.
+    /// Returns the message to send; `None` if there is nothing to send. Cost: linear in the changes, or at first in all
+    /// samples of the machine.
     pub(super) fn look(&mut self, inside: &Inside) -> Option<Message> {
         let store = &inside.store;
         let machine = self.choose(inside)?;
@@ -181,7 +184,7 @@ impl Follower {
         core::mem::replace(&mut self.known[id], fields)
     }
 
-    /// The fields of a series that it does not know.
+    /// Returns the fields of a series that the page does not know.
     fn introduce(&mut self, id: usize, series: &Series) -> Option<ToldSeries> {
         let known = self.know(id, series.fields.len());
         (known < series.fields.len()).then(|| tell(id, series, known, 0))
@@ -225,7 +228,7 @@ fn pair(sample: &Sample) -> (f64, f64) {
     (sample.time.0 as f64 / 1e3, sample.value)
 }
 
-/// The sample may be gone already, if many came at once.
+/// Finds a sample. It may be gone already, if many came at once.
 fn sample_at(field: &Field, time: UnixMicros) -> Option<(f64, f64)> {
     let samples = field.samples();
     let at = samples

@@ -1,11 +1,12 @@
-//! Who may ask, and what the page may do.
+//! Decides which requests are allowed, and what the page may do.
 //!
-//! The page can switch sources of an image, so a page of somebody else's in the same browser must not be able to:
-//! * a name that was made to point here (DNS rebinding) is refused by its `Host`: only addresses and `localhost` are taken;
-//! * another site's request is refused by `Origin` and `Sec-Fetch-Site`, and by the header that only a script of the same
-//!   origin can set without asking first;
-//! * nothing changes by GET;
-//! * the page itself loads and runs nothing but what this server gives it (Content-Security-Policy).
+//! The page can switch sources of an image, so a page of another site in the same browser must not be able to:
+//! * A name that was made to point here (DNS rebinding) is refused by its `Host`: only addresses and `localhost` are
+//!   accepted.
+//! * A request of another site is refused by `Origin` and `Sec-Fetch-Site`, and by a header that only a script of the
+//!   same origin can set without asking first.
+//! * GET changes nothing.
+//! * The page loads and runs only what this server gives it (Content-Security-Policy).
 
 use core::net::IpAddr;
 
@@ -24,7 +25,7 @@ const OURS: &str = "x-hermon";
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Passes on what may be asked, with headers that keep the answer to this page.
+/// Passes on allowed requests, and adds headers that keep the answer to this page.
 pub(super) async fn guard(request: Request, next: Next) -> Response {
     let mut response = match judge(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -46,7 +47,7 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// Why a request is refused, if it is.
+/// Returns the reason why a request is refused, if it is.
 fn judge(method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(HOST.as_str()).unwrap_or_default();
@@ -68,8 +69,8 @@ fn judge(method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether a `Host` is an address or `localhost`, with or without a port: then no name was looked up that somebody else
-/// may have chosen.
+/// Returns `true` if a `Host` is an address or `localhost`, with or without a port. Then no name was looked up that
+/// somebody else may have chosen.
 fn is_address(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

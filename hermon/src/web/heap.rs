@@ -14,12 +14,12 @@ use tokio::task::spawn_blocking;
 use super::{Shown, Which};
 use crate::taker::{self, TakeError, Taker};
 
-/// Where profiles come from.
+/// The sources of profiles.
 #[derive(Default)]
 pub(crate) struct Heap {
-    /// From a file.
+    /// A file with a profile.
     pub file: Option<FlameFile>,
-    /// From machines, when somebody asks for it. What it took stands before the file.
+    /// Traces from machines, when a user asks for one. A trace is shown instead of the file.
     pub taker: Option<Taker>,
 }
 
@@ -43,17 +43,17 @@ impl Heap {
     }
 }
 
-/// What the page is told each second.
+/// The part of the status that the page gets each second.
 #[derive(Serialize)]
 pub(super) struct Told {
-    /// Whether there is a file to read again.
+    /// `true` if there is a file to read again.
     file: bool,
     trace: Option<Traced>,
 }
 
 #[derive(Serialize)]
 struct Traced {
-    /// Whose traces can be taken.
+    /// The machines whose traces can be taken.
     machines: Vec<String>,
     #[serde(flatten)]
     state: taker::State,
@@ -65,7 +65,7 @@ pub(super) struct Wanted {
     seconds: u64,
 }
 
-/// Begins a trace; it goes on after the answer.
+/// Begins a trace, which goes on after the answer.
 pub(super) async fn take(
     State(shown): State<Arc<Shown>>,
     Query(which): Query<Which>,
@@ -89,7 +89,7 @@ pub(super) async fn take(
     }
 }
 
-/// Which bytes of a trace.
+/// The choice of the bytes of a trace.
 #[derive(Deserialize)]
 pub(super) struct Bytes {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! A headless Chromium, driven by its DevTools protocol over a pipe: no driver program, no port.
+//! Drives a headless Chromium by its DevTools protocol over a pipe: without a driver program and without a port.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{DEADLINE, STARTING};
 
-/// The programs that it may be called.
+/// The possible names of the program.
 const NAMES: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
 pub struct Browser {
@@ -21,13 +21,14 @@ pub struct Browser {
     from: Receiver<Value>,
     session: String,
     number: u64,
-    /// Every request's address, and every complaint of the page, since it was opened.
+    /// The address of every request, and every complaint of the page, since it was opened.
     pub requests: Vec<String>,
     pub complaints: Vec<String>,
     _folder: TempDir,
 }
 
-/// The browser, if there is one. Under `CI=true` on Debian as root it must be there: setup installs it.
+/// Returns the browser, if there is one. Under `CI=true` on Debian as root there must be one, because setup installs
+/// it.
 fn program() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
@@ -47,7 +48,7 @@ fn program() -> Option<PathBuf> {
 }
 
 impl Browser {
-    /// Opens an address; `None` if there is no browser here, which is said.
+    /// Opens an address. Returns `None` if there is no browser here, and says so.
     pub fn open(url: &str, (width, height): (u32, u32)) -> Option<Self> {
         let program = program()?;
         let folder = TempDir::new().unwrap();
@@ -116,7 +117,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// A command of the protocol; its result.
+    /// Sends a command of the protocol and returns its result.
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.number += 1;
         let mut command = json!({"id": self.number, "method": method, "params": parameters});
@@ -157,7 +158,7 @@ impl Browser {
         }
     }
 
-    /// The value of an expression in the page.
+    /// Returns the value of an expression in the page.
     pub fn value(&mut self, expression: &str) -> Value {
         let result = self.call(
             "Runtime.evaluate",
@@ -205,7 +206,7 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", feature);
     }
 
-    /// What is seen, as PNG.
+    /// Returns the visible page as PNG.
     pub fn picture(&mut self) -> Vec<u8> {
         use base64::Engine;
         let picture = self.call("Page.captureScreenshot", json!({"format": "png"}));

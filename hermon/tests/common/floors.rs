@@ -1,10 +1,11 @@
-//! The floors of a crate: a list of its modules, from low to high, and a check that no arrow points up.
+//! The floors of a crate: a list of its modules, from low to high, and a check that no module uses one above it.
 
 use std::fs;
 use std::path::Path;
 
-/// Reads the modules below `src` and returns a line for each `crate::NAME` that does not name a module below the one it stands in.
-/// A module that is not in the list, and a name that is no module, are such lines, too. Comments and tests are not looked at.
+/// Reads the modules below `src` and returns a line for each `crate::NAME` that does not name a module below its own.
+/// It also returns a line for a module that is not in the list, and for a name that is not a module. It ignores
+/// comments and tests.
 pub fn arrows_up(src: &Path, floors: &[&str]) -> Vec<String> {
     let floor = |module: &str| floors.iter().position(|known| *known == module);
     let mut found = Vec::new();
@@ -46,7 +47,7 @@ pub fn arrows_up(src: &Path, floors: &[&str]) -> Vec<String> {
     found
 }
 
-/// The modules that stand behind `crate::`: one, or those of a list.
+/// Returns the modules that are named after `crate::`: one, or those of a list.
 fn names(part: &str) -> impl Iterator<Item = &str> {
     let list = part.strip_prefix('{').and_then(|list| list.split_once('}'));
     let names = list.map_or(part, |(list, _)| list).split(", ");

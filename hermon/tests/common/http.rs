@@ -1,4 +1,4 @@
-//! Requests to the page, as they are written by hand.
+//! Requests to the page, written by hand.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::DEADLINE;
 
-/// What a request that changes something must have.
+/// The headers that a request for a change must have.
 pub const OURS: &str = "X-Hermon: 1\nContent-Type: application/json";
 
 fn connect(page: &str) -> (TcpStream, &str) {
@@ -17,7 +17,7 @@ fn connect(page: &str) -> (TcpStream, &str) {
     (stream, address)
 }
 
-/// Asks in plain HTTP; the whole answer.
+/// Sends a request in plain HTTP and returns the whole answer.
 pub fn ask(page: &str, request: &str) -> String {
     let (mut stream, address) = connect(page);
     let request = request.replace("HOST", address);
@@ -46,14 +46,14 @@ pub fn post(page: &str, path: &str, headers: &str, body: &str) -> String {
     )
 }
 
-/// What an answer says.
+/// Returns the JSON of an answer.
 pub fn json(answer: &str) -> Value {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{answer}");
     serde_json::from_str(body).unwrap()
 }
 
-/// The first status of the page's events that is so.
+/// Returns the first status among the page's events that satisfies a condition.
 pub fn status(page: &str, what: &str, so: impl Fn(&Value) -> bool) -> Value {
     let (mut stream, host) = connect(page);
     write!(stream, "GET /events HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();

@@ -1,4 +1,4 @@
-//! The control port of an image that is not there: it keeps states and levels and answers as an image does.
+//! A control port without an image: it keeps states and levels, and answers as an image does.
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;

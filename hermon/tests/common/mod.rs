@@ -1,8 +1,8 @@
-//! The tool as a process, as a person runs it.
+//! The tool as a process, run as a person runs it.
 
 #![expect(
     dead_code,
-    reason = "each test file is a program of its own and uses some of what is here"
+    reason = "each test file is a separate program and uses only a part of this"
 )]
 
 pub mod browser;
@@ -21,17 +21,17 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Longer than any of these tests needs on a busy machine.
+/// A time longer than any of these tests needs on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// For `run`: the port for metrics is any, and none leads into the guest.
+/// Options for `run`: any port for metrics, and no port that leads into the guest.
 pub const ANY_PORTS: [&str; 3] = ["--influx-port=0", "--control-port=0", "--memtrace-port=0"];
 
-/// Held while a program is written and while one is started: a process that is being started holds this one's open
+/// Held while a program is written and while one is started. A process that is being started holds this process's open
 /// files for a moment, and a program that is open for writing cannot be executed (ETXTBSY).
 pub static STARTING: Mutex<()> = Mutex::new(());
 
-/// Writes a shell script that can be executed.
+/// Writes an executable shell script.
 pub fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
     let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = folder.join(name);
@@ -42,7 +42,7 @@ pub fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
 
 pub struct Tool {
     child: Child,
-    /// What it writes to both outputs, as it is.
+    /// The lines of both outputs, unchanged.
     pub lines: Receiver<String>,
 }
 
@@ -73,7 +73,7 @@ impl Tool {
         Self { child, lines }
     }
 
-    /// The next line, without its time of day.
+    /// Returns the next line, without its time of day.
     pub fn line(&self) -> String {
         let line = self.lines.recv_timeout(DEADLINE).expect("a line");
         match line.split_at_checked("hh:mm:ss.mmm ".len()) {

@@ -1,4 +1,4 @@
-//! A program in a terminal of its own, seen as a person sees it: the screen, not the bytes.
+//! A program in its own terminal, seen as a person sees it: the screen, not the bytes.
 
 use core::num::NonZero;
 use std::fs::{File, OpenOptions};
@@ -16,7 +16,7 @@ use super::{DEADLINE, STARTING};
 
 pub struct Pty {
     master: OwnedFd,
-    /// Kept open, so that the terminal's settings can be looked at after the program's end.
+    /// Kept open, so that the terminal's settings can be read after the program's end.
     slave: File,
     child: Child,
     screen: Arc<(Mutex<vt100::Parser>, Condvar)>,
@@ -96,7 +96,7 @@ impl Pty {
             .unwrap();
     }
 
-    /// Waits until the screen is so.
+    /// Waits until the screen satisfies a condition.
     pub fn wait_for(&self, what: &str, mut so: impl FnMut(&vt100::Screen) -> bool) {
         let until = Instant::now() + DEADLINE;
         let mut parser = self.screen.0.lock().unwrap();
@@ -120,7 +120,7 @@ impl Pty {
         self.screen.0.lock().unwrap().screen().contents()
     }
 
-    /// The terminal's settings.
+    /// Returns the terminal's settings.
     pub fn settings(&self) -> Termios {
         tcgetattr(&self.slave).unwrap()
     }

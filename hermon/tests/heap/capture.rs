@@ -1,4 +1,4 @@
-//! `hermon trace` against servers on loopback that do what networks and images do.
+//! Runs `hermon trace` against servers on loopback that behave like networks and images.
 
 use core::net::SocketAddr;
 use std::fs;
@@ -20,7 +20,7 @@ fn server<T: Send + 'static>(
     let address = listener.local_addr().unwrap();
     let thread = thread::spawn(move || {
         let (client, _) = listener.accept().unwrap();
-        // So that a tool that does nothing fails its test instead of stopping it.
+        // So that a tool that does nothing fails its test and does not stop it.
         client.set_read_timeout(Some(DEADLINE)).unwrap();
         serve(client)
     });
@@ -37,7 +37,7 @@ fn wait_for_the_end(client: &mut TcpStream) {
     );
 }
 
-/// Closes so that the client sees a reset: what it sent was never read.
+/// Closes in such a way that the client sees a reset: data from the client was never read.
 fn reset(client: TcpStream) {
     rustix::net::sockopt::set_socket_linger(&client, Some(core::time::Duration::ZERO)).unwrap();
     drop(client);
@@ -62,14 +62,14 @@ fn run(address: SocketAddr, options: &[&str]) -> Run {
 }
 
 impl Run {
-    /// Its exit code, everything it said, and the file that it left.
+    /// Returns its exit code, all its output, and the file that it left.
     fn end(mut self) -> (Option<i32>, String, Option<Vec<u8>>) {
         let code = self.tool.wait().code();
         let lines: Vec<String> = self.tool.lines.iter().collect();
         (code, lines.join("\n"), fs::read(&self.path).ok())
     }
 
-    /// Expects it to end with this code and to leave these packets. Gives everything it said.
+    /// Expects it to end with this code and to leave these packets. Returns all its output.
     fn leaves(self, code: i32, packets: &[Vec<u8>]) -> String {
         let (ended, said, file) = self.end();
         assert_eq!(
@@ -81,7 +81,7 @@ impl Run {
     }
 }
 
-/// What the small service is traced as.
+/// Returns the packets of the small service.
 fn whole() -> Vec<Vec<u8>> {
     packets(1e-4, &service())
 }
@@ -136,7 +136,7 @@ fn ctrl_c_ends_it_cleanly_with_a_report() {
         });
         let run = run(address, &[]);
         let size = first_is_sent.recv_timeout(DEADLINE).unwrap();
-        // Once it has written that much, it catches signals.
+        // When it has written that much, it catches signals.
         while fs::metadata(&run.path).map_or(0, |file| file.len()) < size {
             thread::yield_now();
         }
@@ -175,7 +175,7 @@ fn a_reset_keeps_every_whole_packet() {
     let (to, is_written) = std::sync::mpsc::channel::<()>();
     let (address, server) = server(move |mut client| {
         client.write_all(&whole()[..3].concat()).unwrap();
-        // A reset takes back what the other side has not read.
+        // A reset discards what the other side has not read.
         is_written.recv_timeout(DEADLINE).unwrap();
         reset(client);
     });
@@ -212,7 +212,7 @@ fn a_cut_packet_is_left_out_of_the_file_and_told() {
 fn a_packet_that_breaks_the_format_ends_the_trace_and_is_not_kept() {
     let (address, server) = server(|mut client| {
         let mut packets = whole();
-        // The first id of the packet: not the one that follows.
+        // The first id of the packet, which then is not the one that follows.
         packets[2][50] ^= 1;
         // The tool closes when it has seen enough.
         let _ = client.write_all(&packets.concat());
@@ -255,7 +255,7 @@ fn a_reset_before_the_first_packet_is_told() {
     let (address, server) = server(reset);
     let (code, said, _) = run(address, &[]).end();
     server.join().unwrap();
-    // It may arrive while the tool still connects.
+    // It may arrive while the tool is still connecting.
     let early = format!(
         "hermon: cannot connect to {address}: Connection reset by peer (os error 104): is the image running, and does it listen there?"
     );

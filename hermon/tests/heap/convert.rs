@@ -1,4 +1,4 @@
-//! `hermon convert`: what it writes, and how it ends.
+//! Checks the output of `hermon convert` and its exit codes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,8 @@ use super::made::{packets, service, trace};
 
 const RATE: f64 = 1e-4;
 
-/// Converts a trace with these options, expects this exit code, and gives the output's path and what the tool said.
+/// Converts a trace with these options and expects this exit code. Returns the path of the output and the tool's
+/// messages.
 fn convert(folder: &TempDir, trace: &[u8], options: &[&str], want: i32) -> (PathBuf, Vec<String>) {
     let path = folder.path().join("x.ctf");
     fs::write(&path, trace).unwrap();

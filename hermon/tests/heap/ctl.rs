@@ -1,4 +1,4 @@
-//! `hermon ctl` against a control port that follows the documented grammar.
+//! Runs `hermon ctl` against a control port that follows the documented grammar.
 
 use core::net::SocketAddr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,7 +8,7 @@ use std::thread;
 
 use super::common::{DEADLINE, STARTING, Tool};
 
-/// A control port for ever: a line in, a line out. With a token, the first line must be it.
+/// Starts a control port that never ends: a line in, a line out. With a token, the first line must be the token.
 fn control(token: Option<&'static str>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -142,7 +142,7 @@ fn standard_input_is_read_line_by_line() {
     assert_eq!(output.status.code(), Some(1));
 }
 
-/// What a terminal shows of the tool when keys are pressed, each time once a text and then the prompt are shown, through
+/// Returns the terminal's output when keys are pressed. Each key waits for a text and then the prompt. The terminal is
 /// `script` of util-linux.
 fn terminal(address: SocketAddr, steps: &[(&str, &str)]) -> Option<(String, Option<i32>)> {
     let home = tempfile::TempDir::new().unwrap();
@@ -176,7 +176,7 @@ fn terminal(address: SocketAddr, steps: &[(&str, &str)]) -> Option<(String, Opti
     let mut shown = Vec::new();
     let mut buffer = [0; 4096];
     for (text, keys) in steps {
-        // What was typed before the prompt would be the terminal's own to edit.
+        // The terminal itself would edit keys that are typed before the prompt.
         let from = shown.len();
         let is_asked = |shown: &[u8]| {
             let shown = String::from_utf8_lossy(&shown[from..]);

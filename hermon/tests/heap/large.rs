@@ -1,4 +1,4 @@
-//! A trace of millions of events is reported on in memory for what is alive, not for what happened.
+//! Reports on a trace of millions of events in memory for the live blocks, not for the events.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::common::STARTING;
 
-/// Blocks that are alive at one time, at most.
+/// The most blocks that are alive at one time.
 const ALIVE: usize = 10_000;
 
 /// xorshift64*: the same numbers each time.
@@ -37,7 +37,7 @@ impl Resolve for Names {
     }
 }
 
-/// A trace with so many events over some 2,000 stacks of 16 frames.
+/// Writes a trace with so many events over some 2,000 stacks of 16 frames.
 fn write(path: &Path, events: u64) {
     let mut out = BufWriter::new(File::create(path).unwrap());
     let mut encoder = Encoder::new(&Info {
@@ -64,7 +64,7 @@ fn write(path: &Path, events: u64) {
                 encoder.collect(at, alive[which]).is_err()
             } else {
                 let site = choice % 2_000;
-                // The deeper, the more branches: as in programs.
+                // More branches in deeper frames, as in programs.
                 let stack =
                     (0..16).map(|depth| 100 + 1_000 * depth + site % (1 << (16 - depth).min(11)));
                 let words = 1 + choice % 4_096;
@@ -96,7 +96,7 @@ fn a_million_events_need_memory_for_what_is_alive_only() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("large.ctf");
     write(&path, events);
-    // Held as 100 bytes each, a million events would not fit. The program itself, not optimised, maps some 60 MB.
+    // If it kept 100 bytes for each, a million events would not fit. The program, not optimised, maps some 60 MB.
     let _starting = STARTING.lock().unwrap();
     let output = Command::new("sh")
         .args([

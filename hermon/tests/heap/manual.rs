@@ -1,4 +1,4 @@
-//! The manual and the completions say what the tool takes.
+//! The manual and the completions name everything that the tool accepts.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! Heap traces that the page of `hermon watch --trace` takes, from servers on loopback that do what images and networks do.
+//! Takes heap traces on the page of `hermon watch --trace`, from servers on loopback that behave like networks and
+//! images.
 
 use core::net::SocketAddr;
 use std::collections::{BTreeMap, HashMap};
@@ -29,18 +30,19 @@ fn serve(mut each: impl FnMut(TcpStream) + Send + 'static) -> SocketAddr {
     address
 }
 
-/// What images do: most at once, the rest when the client has closed its half.
+/// Behaves like an image: sends most of the trace at once, and the rest when the client has closed its half.
 fn image(mut client: TcpStream) {
     let packets = packets(RATE, &happenings());
     let (first, last) = packets.split_at(packets.len() - 1);
     client.write_all(&first.concat()).unwrap();
-    // Anything else: the test is over, and the tool was killed.
+    // Anything else means that the test is over and the tool was killed.
     if client.read(&mut [0]).is_ok_and(|length| length == 0) {
         client.write_all(&last.concat()).unwrap();
     }
 }
 
-/// The small service, with two blocks whose stacks end in the allocator's hook, once as it is and once inlined.
+/// Returns the events of the small service, with two blocks whose stacks end in the allocator's hook: once as a frame
+/// and once inlined.
 fn happenings() -> Vec<Happening> {
     let mut happenings = service();
     happenings.push(alloc(10_000_000, 50, 3, &[0x1000, 0x2000, HOOK]));
@@ -78,7 +80,7 @@ fn over(page: &str) -> Value {
     over["heap"]["trace"].clone()
 }
 
-/// Path of names → bytes, without the root.
+/// Returns the bytes of each path of names, without the root.
 fn paths(profile: &Value) -> BTreeMap<String, f64> {
     let nodes = profile["nodes"].as_array().unwrap();
     let index = |value: &Value| value.as_u64().unwrap() as usize;
@@ -100,7 +102,7 @@ fn paths(profile: &Value) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// The same, counted naively.
+/// Counts the same naively.
 fn naive(counts: impl Fn(&Block) -> bool) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
     for mut block in blocks(&happenings()).into_iter().filter(counts) {
@@ -141,7 +143,7 @@ fn a_trace_is_taken_and_becomes_the_tree_that_a_naive_count_makes() {
         status["heap"]["trace"]["going"]["samples"].as_u64() > Some(0)
     });
     assert!(going["heap"]["trace"]["going"]["bytes"].as_u64() > Some(0));
-    // The image is still being asked: a second client would be refused by it.
+    // The first trace is still going on. The image would refuse a second client.
     let second = take(&page, "");
     assert!(
         second.starts_with("HTTP/1.1 409 ") && second.ends_with("one at a time\n"),
@@ -302,7 +304,7 @@ fn a_person_takes_a_trace_on_the_page_and_sees_who_allocates_and_what_stays() {
     );
     let note = "document.getElementById('profile-note').textContent";
     browser.wait_for(&format!("{note}.startsWith('web-1: bytes allocated, ')"));
-    // What is alive at the end has other widths: nothing of what was freed.
+    // The frames of the live blocks have other widths: nothing that was freed is among them.
     let walk = format!("{frames}.some((frame) => frame.textContent === 'app::walk')");
     assert_eq!(browser.value(&walk), true);
     browser.value("document.getElementById('take-value').value = 'live'; document.getElementById('take-value').dispatchEvent(new Event('change'))");

@@ -1,4 +1,4 @@
-//! `hermon report`: what it prints, and how it ends.
+//! Checks the output of `hermon report` and its exit codes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ fn file(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// What the tool prints, and its exit code.
+/// Returns the tool's output and its exit code.
 fn tool(arguments: &[&str]) -> (String, Option<i32>) {
     let mut tool = Tool::start(arguments);
     let code = tool.wait().code();
@@ -143,7 +143,8 @@ fn a_trace_with_a_fault_is_reported_on_up_to_it_and_ends_with_its_own_status() {
     assert!(text.contains("app::cache::insert"), "{text}");
 }
 
-/// A program with an inlined function, its build id, and the address behind the first byte of its function `outer`.
+/// Builds a program with an inlined function. Returns its path, its build id, and the address behind the first byte of
+/// its function `outer`.
 fn image(folder: &TempDir, name: &str, line_feeds: usize) -> (PathBuf, String, u64) {
     let source = "\n".repeat(line_feeds)
         + "__attribute__((always_inline)) static inline int inner(int *p) { return *p * 3; }\n\
@@ -203,7 +204,7 @@ fn an_image_gives_the_names_that_the_trace_has_not_if_it_is_the_one_that_was_tra
         callers[0].starts_with("outer ") && callers[0].ends_with(".c:6"),
         "{callers:?}"
     );
-    // What the trace names itself stays.
+    // A name that is in the trace stays.
     assert_eq!(
         callers[1..],
         [

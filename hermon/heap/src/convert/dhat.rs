@@ -1,6 +1,7 @@
-//! The JSON that valgrind's dh_view reads, version 2 (valgrind 3.19, dhat/dh_main.c describes it). A program point is a stack.
+//! Writes the JSON for valgrind's dh_view, version 2 (valgrind 3.19, dhat/dh_main.c describes it). A program point is a
+//! stack.
 //!
-//! Times are in microseconds. A block that is alive at the end has lived until then, as with DHAT itself.
+//! Times are in microseconds. A block that is alive at the end has lived until then, as in DHAT.
 
 use std::io::{self, Write};
 
@@ -19,23 +20,24 @@ struct File {
     dhatFileVersion: u32,
     mode: &'static str,
     verb: &'static str,
-    /// There are lifetimes, and no counts of accesses.
+    /// `true`: there are lifetimes. There are no counts of accesses.
     bklt: bool,
     bkacc: bool,
-    /// The unit of time, a million of them, and what counts as short-lived.
+    /// The unit of time, the name of a million of them, and the limit of a short life.
     tu: &'static str,
     Mtu: &'static str,
     tuth: u64,
     cmd: String,
     pid: u64,
-    /// Time at the end, and when the most was alive.
+    /// The time of the end, and the time when most was alive.
     te: u64,
     tg: u64,
     pps: Vec<Point>,
     ftbl: Vec<String>,
 }
 
-/// Bytes and blocks: in total, the most of this point, at the time of the global most, at the end. `tl`: the sum of lifetimes.
+/// Bytes and blocks: in total, the most of this point, at the time of the global most, at the end. `tl` is the sum of
+/// lifetimes.
 #[derive(Serialize)]
 struct Point {
     tb: u64,
@@ -94,7 +96,7 @@ pub(super) fn write(named: &Named, out: &mut dyn Write) -> io::Result<()> {
 
 fn point(named: &Named, tally: &Tally, fs: Vec<usize>) -> Point {
     let blocks = |blocks: f64| blocks.round() as u64;
-    // One block at least where there are bytes: it was seen.
+    // At least one block where there are bytes, because a block was sampled.
     let total = blocks(tally.allocated.blocks()).max(1);
     let samples = tally.allocated.samples.max(1) as f64;
     let mean = tally.lifetimes.saturating_add(tally.ages) as f64 / samples;

@@ -1,4 +1,4 @@
-//! Stacks on one line each: `outermost;…;innermost BYTES`, and the flame graph that inferno draws of them.
+//! Writes one stack a line, `outermost;…;innermost BYTES`, and the flame graph that inferno draws of these lines.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use inferno::flamegraph::{self, Options};
 use super::Value;
 use crate::named::Named;
 
-/// Writes the lines, in the order of their stacks. Stacks that differ in lines only are one.
+/// Writes the lines, in the order of their stacks. Stacks that differ only in lines are one.
 pub(super) fn write(named: &Named, value: Value, out: &mut dyn Write) -> io::Result<()> {
     for line in lines(named, value) {
         writeln!(out, "{line}")?;
@@ -53,7 +53,8 @@ fn lines(named: &Named, value: Value) -> Vec<String> {
     lines.collect()
 }
 
-/// A name without what divides stacks and lines. A line's last space ends the stack, so others may stay.
+/// Returns a name without the characters that separate frames and lines. The last space of a line ends the stack, so
+/// other spaces may stay.
 fn name(function: &str) -> String {
     let clean = |c: char| match c {
         ';' => ':',

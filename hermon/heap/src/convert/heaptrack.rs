@@ -1,4 +1,5 @@
-//! What heaptrack's interpreter writes, file version 2 (heaptrack 1.4): a line per thing, numbers in hexadecimal.
+//! Writes what heaptrack's interpreter writes, file version 2 (heaptrack 1.4): a line for each thing, numbers in
+//! hexadecimal.
 //!
 //! ```text
 //! v VERSION FILEVERSION    x EXECUTABLE    X COMMAND    I PAGESIZE PAGES
@@ -6,11 +7,11 @@
 //! i CODE MODULE [FUNCTION FILE LINE]…      code addresses count from 1; the innermost inlined function first
 //! t I PARENT                               stacks count from 1; 0: no parent, the outermost frame
 //! a SIZE T                                 kinds of allocations count from 0
-//! c MILLISECONDS   + A   - A               what happens
+//! c MILLISECONDS   + A   - A               the time; an allocation; a free
 //! ```
 //!
-//! heaptrack counts calls; here a call is a sampled block, and its size is all the bytes that its hits stand for. So bytes are
-//! estimates as everywhere else, and numbers of calls are those of samples.
+//! heaptrack counts calls. Here a call is a sampled block, and its size is all the bytes that its hits stand for. So
+//! bytes are estimates as everywhere else, and numbers of calls are those of samples.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -21,11 +22,11 @@ use super::Numbers;
 use crate::events::Trace;
 use crate::named::Named;
 
-/// heaptrack 1.4.0, whose file versions up to 3 this is one of.
+/// heaptrack 1.4.0, which knows file versions up to 3.
 const HEAPTRACK: u32 = 0x01_04_00;
 const FILE: u32 = 2;
 
-/// Writes the events of a trace, which is read again.
+/// Writes the events of a trace, which is read a second time.
 pub(super) fn write(named: &Named, trace: impl Read, out: &mut dyn Write) -> io::Result<()> {
     let info = &named.profile.info;
     let [host, executable] = [&info.host, &info.executable].map(|text| line(&text.to_string()));
@@ -56,20 +57,20 @@ pub(super) fn write(named: &Named, trace: impl Read, out: &mut dyn Write) -> io:
     written
 }
 
-/// What the file has numbers for.
+/// The things that have numbers in the file.
 struct Book<'s> {
     named: &'s Named,
     out: &'s mut dyn Write,
     module: u64,
     texts: Numbers<String>,
     codes: Numbers<u64>,
-    /// By parent and code.
+    /// The nodes, by parent and code.
     nodes: Numbers<(u64, u64)>,
-    /// By stack and size.
+    /// The kinds of allocations, by stack and size.
     kinds: Numbers<(u64, u64)>,
     /// The innermost node of each stack.
     stacks: HashMap<Box<[u64]>, u64>,
-    /// The kinds of the blocks that are alive.
+    /// The kinds of the live blocks.
     live: HashMap<u64, u64>,
     /// The time that was written last.
     millis: u64,
@@ -123,7 +124,7 @@ impl Book<'_> {
         Ok(number + 1)
     }
 
-    /// The number of a kind of allocation: a stack and a size.
+    /// Returns the number of a kind of allocation: a stack and a size.
     fn kind(&mut self, codes: &[u64], hits: u64) -> io::Result<u64> {
         let stack = match self.stacks.get(codes) {
             Some(&known) => known,
@@ -137,7 +138,7 @@ impl Book<'_> {
         Ok(number)
     }
 
-    /// The number of a stack's innermost node. `codes`: the outermost first.
+    /// Returns the number of a stack's innermost node. `codes` begins with the outermost.
     fn stack(&mut self, codes: &[u64]) -> io::Result<u64> {
         let names = &self.named.names;
         let outside = codes.iter().rposition(|&code| !names.is_hook(code));
@@ -155,7 +156,7 @@ impl Book<'_> {
     }
 }
 
-/// A text without the ends of lines and other control characters.
+/// Returns a text without line ends and other control characters.
 fn line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

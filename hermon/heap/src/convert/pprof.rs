@@ -1,7 +1,7 @@
-//! pprof's format: the protocol buffer `perftools.profiles.Profile` (profile.proto of github.com/google/pprof, 2024),
-//! compressed with gzip. The fields that are written have their numbers here; the rest stays empty.
+//! Writes pprof's format: the protocol buffer `perftools.profiles.Profile` (profile.proto of github.com/google/pprof,
+//! 2024), compressed with gzip. The fields that are written have their numbers here; the others stay empty.
 //!
-//! As Go's own heap profiles have it: four values for a stack, blocks and bytes, allocated and in use.
+//! As in Go's own heap profiles, a stack has four values: blocks and bytes, allocated and in use.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use super::Numbers;
 use crate::named::Named;
 use crate::names::Place;
 
-/// A message of protocol buffers (protobuf.dev/programming-guides/encoding): fields one after the other, in any order.
+/// A message of protocol buffers (protobuf.dev/programming-guides/encoding): a sequence of fields in any order.
 #[derive(Default)]
 struct Message(Vec<u8>);
 
@@ -30,7 +30,7 @@ impl Message {
         self.varint(value);
     }
 
-    /// A text, a message, or numbers that are packed.
+    /// Adds a text, a message, or packed numbers.
     fn bytes(&mut self, field: u64, bytes: &[u8]) {
         self.varint(field << 3 | 2);
         self.varint(bytes.len() as u64);
@@ -43,7 +43,7 @@ impl Message {
         self.bytes(field, &packed.0);
     }
 
-    /// Fields of a message that are numbers, by their numbers.
+    /// Returns a message of numeric fields, each given by its number and its value.
     fn of(fields: &[(u64, u64)]) -> Self {
         let mut message = Self::default();
         for &(field, value) in fields {
@@ -53,11 +53,11 @@ impl Message {
     }
 }
 
-/// A profile that is being written.
+/// The profile while it is written.
 #[derive(Default)]
 struct Book {
     profile: Message,
-    /// The texts, which stand behind all else. The first one is empty.
+    /// The texts, which are written after everything else. The first one is empty.
     table: Message,
     texts: Numbers<String>,
     locations: Numbers<u64>,
@@ -98,7 +98,7 @@ fn profile(named: &Named) -> Vec<u8> {
         sample.numbers(2, values);
         book.profile.bytes(2, &sample.0);
     }
-    // Everything is said here; so no tool looks for the image to find names in it.
+    // The profile has all names, so no tool looks for them in the image.
     let executable = book.text(&info.executable.to_string());
     let has_names = [7, 8, 9, 10].map(|field| (field, 1));
     let mapping = [&[(1, 1), (3, u64::MAX), (5, executable)], &has_names[..]].concat();
@@ -133,7 +133,7 @@ impl Book {
         Message::of(&[(1, self.text(kind)), (2, self.text(unit))])
     }
 
-    /// The number of a code, from 1.
+    /// Returns the number of a code, from 1.
     fn location(&mut self, named: &Named, code: u64) -> u64 {
         let (number, is_new) = self.locations.of(code);
         if is_new {
@@ -147,12 +147,12 @@ impl Book {
         number + 1
     }
 
-    /// The number of a function, from 1.
+    /// Returns the number of a function, from 1.
     fn function(&mut self, place: &Place) -> u64 {
         let (name, file) = (self.text(&place.function), self.text(&place.file));
         let (number, is_new) = self.functions.of((name, file));
         if is_new {
-            // Its name, and as the system has it.
+            // Its name, and its name in the system's form.
             let fields = [(1, number + 1), (2, name), (3, name), (4, file)];
             self.profile.bytes(5, &Message::of(&fields).0);
         }

@@ -1,5 +1,5 @@
-//! speedscope's JSON (the file format that its npm package carries as a schema, version 1.25): a sampled profile for each value,
-//! whose weights are bytes.
+//! Writes speedscope's JSON (its npm package contains the schema; version 1.25): a sampled profile for each value, with
+//! bytes as weights.
 
 use std::io::{self, Write};
 

@@ -1,8 +1,8 @@
-//! Folded stacks: `outer;inner;innermost VALUE`.
+//! Reads folded stacks: `outer;inner;innermost VALUE`.
 
 use super::{FlameError, FlameGraph, Tree};
 
-/// How much of a line that is wrong is shown.
+/// The number of characters of a wrong line that are shown.
 const SHOWN: usize = 60;
 
 pub(super) fn read(name: &str, document: &str) -> Result<FlameGraph, FlameError> {

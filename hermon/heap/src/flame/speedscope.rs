@@ -1,4 +1,4 @@
-//! speedscope's file format, the parts that say what was where: `shared.frames` and the active profile.
+//! Reads the parts of speedscope's file format that have the stacks: `shared.frames` and the active profile.
 
 use serde::Deserialize;
 

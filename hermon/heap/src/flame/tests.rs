@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// Path of names → value, without the root.
+/// Returns the value of each path of names, without the root.
 fn paths(profile: &FlameGraph) -> BTreeMap<String, f64> {
     let path = |mut at: usize| {
         let mut names = Vec::new();

@@ -1,7 +1,7 @@
-//! Two traces beside each other: what the second has more of.
+//! Compares two traces: what the second has more of.
 //!
-//! Traces have different lengths, so what was allocated is compared per second; what is alive at the end as it is. A site is
-//! the same in both if its function and file are: lines move from build to build.
+//! Traces have different lengths, so allocations are compared per second. Live blocks are compared as they are at the
+//! end. A site is the same in both if its function and file are, because lines move from build to build.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -18,32 +18,32 @@ use crate::named::Named;
 use crate::names::place;
 use crate::profile::Tally;
 
-/// Names this shape, as [`SCHEMA`](super::SCHEMA) does.
+/// The name of this shape, like [`SCHEMA`](super::SCHEMA).
 const SCHEMA: &str = "hermon-diff/1";
 
-/// One trace of two.
+/// One of the two traces.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Side {
     /// The machine.
     pub host: String,
     /// The program.
     pub executable: String,
-    /// How long the trace is.
+    /// The length of the trace.
     pub micros: u64,
-    /// Probability that a word was sampled.
+    /// The probability that a word was sampled.
     pub rate: f64,
 }
 
 /// An amount in both traces.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Change {
-    /// In the first.
+    /// The amount in the first trace.
     pub before: Estimate,
-    /// In the second.
+    /// The amount in the second trace.
     pub after: Estimate,
-    /// How much more that is, with its 95 % confidence interval.
+    /// The difference, with its 95 % confidence interval.
     pub more: Estimate,
-    /// Whether the interval leaves out 0.
+    /// `true` if the interval does not contain 0.
     pub is_sure: bool,
 }
 
@@ -79,20 +79,20 @@ pub struct Comparison {
     pub schema: &'static str,
     /// The first trace.
     pub before: Side,
-    /// The second.
+    /// The second trace.
     pub after: Side,
     /// All bytes allocated per second.
     pub allocated_per_second: Change,
     /// All bytes alive at the end.
     pub live: Change,
-    /// Sites whose allocation changed most, in either direction.
+    /// The sites whose allocation changed most, in either direction.
     pub by_allocated: Vec<Row>,
-    /// Sites of which more or less is alive.
+    /// The sites whose live bytes changed most.
     pub by_live: Vec<Row>,
 }
 
 impl Comparison {
-    /// Compares two traces; `top`: how many sites of each list.
+    /// Compares two traces. `top` is the number of sites in each list.
     pub fn new(before: &Named, after: &Named, all_frames: bool, top: usize) -> Self {
         let mut tallies: BTreeMap<(&Arc<str>, &Arc<str>), [Tally; 2]> = BTreeMap::new();
         for (at, named) in [before, after].into_iter().enumerate() {
@@ -214,7 +214,7 @@ fn sites(
     })
 }
 
-/// The bytes and both ends of their interval.
+/// Writes the bytes and both ends of their interval.
 fn signed(estimate: &Estimate) -> [String; 3] {
     [estimate.bytes, estimate.low, estimate.high].map(|size| {
         let sign = if size > 0.0 { "+" } else { "" };

@@ -1,4 +1,4 @@
-//! A report as a value: what is printed, and with `--json` written as it is. Both show the same numbers.
+//! A report as a value. It is printed as text, and with `--json` written as it is, so both show the same numbers.
 
 use serde::Serialize;
 
@@ -10,21 +10,21 @@ use crate::names::Place;
 use crate::profile::{Profile, Settings, Tally};
 use crate::weight::Weight;
 
-/// Names this shape. A number behind the stroke changes when a field is taken away or means something else; fields may be
-/// added under the same number.
+/// The name of this shape. The number behind the stroke changes when a field is removed or changes its meaning; fields
+/// may be added under the same number.
 pub const SCHEMA: &str = "hermon-report/1";
 
 /// An amount of memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Amount {
-    /// Bytes and their 95 % confidence interval.
+    /// The bytes and their 95 % confidence interval.
     #[serde(flatten)]
     pub estimate: Estimate,
-    /// Words that were sampled.
+    /// The number of words that were sampled.
     pub hits: u64,
-    /// Blocks that were sampled.
+    /// The number of blocks that were sampled.
     pub samples: u64,
-    /// How many blocks these stand for, estimated.
+    /// The estimated number of blocks for which these stand.
     pub blocks: f64,
 }
 
@@ -39,65 +39,65 @@ impl Amount {
     }
 }
 
-/// What a trace says of itself, and how far it could be read.
+/// A trace's own description, and the part of it that was read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Header {
     /// The machine's name.
     pub host: String,
     /// The program.
     pub executable: String,
-    /// More of it.
+    /// More about the program.
     pub context: String,
-    /// Differs from boot to boot.
+    /// A number that differs from boot to boot.
     pub pid: u64,
-    /// When the trace began, in microseconds since 1970.
+    /// The time of the trace's beginning, in microseconds since 1970.
     pub start_unix_micros: u64,
-    /// How long it is.
+    /// The length of the trace, in microseconds.
     pub micros: u64,
-    /// Probability that a word was sampled.
+    /// The probability that a word was sampled.
     pub rate: f64,
-    /// Bytes of a word.
+    /// The bytes of a word.
     pub word_bytes: u64,
-    /// Bytes of the trace, as far as it was read.
+    /// The bytes of the trace, as far as it was read.
     pub trace_bytes: u64,
-    /// Alloc events.
+    /// The number of alloc events.
     pub allocs: u64,
-    /// Collect events.
+    /// The number of collect events.
     pub collects: u64,
-    /// Why the trace was not read to its last byte.
+    /// The reason why the trace was not read to its last byte.
     pub not_read: Option<String>,
 }
 
 /// Sums over the whole trace.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Totals {
-    /// What was allocated, the lost included.
+    /// All allocations, the lost included.
     pub allocated: Amount,
-    /// What was allocated and is known of no more than that: not where, and not when it was freed.
+    /// The allocations of which only the amount is known: not the place, and not when they were freed.
     pub lost: Amount,
-    /// What is alive at the end.
+    /// The blocks alive at the end.
     pub live: Amount,
     /// The most that was alive at one time.
     pub peak: Amount,
-    /// When that was, in microseconds since the trace began.
+    /// The time of that, in microseconds since the trace began.
     pub peak_micros: u64,
-    /// What was temporary.
+    /// The temporary blocks.
     pub temporary: Amount,
 }
 
-/// Where growth was counted, in microseconds since the trace began, and how much of it there was.
+/// The growth and the window in which it was counted, in microseconds since the trace began.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Growth {
-    /// From here.
+    /// The beginning of the window.
     pub from_micros: u64,
-    /// To here.
+    /// The end of the window.
     pub to_micros: u64,
-    /// What is alive at its end and was not at its beginning, less what was freed in it.
+    /// The bytes alive at the end and not at the beginning, minus the bytes that were freed in the window.
     #[serde(flatten)]
     pub estimate: Estimate,
 }
 
-/// Where memory was allocated.
+/// An allocation site.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SiteRow {
     /// The function.
@@ -106,51 +106,52 @@ pub struct SiteRow {
     pub file: String,
     /// The line, 0 if it is not known.
     pub line: u32,
-    /// What was allocated.
+    /// All allocations.
     pub allocated: Amount,
-    /// What is alive at the end.
+    /// The blocks alive at the end.
     pub live: Amount,
-    /// What was temporary.
+    /// The temporary blocks.
     pub temporary: Amount,
-    /// Growth between the two points.
+    /// The growth between the two points.
     pub growth: Option<Estimate>,
-    /// How long its blocks lived on average that were freed, in microseconds.
+    /// The mean lifetime of its blocks that were freed, in microseconds.
     pub mean_lifetime_micros: Option<f64>,
-    /// Who called it, the innermost first and without those that only pass a call on, on the way that most of the bytes of this list came.
+    /// Its callers along the way that most of the bytes of this list came, the innermost first, without those that only
+    /// pass a call on.
     pub callers: Vec<String>,
 }
 
-/// A function with all that was allocated while it ran.
+/// A function with all allocations that were made while it ran.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FunctionRow {
     /// The function.
     pub function: String,
     /// The file, empty if it is not known.
     pub file: String,
-    /// What was allocated.
+    /// All allocations.
     pub allocated: Amount,
-    /// What of it is alive at the end.
+    /// Those alive at the end.
     pub live: Amount,
 }
 
 /// A class of sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SizeRow {
-    /// The largest size in it, in bytes. It has no smaller than half of that.
+    /// The largest size in the class, in bytes. The smallest is more than half of it.
     pub most_bytes: u64,
-    /// What was allocated in blocks of such sizes.
+    /// All allocations of such sizes.
     pub allocated: Amount,
 }
 
 /// A class of lifetimes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LifetimeRow {
-    /// Shorter than this, in microseconds; nothing for those that are longer than all classes, and for blocks that are alive
-    /// at the end.
+    /// The end of the class, in microseconds; `None` for lifetimes longer than all classes, and for blocks alive at the
+    /// end.
     pub below_micros: Option<u64>,
-    /// Whether these blocks are alive at the end.
+    /// `true` for the blocks alive at the end.
     pub alive: bool,
-    /// What lived so long.
+    /// All allocations with such lifetimes.
     pub allocated: Amount,
 }
 
@@ -161,33 +162,33 @@ pub struct Report {
     pub schema: &'static str,
     /// The trace.
     pub trace: Header,
-    /// What temporary means in this report.
+    /// The meaning of temporary in this report.
     pub temporary: String,
-    /// Sums.
+    /// The sums.
     pub totals: Totals,
-    /// Growth, if two points were given.
+    /// The growth, if two points were given.
     pub growth: Option<Growth>,
-    /// Sites that allocated most.
+    /// The sites that allocated most.
     pub by_allocated: Vec<SiteRow>,
-    /// Sites with most that is alive at the end.
+    /// The sites with most bytes alive at the end.
     pub by_live: Vec<SiteRow>,
-    /// Sites that grew most between the two points.
+    /// The sites that grew most between the two points.
     pub by_growth: Vec<SiteRow>,
-    /// Sites with most that was temporary.
+    /// The sites with most temporary bytes.
     pub by_temporary: Vec<SiteRow>,
-    /// Functions by what was allocated while they ran; recursion counts once.
+    /// The functions, by the allocations made while they ran; recursion counts once.
     pub functions: Vec<FunctionRow>,
-    /// Sizes.
+    /// The distribution of sizes.
     pub sizes: Vec<SizeRow>,
-    /// Lifetimes.
+    /// The distribution of lifetimes.
     pub lifetimes: Vec<LifetimeRow>,
 }
 
-/// How many callers of a site are shown.
+/// The number of callers that are shown for a site.
 const CALLERS: usize = 4;
 
 impl Report {
-    /// The report on a profile, with the first `top` sites of each list.
+    /// Creates the report on a profile, with the first `top` sites of each list.
     pub fn new(named: &Named, settings: &Settings, all_frames: bool, top: usize) -> Self {
         let profile = &named.profile;
         let scale = profile.scale();

@@ -1,4 +1,4 @@
-//! Stacks put together: by the site that allocated, and by every function on the way there.
+//! Combines stacks: by the site that allocated, and by every function on the way there.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,15 +19,17 @@ pub(super) struct Site<'n> {
     pub stacks: Vec<(StackId, Tally)>,
 }
 
-/// The number of frames, from the innermost on, that lie within the site: what is left out of the way to it.
+/// Returns the number of frames, from the innermost on, that are within the site. The callers of the site begin after
+/// them.
 pub(super) fn depth_of_site(named: &Named, stack: StackId, all_frames: bool) -> usize {
     let mut places = named.places(stack);
     let found = places.position(|(_, place)| all_frames || !place.is_plumbing());
     found.unwrap_or(0)
 }
 
-/// The sites of a profile, what is lost among them. A stack's site is the innermost place that does not allocate for others
-/// ([`Place::is_plumbing`]); the innermost of all if there is none, or with `all_frames`.
+/// Returns the sites of a profile, among them what is lost. A stack's site is the innermost place that does not
+/// allocate for others ([`Place::is_plumbing`]). It is the innermost of all if there is no such place, or with
+/// `all_frames`.
 pub(super) fn sites(named: &Named, all_frames: bool) -> Vec<Site<'_>> {
     let mut sites: HashMap<&Place, Site<'_>> = HashMap::new();
     for &(stack, tally) in named.stacks() {
@@ -49,19 +51,20 @@ pub(super) fn sites(named: &Named, all_frames: bool) -> Vec<Site<'_>> {
     sites
 }
 
-/// A function, and all that was allocated while it ran.
+/// A function with all allocations that were made while it ran.
 #[derive(Debug)]
 pub(super) struct Function {
     /// Its name.
     pub name: Arc<str>,
-    /// Its file: closures of different files have the same name.
+    /// Its file, because closures of different files may have the same name.
     pub file: Arc<str>,
     /// The sum over all stacks that it is in.
     pub tally: Tally,
 }
 
-/// The functions of a profile, each with all stacks that it is in: once, however often it is in one. Those that allocate for
-/// others ([`Place::is_plumbing`]) are left out, but with `all_frames`.
+/// Returns the functions of a profile, each with all stacks that contain it. A stack counts once, however often it
+/// contains the function. Functions that allocate for others ([`Place::is_plumbing`]) are left out unless `all_frames`
+/// is set.
 pub(super) fn functions(named: &Named, all_frames: bool) -> Vec<Function> {
     let mut sums: HashMap<(&Arc<str>, &Arc<str>), Tally> = HashMap::new();
     let mut seen: HashSet<(&Arc<str>, &Arc<str>)> = HashSet::new();

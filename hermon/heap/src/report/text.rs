@@ -88,7 +88,7 @@ fn header(report: &Report, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         field("not read", format_args!("{why}"))?;
     }
     let totals = &report.totals;
-    // How many blocks were lost nobody knows: the guest tells their size together.
+    // The number of lost blocks is not known: the guest reports only the sum of their sizes.
     let and_lost = match totals.lost.hits {
         0 => "",
         _ => " and those that were lost",
@@ -133,12 +133,12 @@ fn started(micros: u64) -> String {
         )
 }
 
-/// Texts of a trace may have anything in them; a terminal must not be steered by it.
+/// Returns a text in one line. Texts of a trace may contain anything, and must not control a terminal.
 pub(super) fn one_line(text: &str) -> String {
     text.replace(char::is_control, "␀")
 }
 
-/// A share of a whole.
+/// Writes a share of a whole.
 fn share(part: f64, whole: f64) -> String {
     if whole > 0.0 {
         percent(100.0 * part / whole)
@@ -157,7 +157,7 @@ impl fmt::Display for Interval {
     }
 }
 
-/// The same, and the number of blocks.
+/// Bytes with their interval, and the number of blocks.
 struct Shown<'a>(&'a Amount);
 
 impl fmt::Display for Shown<'_> {
@@ -168,14 +168,14 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Bytes with their interval and their share of a whole, in columns.
+/// Writes bytes with their interval and their share of a whole, in columns.
 fn columns(estimate: Estimate, whole: f64) -> String {
     let [size, low, high] = [estimate.bytes, estimate.low, estimate.high].map(bytes);
     let share = share(estimate.bytes, whole);
     format!("  {size:>10}  {low:>10} – {high:>10}  {share:>7}")
 }
 
-/// A title, and below it a head and rows, if there are any.
+/// Writes a title, and below it a head and rows, if there are any.
 pub(super) fn table<T>(
     f: &mut fmt::Formatter<'_>,
     title: &str,

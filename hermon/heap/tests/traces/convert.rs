@@ -1,4 +1,4 @@
-//! Formats: each output is opened by the program that it is made for.
+//! Opens each output with the program that the format is for.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,10 +18,10 @@ use super::made::{self, Happening, alloc, service, trace};
 use super::oracle::{self, Block};
 
 const RATE: f64 = 1e-4;
-/// Bytes that a hit stands for.
+/// The bytes that a hit stands for.
 const ONE: u64 = 80_000;
 
-/// The service's trace, converted. Gives the output's path.
+/// Converts the service's trace. Returns the path of the output.
 fn convert(folder: &TempDir, format: Format) -> PathBuf {
     convert_trace(folder, &trace(RATE, &service()), format, Value::Allocated)
 }
@@ -41,7 +41,8 @@ fn folder() -> TempDir {
     TempDir::new().unwrap()
 }
 
-/// What a program prints, if it is there. It is not: then the test says so, and fails where everything has to be there.
+/// Returns the output of a program. If the program is missing, the test says so, and fails where all programs must be
+/// there.
 fn opened<A: AsRef<OsStr>>(
     program: &str,
     arguments: impl IntoIterator<Item = A>,
@@ -176,7 +177,7 @@ fn go_tool_pprof_reads_functions_lines_and_all_four_values() {
     }
 }
 
-/// Stacks and numbers of folded lines.
+/// Returns the stacks and numbers of folded lines.
 fn folded(text: &str) -> BTreeMap<String, u64> {
     let lines = text.lines().map(|line| line.rsplit_once(' ').unwrap());
     lines
@@ -240,7 +241,7 @@ fn the_flame_graph_has_every_function_with_its_bytes() {
         );
         assert!(svg.contains(&want), "{want}");
     }
-    // inferno, which draws it, takes the folded output of this tool as well as its own lines.
+    // inferno, which draws the graph, accepts the folded output of this tool as well as its own lines.
     let text = fs::read_to_string(convert(&folder, Format::Folded)).unwrap();
     let mut drawn = Vec::new();
     inferno::flamegraph::from_lines(
@@ -321,7 +322,7 @@ fn dh_view_opens_it_and_shows_totals_peak_and_end() {
     );
 }
 
-/// With commas, as these programs show numbers.
+/// Writes a number with commas, as these programs do.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let parts: Vec<&str> = digits
@@ -333,7 +334,7 @@ fn grouped(number: u64) -> String {
     parts.join(",")
 }
 
-/// The folder with the Node modules that hold speedscope's schema and check it: fetched once.
+/// Returns the folder with the Node modules that contain speedscope's schema and check it. They are fetched once.
 fn modules() -> Option<PathBuf> {
     static FETCHING: Mutex<()> = Mutex::new(());
     let _fetching = FETCHING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -422,11 +423,11 @@ fn heaptrack_print_reads_every_call_and_what_leaks() {
         shown.contains("app::cache::insert") && shown.contains("app/src/cache.rs:30"),
         "{shown}"
     );
-    // What was lost has no free in this trace, and so is alive for heaptrack.
+    // In this trace what was lost has no free, so for heaptrack it is alive.
     let leaked = folded(&fs::read_to_string(stacks).unwrap());
     let want = bytes(|block| block.freed.is_none());
     assert_eq!(leaked.values().sum::<u64>(), want, "{leaked:?}");
-    // The innermost functions first, inlined ones before what they are inlined into.
+    // The innermost functions first; inlined ones before the function that they are inlined into.
     let leak = shown
         .split("leaked over")
         .skip(1)

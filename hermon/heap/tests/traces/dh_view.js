@@ -1,4 +1,4 @@
-// Opens a file in valgrind's dh_view, in Node with just as much of a document as dh_view uses, and prints what it shows.
+// Opens a file in valgrind's dh_view, in Node with only those parts of a document that dh_view uses, and prints what it shows.
 // usage: node dh_view.js DH_VIEW FILE
 "use strict";
 const fs = require("fs");

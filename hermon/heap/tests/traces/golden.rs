@@ -1,4 +1,4 @@
-//! Texts against what was accepted. After a change that is meant: `ACCEPT=1 cargo test -p hermon -p hermon-heap`.
+//! Compares texts with the accepted ones. After an intended change: `ACCEPT=1 cargo test -p hermon -p hermon-heap`.
 
 use std::fs;
 use std::path::Path;

@@ -1,16 +1,16 @@
-//! Traces whose contents are known, because they are made here, with the encoder that images use.
+//! Traces with known content, made here with the encoder that images use.
 
 use core::num::NonZeroU64;
 
 use memtrace_writer::{Alloc, Encoder, Info, Location, ObjectId, Resolve, Source, UnixMicros};
 
-/// When all of them begin: 2023-11-14 22:13:20 UTC.
+/// The time at which all of them begin: 2023-11-14 22:13:20 UTC.
 pub(crate) const START: u64 = 1_700_000_000_000_000;
 
 /// A function, its file, a line.
 type Place = (&'static str, &'static str, u32);
 
-/// What codes stand for: outermost first, a line each. Code 0x1000 has an inlined function, 0x5000 no name at all.
+/// The names of codes: the outermost first, one a line. Code 0x1000 has an inlined function, 0x5000 has no name.
 pub(crate) const PLACES: [(u64, &[Place]); 10] = [
     (
         0x1000,
@@ -58,7 +58,7 @@ pub(crate) const PLACES: [(u64, &[Place]); 10] = [
     ),
 ];
 
-/// Says what [`PLACES`] says.
+/// Gives the names in [`PLACES`].
 struct Places;
 
 impl Resolve for Places {
@@ -80,14 +80,14 @@ pub(crate) const INLINED: u64 = 0x7100;
 /// The allocator's hook.
 pub(crate) const HOOK: u64 = 0x7000;
 
-/// The encoder's own code for what was lost.
+/// The encoder's code for what was lost.
 pub(crate) const LOST: u64 = memtrace_writer::code::LOST_RING_FULL;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
     /// Words, hits, codes with the outermost first.
     Alloc(u64, u64, Vec<u64>),
-    /// The number of an alloc event, from 0.
+    /// The index of an alloc event, from 0.
     Free(usize),
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn free(at: u64, number: usize) -> Happening {
     Happening { at, what }
 }
 
-/// A trace, whole packet by whole packet: the first one says what it is.
+/// Returns a trace, packet by packet. The first packet says what the trace is of.
 pub(crate) fn packets(rate: f64, happenings: &[Happening]) -> Vec<Vec<u8>> {
     named_packets(
         rate,
@@ -118,7 +118,7 @@ pub(crate) fn packets(rate: f64, happenings: &[Happening]) -> Vec<Vec<u8>> {
     )
 }
 
-/// The same for an image of this name; a packet at most so many events.
+/// Returns the trace of an image with this name, with at most so many events in a packet.
 pub(crate) fn named_packets(
     rate: f64,
     executable: &str,
@@ -167,12 +167,13 @@ pub(crate) fn named_packets(
     packets
 }
 
-/// The whole trace.
+/// Returns the whole trace.
 pub(crate) fn trace(rate: f64, happenings: &[Happening]) -> Vec<u8> {
     packets(rate, happenings).concat()
 }
 
-/// A small service: a cache that grows, temporary buffers, recursion, a stack without a name, and 12 hits lost.
+/// Returns the events of a small service: a cache that grows, temporary buffers, recursion, a stack without a name, and
+/// 12 lost hits.
 pub(crate) fn service() -> Vec<Happening> {
     let mut happenings = Vec::new();
     let mut number = 0;

@@ -1,17 +1,17 @@
-//! What a report must say, counted naively: every question goes through all events again.
+//! The correct content of a report, counted naively: every question goes through all events again.
 
 use super::made::{Happening, LOST, PLACES, What};
 
-/// A sampled block, from the list of what happened.
+/// A sampled block, from the list of events.
 #[derive(Debug, Clone)]
 pub struct Block {
     pub words: u64,
     pub hits: u64,
     pub codes: Vec<u64>,
     pub born: u64,
-    /// When it was freed, and how many blocks had come after it by then.
+    /// The time when it was freed, and the number of blocks that had come after it by then.
     pub freed: Option<(u64, u64)>,
-    /// Places of the event and of the one that freed it, in the list.
+    /// The index of its event in the list, and of the event that freed it.
     pub at: usize,
     pub freed_at: Option<usize>,
 }
@@ -48,12 +48,12 @@ impl Block {
         !self.is_lost() && self.freed.is_none()
     }
 
-    /// Alive after all that happened up to this time.
+    /// Returns `true` if it is alive after all events up to this time.
     pub fn is_live_at(&self, time: u64) -> bool {
         !self.is_lost() && self.born <= time && self.freed.is_none_or(|(freed, _)| freed > time)
     }
 
-    /// Places of its stack, the innermost first.
+    /// Returns the places of its stack, the innermost first.
     pub fn places(&self) -> Vec<(String, String, u32)> {
         let mut places = Vec::new();
         for code in self.codes.iter().rev() {
@@ -70,7 +70,7 @@ impl Block {
         places
     }
 
-    /// The innermost place that is the application's own.
+    /// Returns the innermost place that belongs to the application.
     pub fn site(&self) -> (String, String, u32) {
         let places = self.places();
         let own = places.iter().find(|(function, _, _)| {
@@ -79,7 +79,7 @@ impl Block {
         own.unwrap_or(&places[0]).clone()
     }
 
-    /// Each function of its stack with its file, once, but for those that allocate for others.
+    /// Returns each function of its stack with its file, once, without those that allocate for others.
     pub fn own_functions(&self) -> Vec<(String, String)> {
         let places = self.places().into_iter();
         let mut functions: Vec<_> = places
@@ -93,7 +93,7 @@ impl Block {
         functions
     }
 
-    /// The names of all functions of its stack, each once.
+    /// Returns the names of all functions of its stack, each once.
     pub fn functions(&self) -> Vec<String> {
         let mut functions: Vec<String> = self
             .places()
@@ -106,7 +106,7 @@ impl Block {
     }
 }
 
-/// The most that was alive at one time, looked for at each event.
+/// Finds the most that was alive at one time, with a look at each event.
 pub fn peak(blocks: &[Block], events: usize) -> (u64, usize) {
     let alive = |event: usize| -> u64 {
         let alive = blocks.iter().filter(|block| {

@@ -1,4 +1,4 @@
-//! A report: every number against a naive count.
+//! Compares every number of a report with a naive count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ fn named(bytes: &[u8], settings: &Settings) -> Named {
     Named::new(Profile::read(bytes, settings).unwrap())
 }
 
-/// A report in which no list is cut.
+/// Returns a report in which no list is cut.
 fn report(bytes: &[u8], settings: &Settings) -> Report {
     Report::new(&named(bytes, settings), settings, false, usize::MAX)
 }
@@ -173,7 +173,7 @@ fn check_all(happenings: &[Happening], rate: f64, settings: &Settings) {
     }
 }
 
-/// What happens in a made trace: times that do not run backwards, frees of what is alive.
+/// Generates the events of a trace: times that do not run backwards, and frees of live blocks.
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     let code = prop::sample::select(
         PLACES[..7]

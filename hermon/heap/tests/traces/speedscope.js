@@ -1,4 +1,4 @@
-// Checks a file against the schema that speedscope's package carries, and sums the weights of its profiles.
+// Checks a file against the schema in speedscope's package, and sums the weights of its profiles.
 // usage: node speedscope.js MODULES FILE
 "use strict";
 const fs = require("fs");
