@@ -49,9 +49,9 @@ linked=$artifacts/x86_64-unknown-hermit/guest/$package
 mkdir -p target/hermit
 image=target/hermit/$name.elf
 if [[ $symbols == yes ]]; then
-    # For this host and with its compiler, as scripts/run.sh and the tests build: what they share is built once.
-    run env -u RUSTC -u RUSTC_BOOTSTRAP cargo build -p symbols --target-dir "$artifacts"
-    run "$artifacts/debug/symbols" "$linked" "$image.new"
+    # For this host and with its compiler, in the profile of scripts/run.sh: what the two share is built once.
+    run env -u RUSTC -u RUSTC_BOOTSTRAP cargo build -p symbols --profile tool --target-dir "$artifacts"
+    run "$artifacts/tool/symbols" "$linked" "$image.new"
 else
     cp "$linked" "$image.new"
 fi
