@@ -1,4 +1,4 @@
-//! Where an image is.
+//! Addresses of images.
 
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddr};
@@ -9,7 +9,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 
 use thiserror::Error;
 
-/// How long a connection may take: images are in the next network, not behind the world.
+/// The longest time that a connection may take: images are in the next network, not far away.
 pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 
 /// A host and perhaps a port: `10.0.2.15`, `localhost:4242`, `[::1]:4242`, `::1`.
@@ -24,15 +24,15 @@ pub(crate) struct Address {
 #[error("{0:?} is neither HOST nor HOST:PORT")]
 pub(crate) struct AddressError(String);
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 #[derive(Debug, Error)]
 pub(crate) enum ConnectError {
     /// No such host.
     #[error("{address} has no address: {source}")]
     Host {
-        /// What was asked for.
+        /// The address that was asked for.
         address: String,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// Nobody there.
@@ -40,9 +40,9 @@ pub(crate) enum ConnectError {
         "cannot connect to {address}: {source}: is the image running, and does it listen there?"
     )]
     Connect {
-        /// What was asked for.
+        /// The address that was asked for.
         address: String,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 }
@@ -148,7 +148,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A text is no address to serve at.
+/// A text is not an address to serve at.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("\"{0}\" is no address: 8080 (on this machine only) and 10.0.0.1:8080 are")]
 pub(crate) struct NotServed(String);
@@ -173,10 +173,10 @@ pub(crate) struct Each<T> {
     by_vm: Vec<(String, T)>,
 }
 
-/// Where a port of images is, for control or for traces: `ADDRESS:PORT` of every machine, `VM=ADDRESS:PORT` of one, separated by commas.
+/// A port of images, for control or for traces: `ADDRESS:PORT` of every machine, `VM=ADDRESS:PORT` of one, separated by commas.
 pub(crate) type Addresses = Each<SocketAddr>;
 
-/// A part of a list of addresses is none.
+/// A part of a list is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("\"{0}\" is no address of a port: 127.0.0.1:2323 and web-1=10.0.0.7:2323 are")]
 pub(crate) struct NoAddress(String);
@@ -202,12 +202,12 @@ impl<T> Each<T> {
         own.map(|(_, own)| own).or(self.any.as_ref())
     }
 
-    /// Whether no machine has any.
+    /// Returns whether no machine has any.
     pub(crate) fn is_empty(&self) -> bool {
         self.any.is_none() && self.by_vm.is_empty()
     }
 
-    /// Whether machines have one that are not named.
+    /// Returns whether machines have one that are not named.
     pub(crate) fn is_for_all(&self) -> bool {
         self.any.is_some()
     }

@@ -34,16 +34,16 @@ use crate::address::{Address, ConnectError};
 use crate::ending::{SAME, catch};
 use crate::progress::{Counts, Line, Progress};
 
-/// How long the first packet may take. The image sends it at once.
+/// The longest time that the first packet may take. The image sends it at once.
 const FIRST: Duration = Duration::from_secs(10);
 
-/// How long the image may take to send the rest and to close, once it was asked to end. It does within a quarter of a second.
+/// The longest time that the image may take to send the rest and to close, once it was asked to end. It needs a quarter of a second.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// How long a read may take before the rest is looked after: the progress line, deadlines.
+/// The longest time that a read may take before the progress line and the deadlines are looked after.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Why nothing was captured.
+/// The reason why nothing was captured.
 #[derive(Debug, Error)]
 pub(crate) enum CaptureError {
     /// No connection.
@@ -52,7 +52,7 @@ pub(crate) enum CaptureError {
     /// No first packet in time.
     #[error("{address} sent no trace within {} s: is that the memtrace port?", FIRST.as_secs())]
     Silent {
-        /// Where.
+        /// The address.
         address: Address,
     },
     /// Closed at once.
@@ -63,20 +63,20 @@ pub(crate) enum CaptureError {
     /// The connection failed before there was a trace.
     #[error("{address} sent no trace: {source}")]
     Read {
-        /// Where.
+        /// The address.
         address: Address,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// Ended by a signal before there was a trace.
     #[error("ended before {0} sent a trace")]
     Ended(Address),
-    /// What came is something else.
+    /// The bytes are something else.
     #[error("{address} sends no trace: {fault}: is that the memtrace port?")]
     NotATrace {
-        /// Where.
+        /// The address.
         address: Address,
-        /// What is wrong with it.
+        /// The first fault.
         fault: Error,
     },
     /// The file cannot be written. It was cut back to its last whole packet.
@@ -84,12 +84,12 @@ pub(crate) enum CaptureError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 }
 
-/// Why a capture is over.
+/// The reason why a capture is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Over {
     /// The image ended the trace.
@@ -104,7 +104,7 @@ pub(crate) enum Over {
     Full,
     /// The connection failed.
     Failed(String),
-    /// The image sent what is no trace; nothing of that packet was kept.
+    /// The image sent something that is not a trace; nothing of that packet was kept.
     Bad(Error),
 }
 
@@ -129,7 +129,7 @@ impl fmt::Display for Over {
     }
 }
 
-/// What was captured.
+/// The result of a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Taken {
     /// Whole packets.
@@ -138,7 +138,7 @@ pub(crate) struct Taken {
     pub bytes: u64,
     /// Bytes that came of a packet that did not come whole: left out.
     pub left_out: usize,
-    /// Why it is over.
+    /// The reason why it is over.
     pub over: Over,
 }
 
@@ -149,7 +149,7 @@ pub(crate) struct Connection {
     address: Address,
 }
 
-/// How often the user has asked for the end.
+/// The number of times that the user has asked for the end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop(Arc<AtomicU8>);
 
@@ -337,7 +337,7 @@ impl<'p> Capture<'p> {
             | State::Ending { until, .. } => Some(*until),
             State::Receiving { until: None } => None,
         };
-        // No time at all would mean for ever.
+        // Zero would mean no limit.
         let wait = deadline.map_or(TICK, |until| {
             (until - now).clamp(Duration::from_millis(1), TICK)
         });

@@ -28,10 +28,10 @@ use thiserror::Error;
 
 use client::{Client, ClientError, ERROR};
 
-/// How long an image may take to accept, and to answer, when a page waits: it answers within a millisecond.
+/// The longest time that an image may take to accept, and to answer, when a page waits. It needs a millisecond.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How much of a reply that is none is shown, in characters.
+/// The most that is shown of a text that is not a reply, in characters.
 const SHOWN: usize = 80;
 
 /// The levels that an image shows, quietest first.
@@ -40,21 +40,21 @@ pub(crate) const LEVELS: [&str; 7] = ["quiet", "app", "error", "warning", "info"
 /// Other names that an image takes for levels: for `quiet` and `warning`.
 pub(crate) const OTHER_LEVELS: [&str; 2] = ["off", "warn"];
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, Error)]
 pub(crate) enum ControlError {
     /// The port cannot be reached, or the connection broke.
     #[error("the control port {address} does not answer: {source}")]
     Port {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         source: ClientError,
     },
     /// The image refused; its words.
     #[error("{0}")]
     Refused(String),
-    /// The reply is none.
+    /// The text is not a reply.
     #[error("the control port answered \"{0}\"")]
     Reply(String),
     /// A name that no command can carry.
@@ -70,7 +70,7 @@ pub(crate) enum ControlError {
 pub(crate) struct Switch {
     /// The source; `*` is the default, `tag:NAME` a tag.
     pub name: String,
-    /// Whether it is on.
+    /// True if it is on.
     pub on: bool,
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct Level {
     pub level: String,
 }
 
-/// What is on and what is logged.
+/// The states of all sources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct States {
     /// Sources of metrics.

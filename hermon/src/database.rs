@@ -35,13 +35,13 @@ const OVERHEAD: u64 = 24;
 /// 2.0 to 2.6 times (see the test that holds it).
 const FILE_PER_PAYLOAD: u64 = 3;
 
-/// What redb keeps in memory of the file. Points are written once and read at the start.
+/// The bytes of the file that redb keeps in memory. Points are written once and read at the start.
 const CACHE: usize = 8 << 20;
 
 /// The smallest size that can be asked for: redb's own empty file has about 1.5 MiB.
 pub(crate) const MIN_SIZE: u64 = 8 << 20;
 
-/// A text is no size of a database.
+/// A text is not the size of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("\"{0}\" is not a size: 64M and 2G are, 8M at least")]
 pub(crate) struct NotASize(String);
@@ -62,16 +62,16 @@ pub(crate) fn size(text: &str) -> Result<u64, NotASize> {
         .ok_or_else(|| NotASize(text.to_owned()))
 }
 
-/// How much is kept.
+/// The limits of what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Keep {
-    /// What is older by this host's clock is removed.
+    /// Lines that are older by this host's clock are removed.
     pub age: Duration,
     /// Bytes of the file, at least [`MIN_SIZE`].
     pub size: u64,
 }
 
-/// Why the file cannot be used. One line that says what to do.
+/// The reason why the file cannot be used: one line that says what to do.
 #[derive(Debug, Error)]
 pub(crate) enum DatabaseError {
     /// It is not what this tool wrote.
@@ -81,7 +81,7 @@ pub(crate) enum DatabaseError {
     Damaged {
         /// The file.
         file: String,
-        /// What redb found.
+        /// The fault that redb found.
         why: String,
     },
     /// Another process has it open.

@@ -1,4 +1,4 @@
-//! Where all that a session hears comes together: lines or the view, the file, the page.
+//! The place where all that a session hears comes together: lines or the view, the file, the page.
 //!
 //! ```text
 //!  arrivals, console ──▶ Desk ──▶ lines on standard output            (--plain, or no terminal)
@@ -37,10 +37,10 @@ use crate::web::{self, Heap};
 /// Lines of the console that are printed when the view is left: enough to see why a guest ended.
 const LAST_WORDS: usize = 40;
 
-/// How long the file may take to be closed: what is queued for it is written before the end.
+/// The longest time that the file may take to be closed: what is queued for it is written before the end.
 const CLOSE: Duration = Duration::from_secs(10);
 
-/// How a session is shown and kept: the same for all subcommands that receive.
+/// The ways in which a session is shown and kept: the same for all subcommands that receive.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DeskOptions {
     /// Lines without colours instead of the view, also on a terminal
@@ -69,7 +69,7 @@ pub(crate) struct DeskOptions {
     pub profile: Option<PathBuf>,
 }
 
-/// What a session hears.
+/// An event that a session hears.
 pub(crate) enum Event {
     /// Something came to the port for metrics.
     Arrival(Arrival),
@@ -102,14 +102,14 @@ enum Face {
     View(View),
 }
 
-/// What the session's loop talks to.
+/// The desk, which the session's loop talks to.
 pub(crate) struct Desk {
     face: Face,
     plain: bool,
     /// Whenever anything else than lines is wanted.
     live: Option<Arc<Live>>,
     page: Option<SocketAddr>,
-    /// What has come, if `live` does not count it.
+    /// The count of what has come, if `live` does not keep it.
     tally: Tally,
     losses: Option<Losses>,
 }
@@ -188,7 +188,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Whose losses are told: a port's.
+    /// From now on the losses of this port are told.
     pub(crate) fn watches(&mut self, losses: Losses) {
         if let Some(live) = &self.live {
             live.watches(losses.clone());
@@ -196,7 +196,7 @@ impl Desk {
         self.losses = Some(losses);
     }
 
-    /// Shows a line that is no metric.
+    /// Shows a line that is not a metric.
     pub(crate) fn line(&mut self, origin: Origin, text: impl fmt::Display) -> Result<(), Failure> {
         match (&mut self.face, &self.live) {
             (Face::Lines(show), _) => show.line(origin, text).map_err(Failure::Output),

@@ -6,7 +6,7 @@
 use core::net::SocketAddr;
 use std::fs;
 
-/// How many datagrams to this address the system has dropped since its socket was opened; `None` where it does not tell.
+/// Returns how many datagrams to this address the system has dropped since its socket was opened; `None` where it does not tell.
 pub(crate) fn datagrams(address: SocketAddr) -> Option<u64> {
     let file = match address {
         SocketAddr::V4(_) => "/proc/net/udp",

@@ -28,7 +28,7 @@ use signal_hook::iterator::Signals;
 use crate::exit::Exit;
 use crate::terminal;
 
-/// How long the caller may take to show what has come and to end. More than it needs, and nobody minds waiting for it.
+/// The time that the caller has to show what has come and to end. It needs less, and nobody minds waiting for it.
 const ORDERLY: Duration = Duration::from_secs(1);
 
 /// Standard output that takes nothing for so long is blocked: a reader that is only slow makes room sooner.
@@ -38,10 +38,10 @@ const BLOCKED: Duration = Duration::from_millis(100);
 /// a person presses a key twice more slowly.
 pub(crate) const SAME: Duration = Duration::from_millis(50);
 
-/// How often to look while ending.
+/// The time between two looks while ending.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What asked for the end.
+/// The cause of the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// SIGINT, by a terminal's key as a rule.
@@ -78,14 +78,14 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Whether the end has been asked for, and who must be ended then.
+/// Knows whether the end has been asked for, and who must be ended then.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ending(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
     cause: OnceLock<Cause>,
-    /// How long the caller may take, if not [`ORDERLY`].
+    /// The time that the caller has, if not [`ORDERLY`].
     allowed: OnceLock<Duration>,
     guest: Mutex<Option<Killer>>,
 }
@@ -126,7 +126,7 @@ impl Ending {
         self.0.allowed.get_or_init(|| long);
     }
 
-    /// What asked for the end, if anything has.
+    /// Returns what asked for the end, if anything has.
     pub(crate) fn cause(&self) -> Option<Cause> {
         self.0.cause.get().copied()
     }
@@ -182,7 +182,7 @@ fn wait_for_the_end(signals: &mut Signals, allowed: Duration) {
     }
 }
 
-/// Whether to end by force: so long after the first signal, so long after the output last took something, and with
+/// Returns whether to end by force: so long after the first signal, so long after the output last took something, and with
 /// another signal or none since the last look, if the end may take so long.
 fn by_force(since_signal: Duration, since_taken: Duration, again: bool, allowed: Duration) -> bool {
     (again && since_signal > SAME) // (3)
@@ -190,7 +190,7 @@ fn by_force(since_signal: Duration, since_taken: Duration, again: bool, allowed:
         || since_signal >= allowed // (5)
 }
 
-/// Whether a write to standard output would go on at once, be it with an error.
+/// Returns whether a write to standard output would go on at once, be it with an error.
 fn output_takes_more() -> bool {
     let stdout = io::stdout();
     let mut files = [PollFd::new(&stdout, PollFlags::OUT)];

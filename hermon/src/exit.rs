@@ -1,10 +1,10 @@
-//! How the tool ends, and what it says when a command cannot go on.
+//! The tool's exit codes, and failures: what it says when a command cannot go on.
 
 use core::fmt::{self, Display};
 use std::io;
 use std::process::ExitCode;
 
-/// How the tool ends.
+/// The way the tool ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// All went well.
@@ -38,7 +38,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command cannot go on. Nobody looks into it: it is a line on standard error, and an exit code.
+/// The reason why a command cannot go on. Nobody looks into it: it is a line on standard error, and an exit code.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Standard output takes nothing.
@@ -58,7 +58,7 @@ impl Failure {
         move |error| Self::machine(format_args!("{what}: {error}"))
     }
 
-    /// How the tool ends.
+    /// The way the tool ends.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::Output(_) => Exit::Machine,

@@ -35,7 +35,7 @@ pub(crate) fn number(number: f64, unit: Unit) -> String {
     }
 }
 
-/// How fast something counts. A time per second is a share of one core.
+/// Writes how fast something counts. A time per second is a share of one core.
 pub(crate) fn rate(per_second: f64, unit: Unit) -> String {
     match unit {
         Unit::Time(nanos) => percent(per_second * nanos as f64 / 1e7),

@@ -1,4 +1,4 @@
-//! What has come so far, shared by the thread that receives, the view and the page.
+//! Everything that has come so far, shared by the thread that receives, the view and the page.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -21,16 +21,16 @@ pub(crate) const MAX_SAID_LINE: usize = 2_000;
 /// Points that are taken back from the file at the start: eighty minutes of ten usual images.
 const MAX_REPLAY: usize = 50_000;
 
-/// What is under the lock.
+/// The state under the lock.
 #[derive(Debug)]
 pub(crate) struct Inside {
     /// Recent points.
     pub store: Store,
-    /// What has arrived and what was lost on the way.
+    /// The count of what has arrived and what was lost on the way.
     pub tally: Tally,
     /// Lines of consoles, QEMU and this tool, and what went wrong with those that arrived.
     pub said: VecDeque<Said>,
-    /// How many lines were ever said.
+    /// The number of lines that were ever said.
     pub said_ever: u64,
 }
 
@@ -71,7 +71,7 @@ impl Live {
         })
     }
 
-    /// Whose losses count: a port's, from its opening on.
+    /// From now on the losses of this port count.
     pub(crate) fn watches(&self, losses: Losses) {
         // Set once, by whoever opened the port.
         drop(self.losses.set(losses));
@@ -110,7 +110,7 @@ impl Live {
         with(&self.lock())
     }
 
-    /// What has arrived and what was lost, including what only the system knows of.
+    /// Returns what has arrived and what was lost, including what only the system knows of.
     pub(crate) fn tally(&self) -> Tally {
         let tally = self.lock().tally.clone();
         tally.with(self.losses.get())
@@ -121,7 +121,7 @@ impl Live {
         self.tally().losses().chain(self.unkept()).collect()
     }
 
-    /// What has arrived whole and found no place in memory or in the file.
+    /// Returns what has arrived whole and found no place in memory or in the file.
     pub(crate) fn unkept(&self) -> impl Iterator<Item = (u64, &'static str)> {
         let refused = self.look(|inside| inside.store.refused());
         let unstored = self
@@ -137,7 +137,7 @@ impl Live {
         .filter(|&(count, _)| count > 0)
     }
 
-    /// Why the file does not take more, if so.
+    /// The reason why the file does not take more, if so.
     pub(crate) fn fault(&self) -> Option<String> {
         self.recorded.as_ref()?.fault()
     }

@@ -1,4 +1,4 @@
-//! What a field means: its unit, whether it counts, whether it tells a loss.
+//! The meaning of fields: the unit, whether it tells a state, whether it tells a loss.
 //!
 //! Line protocol carries names and numbers only. What the image's own sources mean stands in `meaning.tsv`, which is written from
 //! their declarations, together with `docs/METRICS.md`; for others, their names' words tell.
@@ -41,7 +41,7 @@ impl Unit {
     }
 }
 
-/// What a field means.
+/// The meaning of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Meaning {
     /// The unit of its values.

@@ -46,7 +46,7 @@ impl Value {
         }
     }
 
-    /// Whether it is a whole number: only those count things.
+    /// Returns whether it is a whole number: only those count things.
     pub(crate) fn is_whole(&self) -> bool {
         matches!(self, Self::Int(_) | Self::Uint(_))
     }
@@ -88,7 +88,7 @@ impl Point {
     /// Cost: linear in the line. Texts longer than [`MAX_TEXT`] are shortened, with an ellipsis.
     ///
     /// # Errors
-    /// Why no parser would take it, in one line.
+    /// The reason why no parser would take it, in one line.
     pub(crate) fn parse(line: &[u8]) -> Result<Option<Self>, String> {
         let text = core::str::from_utf8(line)
             .map_err(|error| format!("not UTF-8 after {} bytes", error.valid_up_to()))?;

@@ -1,4 +1,4 @@
-//! How far a capture is, and who is told: a line on a terminal, written over and over, unless somebody else wants to know.
+//! The progress of a capture, told by a line on a terminal that is written over and over, unless somebody else wants to know.
 
 use core::fmt;
 use core::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use hermon_amounts as amounts;
 
-/// How often the line changes: more often than people read costs for nothing.
+/// The time between two changes of the line: people do not read faster.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// What has come so far.
+/// The counts of what has come so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Bytes of whole packets.
@@ -23,11 +23,11 @@ pub(crate) struct Counts {
     pub lost_hits: u64,
 }
 
-/// Whoever is told how far a capture is.
+/// The one who is told how far a capture is.
 pub(crate) trait Progress: Send {
-    /// What a hit stands for, in bytes; told once, before there are counts.
+    /// Tells the bytes that a hit stands for: once, before there are counts.
     fn scale(&mut self, _one: f64) {}
-    /// What has come so far: after each packet, and four times a second if there is none.
+    /// Tells what has come so far: after each packet, and four times a second if there is none.
     fn show(&mut self, now: Instant, counts: &Counts);
     /// It is over.
     fn clear(&mut self) {}

@@ -27,14 +27,14 @@ pub(crate) const MAX_CONNECTIONS: usize = 64;
 /// lines take 1 MiB; if all were as long as [`hermon_machine::split::MAX_LINE`], 256 MiB.
 pub(crate) const MAX_WAITING: usize = 4_096;
 
-/// What the system is asked to keep of datagrams until they are read, in bytes. It gives less where its limit
+/// The bytes of datagrams that the system is asked to keep until they are read. It gives less where its limit
 /// (`net.core.rmem_max`) is lower.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// How many ports to try when the system chose one for TCP that is taken for UDP.
+/// The number of ports to try when the system chose one for TCP that is taken for UDP.
 const TRIES: usize = 16;
 
-/// How long to rest when the system has no more file descriptors: `accept` fails at once and would spin.
+/// The rest when the system has no more file descriptors: `accept` fails at once and would spin.
 const REST: Duration = Duration::from_millis(100);
 
 /// The transport a line came by.
@@ -62,7 +62,7 @@ pub(crate) struct Arrival {
     pub transport: Transport,
     /// From whom.
     pub peer: SocketAddr,
-    /// What.
+    /// The content.
     pub what: What,
 }
 
@@ -77,7 +77,7 @@ impl Arrival {
     }
 }
 
-/// What came.
+/// The content of an arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
     /// A whole line, without its end.
@@ -100,7 +100,7 @@ impl What {
     }
 }
 
-/// What a port has lost of what was sent to it by UDP.
+/// The losses of a port, of what was sent to it by UDP.
 #[derive(Debug, Clone)]
 pub(crate) struct Losses {
     address: SocketAddr,
@@ -119,7 +119,7 @@ impl Losses {
     }
 }
 
-/// Why nothing can be received.
+/// The reason why nothing can be received.
 #[derive(Debug, Error)]
 #[error("cannot listen on {transport} port {address}: {source}")]
 pub(crate) struct BindError {

@@ -24,10 +24,10 @@ const MAX_LINE: usize = 4_096;
 /// Bytes of lines in one transaction, so that the file grows by little until the oldest are removed.
 const MAX_BATCH: usize = 512 * 1024;
 
-/// How often the file is written to. A crash of this host costs so much.
+/// The time between two writes to the file. A crash of this host costs so much.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How that goes. Counts since the start.
+/// The recorder's progress. Counts since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     unstored: AtomicU64,
@@ -40,7 +40,7 @@ impl Progress {
         self.unstored.load(Ordering::Relaxed)
     }
 
-    /// Why the last one that failed did.
+    /// Returns why the last write that failed did.
     pub(crate) fn fault(&self) -> Option<String> {
         self.lock().clone()
     }
@@ -87,7 +87,7 @@ impl Recorder {
         }
     }
 
-    /// How it goes.
+    /// Returns how it goes.
     pub(crate) fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
     }

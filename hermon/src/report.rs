@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 
-/// What a report is to show: the same for `hermon report` and `hermon trace`.
+/// The choices of a report: the same for `hermon report` and `hermon trace`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowOptions {
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub(crate) struct ShowOptions {
     json: bool,
 }
 
-/// How a trace is read: the same for all that read one.
+/// The ways to read a trace: the same for all that read one.
 #[derive(Debug, Args)]
 pub(crate) struct NameOptions {
     /// Names and lines from this image where the trace has none; it must be the one that was traced

@@ -97,11 +97,11 @@ pub(crate) struct Options {
     pub(crate) arguments: Vec<String>,
 }
 
-/// How long it must have been quiet after the guest's end before nothing more is expected. What it sent last is on its
+/// The time for which it must have been quiet after the guest's end before nothing more is expected. What it sent last is on its
 /// way through the loopback interface, and so is a Ctrl-C that ended QEMU first.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// How long to wait for that quiet: others may send to the port of the metrics, too.
+/// The longest wait for that quiet: others may send to the port of the metrics, too.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// QEMU's words that are kept to say why it ran no guest. It needs one line or two.
@@ -172,7 +172,7 @@ pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
     }
 }
 
-/// What a session starts from.
+/// The things that a session starts from.
 struct Prepared {
     image: PathBuf,
     forwards: Vec<Forward>,
@@ -279,13 +279,13 @@ fn session(
     })
 }
 
-/// Where a port of this host leads to the guest, if it does.
+/// Returns the address of a port of this host that leads to the guest, if it does.
 fn led(host: u16, forwards: &[Forward]) -> Addresses {
     let leads = forwards.iter().any(|forward| forward.host == host);
     Each::of_all(leads.then(|| (Ipv4Addr::LOCALHOST, host).into()))
 }
 
-/// What was heard of the guest and of QEMU, as far as it tells whether a guest ran.
+/// The words of the guest and of QEMU, as far as they tell whether a guest ran.
 #[derive(Debug, Default)]
 struct Heard {
     /// The guest has said something.

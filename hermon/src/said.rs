@@ -1,4 +1,4 @@
-//! What lines in a terminal are made of: the time of day, where they came from, and their text made harmless.
+//! The parts of a line in a terminal: the time of day, where it came from, and its text made harmless.
 
 use core::fmt::{self, Write as _};
 
@@ -7,7 +7,7 @@ use jiff::Zoned;
 
 use crate::receive::Transport;
 
-/// Where a line came from.
+/// The origin of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The guest's console.
@@ -43,7 +43,7 @@ impl Origin {
         }
     }
 
-    /// How its name is coloured.
+    /// Returns how its name is coloured.
     pub(crate) fn style(self) -> Style {
         match self {
             Self::Console => Style::new().dimmed(),
@@ -59,9 +59,9 @@ impl Origin {
 pub(crate) struct Said {
     /// The time of day, as it is shown.
     pub time: String,
-    /// Who.
+    /// The speaker.
     pub origin: Origin,
-    /// What.
+    /// The content.
     pub text: String,
 }
 

@@ -1,4 +1,4 @@
-//! How it looks in a terminal: one line each, with the time of day and where it came from.
+//! Lines in a terminal: one for each thing that comes, with the time of day and where it came from.
 //!
 //! ```text
 //! 14:03:07.123 console [    0.081 INFO monitoring] monitoring: ready, …
@@ -51,7 +51,7 @@ impl<W: Write> Show<W> {
         }
     }
 
-    /// The same with a time of day of its own.
+    /// The same with another time of day.
     ///
     /// # Errors
     /// The output's.

@@ -18,7 +18,7 @@ pub(crate) use journal::{Change, Journal};
 
 use crate::point::{Point, UnixMicros};
 
-/// How much is kept.
+/// The limits of what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Series: machine, source and tags. An image has about 15 sources, and at most 1,024 series of points.
@@ -34,7 +34,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// What the tool uses: at most 80 MB of samples (16 bytes each), 1 MB of changes, and names.
+    /// The tool's limits: at most 80 MB of samples (16 bytes each), 1 MB of changes, and names.
     pub(crate) const USUAL: Self = Self {
         series: 4_096,
         fields: 16_384,
@@ -49,7 +49,7 @@ const _: () = assert!(
     "the memory that the documentation promises"
 );
 
-/// What found no place. Counts since the start; nothing is reset.
+/// Counts of what found no place, since the start; nothing is reset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Refused {
     /// Points of series beyond the limit, or with names that are too long.
@@ -174,12 +174,12 @@ impl Store {
         self.series.get(series)
     }
 
-    /// What changed, for followers.
+    /// Returns what changed, for followers.
     pub(crate) fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// What found no place.
+    /// Returns the counts of what found no place.
     pub(crate) fn refused(&self) -> Refused {
         self.refused
     }

@@ -1,4 +1,4 @@
-//! Takes heap traces for the page, one at a time, on a thread of its own.
+//! Takes heap traces for the page, one at a time, on their own thread.
 //!
 //! ```text
 //!            asked for (1)              over, with a profile (2)
@@ -32,17 +32,17 @@ use crate::address::{Address, Addresses};
 use crate::capture::{self, Capture, CaptureError, Over, Stop, Taken};
 use crate::progress::{Counts, Progress};
 
-/// How long a trace may be asked to last, in seconds: a look, what repeats every ten seconds, and a minute.
+/// The lengths of a trace that can be asked for, in seconds: a look, what repeats every ten seconds, and a minute.
 pub(crate) const SECONDS: [u64; 3] = [5, 15, 60];
 
 /// The largest trace, in bytes. A minute of the demo application at the rate 1e-3 is 0.4 MB. An event takes some 10 bytes at least, and a block that stays alive 80 here, so that adding
-/// up what somebody sends who is no image takes half a gigabyte at worst, for a moment.
+/// up what somebody sends who is not an image takes half a gigabyte at worst, for a moment.
 pub(crate) const MAX_TRACE: u64 = 64 << 20;
 
-/// What the page shows of a trace.
+/// The values of a trace that the page shows.
 const VALUES: [Value; 2] = [Value::Allocated, Value::Live];
 
-/// Why no trace is begun.
+/// The reason why no trace is begun.
 #[derive(Debug, Error)]
 pub(crate) enum TakeError {
     /// Nobody said where the machine's memtrace port is.
@@ -59,7 +59,7 @@ pub(crate) enum TakeError {
     Thread(io::Error),
 }
 
-/// Why a trace gave no profile.
+/// The reason why a trace gave no profile.
 #[derive(Debug, Error)]
 enum NoProfile {
     #[error(transparent)]
@@ -70,12 +70,12 @@ enum NoProfile {
     Trace(#[from] OpenError),
 }
 
-/// How far a trace is.
+/// The progress of a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Going {
     /// The machine's tag `vm`.
     pub vm: String,
-    /// How long it is to last, in seconds.
+    /// Its length, in seconds.
     pub seconds: u64,
     /// Seconds since its thread began: connecting and what the image takes to end are among them.
     pub elapsed: u64,
@@ -85,14 +85,14 @@ pub(crate) struct Going {
     pub samples: u64,
 }
 
-/// How it goes.
+/// The state of the traces.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct State {
     /// The trace that is being taken.
     pub going: Option<Going>,
     /// Profiles so far: another number, another profile.
     pub taken: u64,
-    /// Why the last trace gave no profile, or one of less than was asked for.
+    /// The reason why the last trace gave no profile, or one of less than was asked for.
     pub fault: Option<String>,
 }
 
@@ -124,7 +124,7 @@ impl Taker {
         }
     }
 
-    /// Whose traces can be taken: those of these machines that have a port, and all that were named with one; of a machine
+    /// Returns whose traces can be taken: those of these machines that have a port, and all that were named with one; of a machine
     /// without a name, if no other is known.
     pub(crate) fn machines<'a>(&'a self, heard: impl Iterator<Item = &'a str>) -> Vec<String> {
         let heard = heard.filter(|vm| self.addresses.of(vm).is_some());
@@ -138,7 +138,7 @@ impl Taker {
         all
     }
 
-    /// How it goes.
+    /// Returns how it goes.
     pub(crate) fn state(&self) -> State {
         lock(&self.inside).state.clone()
     }
@@ -262,7 +262,7 @@ fn title(vm: &str, named: &Named, value: Value) -> String {
     )
 }
 
-/// What is to be said of a trace that is not what was asked for.
+/// Returns what is to be said of a trace that is not what was asked for.
 fn remark(taken: &Taken, vm: &str) -> Option<String> {
     if taken.over == Over::Duration && taken.left_out == 0 {
         return None;

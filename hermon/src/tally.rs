@@ -1,4 +1,4 @@
-//! What arrived: points, and what was lost on the way to the terminal.
+//! Counts of what arrived: points, and what was lost on the way to the terminal.
 
 use core::fmt;
 
@@ -6,7 +6,7 @@ use crate::point::Point;
 use crate::receive::{Losses, What};
 use crate::said::Printable;
 
-/// What can be wrong with what arrives.
+/// A fault of an arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// A line that no parser takes.
@@ -19,7 +19,7 @@ pub(crate) enum Fault {
     Refused,
 }
 
-/// What an arrival is.
+/// The judgement on an arrival.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Told {
     /// A blank line or a comment.
@@ -98,7 +98,7 @@ impl Tally {
         self
     }
 
-    /// What was lost, as far as it happened: how much, of what.
+    /// Returns what was lost, as far as it happened: how much, of what.
     pub(crate) fn losses(&self) -> impl Iterator<Item = (u64, &'static str)> {
         [
             (self.unparsable, "lines unparsable"),

@@ -8,7 +8,7 @@
 //!          leave (2): quit, the end of what is watched, a signal, a panic
 //! ```
 //!
-//! Whether it is ours is one flag, so that (2) can be asked for from any thread, any number of times.
+//! One flag says whether it is ours, so that (2) can be asked for from any thread, any number of times.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
@@ -27,13 +27,13 @@ use rustix::process::{Signal, kill_current_process_group};
 /// The terminal is ours.
 static OURS: AtomicBool = AtomicBool::new(false);
 
-/// How long a stop may take to take effect. In a session without a shell that could wake us again the system ignores it.
+/// The time in which a stop takes effect. In a session without a shell that could wake us again the system ignores it.
 const STOP: Duration = Duration::from_millis(250);
 
 /// Takes the terminal over (1). From now on a panic gives it back before it says anything.
 ///
 /// # Errors
-/// The system's: it is no terminal, say.
+/// The system's: it is not a terminal, say.
 pub fn enter() -> io::Result<()> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -59,7 +59,7 @@ pub(crate) fn leave() {
     }
 }
 
-/// Gives only the settings back: for when the terminal takes no output and a write would wait for ever.
+/// Gives only the settings back: for when the terminal takes no output and a write would never return.
 pub(crate) fn leave_without_a_word() {
     if OURS.swap(false, Ordering::SeqCst) {
         drop(disable_raw_mode());

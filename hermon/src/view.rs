@@ -1,6 +1,6 @@
 //! The terminal view: machines, sources, fields with value, rate and sparkline, losses in red, the console below.
 //!
-//! A thread of its own draws and takes keys, so that receiving never waits for a terminal. What is shown comes from
+//! Its own thread draws and takes keys, so that receiving never waits for a terminal. What is shown comes from
 //! `snapshot`, what was chosen is in `state`, `draw` is a pure function of both, [`terminal`] gives the terminal back
 //! on every way out.
 
@@ -32,10 +32,10 @@ use draw::{Around, draw};
 use snapshot::Snapshot;
 use state::{State, Wish};
 
-/// How long a key, a signal or the end may wait to be noticed.
+/// The longest time that a key, a signal or the end waits to be noticed.
 const TURN: Duration = Duration::from_millis(50);
 
-/// How often new values are shown. More often, numbers cannot be read.
+/// The time between two pictures. More often, numbers cannot be read.
 const FRESH: Duration = Duration::from_millis(250);
 
 /// Looking at very many fields takes long, and the receiver waits meanwhile: at most one part in so many of the time.
@@ -51,7 +51,7 @@ pub(crate) struct View {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// Whether there is a terminal to draw on and to take keys from.
+/// Returns whether there is a terminal to draw on and to take keys from.
 pub(crate) fn is_possible() -> bool {
     stdout().is_terminal()
         && io::stdin().is_terminal()
@@ -86,7 +86,7 @@ impl View {
     /// Gives the terminal back.
     ///
     /// # Errors
-    /// What ended the view before.
+    /// The error that ended the view before.
     pub(crate) fn close(mut self) -> io::Result<()> {
         self.stop.store(true, Ordering::SeqCst);
         match self.thread.take().map(JoinHandle::join) {

@@ -47,19 +47,19 @@ use follow::Follower;
 
 pub(crate) use heap::Heap;
 
-/// Pages at a time, each with a stream of its own. A person has some; the memory of their messages is the bound's reason.
+/// Pages at a time, each with its own stream. A person has some; the memory of their messages is the bound's reason.
 const MAX_PAGES: usize = 32;
 
 /// Messages that wait for one page. When it is behind, what follows waits in the store, and becomes one larger message.
 const MAX_WAITING: usize = 4;
 
-/// How often a page is told what is new.
+/// The time between two messages to a page.
 const FRESH: Duration = Duration::from_millis(250);
 
 /// Every so many of those it is told how it goes.
 const STATUS: u32 = 4;
 
-/// Why there is no page.
+/// The reason why there is no page.
 #[derive(Debug, Error)]
 #[error("cannot serve a page at {address}: {source}: choose another with --web ADDRESS:PORT")]
 pub(crate) struct WebError {
@@ -106,7 +106,7 @@ pub(crate) fn serve(
     });
     thread::Builder::new()
         .name("web".to_owned())
-        // It never ends by itself: an error of one connection is that connection's.
+        // It does not end: an error of one connection is that connection's.
         .spawn(move || drop(runtime.block_on(axum::serve(listener, router).into_future())))
         .map_err(failed)?;
     Ok(bound)

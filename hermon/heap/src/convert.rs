@@ -28,7 +28,7 @@ use crate::named::Named;
 use crate::profile::Tally;
 use crate::stream::{Front, Stream};
 
-/// What a trace can become.
+/// A format that a trace can be written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Format {

@@ -1,6 +1,6 @@
 //! From hits to bytes, and how sure that is.
 //!
-//! Each allocated word is sampled by itself with probability `p`. So the hits of `W` allocated words are a sum of
+//! Each allocated word is sampled independently with probability `p`. So the hits of `W` allocated words are a sum of
 //! binomial variables with one `p`, and so themselves Binomial(`W`, `p`), however the words are spread over blocks. `W` is
 //! unknown; `hits / p` is its unbiased estimate. The interval is that of all `W` for which the hits are no further from
 //! their mean than `Z` standard deviations:
@@ -27,7 +27,7 @@ use serde::Serialize;
 /// Standard deviations that hold 95 % of a normal distribution: its quantile at 0.975.
 pub const Z: f64 = 1.959_963_984_540_054;
 
-/// What a hit stands for.
+/// The bytes that a hit stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
     /// Probability that a word is sampled, more than 0 and at most 1.
@@ -72,7 +72,7 @@ impl Scale {
 }
 
 impl Estimate {
-    /// What this is more than `other`, if both were found independently.
+    /// Returns by how much this is more than `other`, if both were found independently.
     pub fn minus(self, other: Self) -> Self {
         let bytes = self.bytes - other.bytes;
         Self {
@@ -91,7 +91,7 @@ impl Estimate {
         }
     }
 
-    /// Whether the interval leaves out 0: a difference that is more than chance.
+    /// Returns whether the interval leaves out 0: then a difference is more than chance.
     pub fn is_sure(&self) -> bool {
         self.low > 0.0 || self.high < 0.0
     }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::stream::{Front, Stream};
 
-/// Why a trace cannot be read at all.
+/// The reason why a trace cannot be read at all.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The system's.
@@ -24,7 +24,7 @@ pub enum OpenError {
     NotATrace(Error),
 }
 
-/// How a trace ended.
+/// The way a trace ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// With a whole packet.
@@ -35,7 +35,7 @@ pub enum End {
     Bad(Error),
 }
 
-/// How far a trace was read.
+/// The part of a trace that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     /// Bytes of whole packets.
@@ -44,7 +44,7 @@ pub struct Span {
     pub packets: u64,
     /// The time of the last packet's end, in microseconds since the trace began.
     pub micros: u64,
-    /// How it ended.
+    /// The way it ended.
     pub end: End,
 }
 
@@ -71,7 +71,7 @@ impl<R: Read> Trace<R> {
         Ok(Self { stream, decoder })
     }
 
-    /// What the first packet says.
+    /// Returns what the first packet says.
     pub(crate) fn info(&self) -> &Info {
         self.decoder.info()
     }

@@ -28,7 +28,7 @@ const MAX_NODES: usize = 200_000;
 /// Frames of a stack; deeper ones are cut, as the frame `(deeper)`.
 const MAX_DEPTH: usize = 500;
 
-/// Why there is no profile.
+/// The reason why there is no profile.
 #[derive(Debug, Error)]
 pub enum FlameError {
     /// The document cannot be read.
@@ -42,7 +42,7 @@ pub enum FlameError {
     /// It is longer than 64 MiB.
     #[error("{0} is larger than 64 MiB: reduce it, by the smallest stacks say")]
     TooLarge(String),
-    /// A line of folded stacks is none.
+    /// A line is not a folded stack.
     #[error("line {line} is no folded stack: \"{text}\"")]
     Folded {
         /// Counted from 1.
@@ -58,7 +58,7 @@ pub enum FlameError {
 /// A profile.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FlameGraph {
-    /// What it is of.
+    /// Its name: where it comes from.
     pub name: String,
     /// The values' unit: `bytes`, `words`, `samples`, or empty if the document does not say.
     pub unit: String,
@@ -66,7 +66,7 @@ pub struct FlameGraph {
     pub names: Vec<String>,
     /// The tree: a parent stands before its children, the first is the root.
     pub nodes: Vec<Node>,
-    /// What found no place in the tree, in the unit; it is part of the root's value.
+    /// The value that found no place in the tree; it is part of the root's.
     pub left_out: f64,
 }
 
@@ -205,7 +205,7 @@ impl FlameFile {
         Ok(file)
     }
 
-    /// What is in it now.
+    /// Reads what is in it now.
     ///
     /// # Errors
     /// [`FlameError`].

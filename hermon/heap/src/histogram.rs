@@ -1,4 +1,4 @@
-//! How sizes and lifetimes are spread.
+//! The distribution of sizes and of lifetimes.
 
 use crate::weight::Weight;
 
@@ -48,7 +48,7 @@ impl Lifetimes {
         self.0[class.min(LIFETIME_CLASSES - 1)] += weight;
     }
 
-    /// Where each class ends that is not empty, in microseconds and not within it, and what is in it. The last class
+    /// Returns for each class that is not empty where it ends, in microseconds and not within it, and what is in it. The last class
     /// has no end.
     pub(crate) fn classes(&self) -> impl Iterator<Item = (Option<u64>, Weight)> {
         let classes = self.0.iter().enumerate();

@@ -12,7 +12,7 @@ use crate::names::{Image, Names, Place};
 use crate::profile::{Profile, Settings, Tally};
 use crate::tree::StackId;
 
-/// Why there is no profile.
+/// The reason why there is no profile.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The file cannot be opened.
@@ -20,15 +20,15 @@ pub enum ReadError {
     File {
         /// The trace.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// It is no trace.
+    /// It is not a trace.
     #[error("{0} {1}", path.display(), source)]
     Trace {
         /// The trace.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: OpenError,
     },
     /// The image gives no names.

@@ -1,4 +1,4 @@
-//! What codes stand for: as the trace says, else as an image says.
+//! Names of codes: from the trace, else from an image.
 
 use core::fmt;
 use std::collections::HashMap;
@@ -65,17 +65,17 @@ impl Place {
         begins(&self.file, files) || begins(&self.function, functions)
     }
 
-    /// Whether it is the allocator's hook or calls it: the innermost frames of every stack, which tell nothing.
+    /// Returns whether it is the allocator's hook or calls it: the innermost frames of every stack, which tell nothing.
     fn is_hook(&self) -> bool {
         self.is_of(&HOOK_FILES, &HOOK_FUNCTIONS)
     }
 
-    /// Whether it allocates for whoever calls it, and so tells little of who wanted the memory.
+    /// Returns whether it allocates for its caller, and so tells little of who wanted the memory.
     pub(crate) fn is_plumbing(&self) -> bool {
         self.is_hook() || self.is_of(&LIBRARY_FILES, &LIBRARY_FUNCTIONS)
     }
 
-    /// What a frame is called where there is no room for its file and line.
+    /// Returns what a frame is called where there is no room for its file and line.
     pub(crate) fn label(&self) -> &str {
         match &*self.function {
             "" => "[unknown]",
@@ -84,7 +84,7 @@ impl Place {
     }
 }
 
-/// Why an image gives no names.
+/// The reason why an image gives no names.
 #[derive(Debug, Error)]
 pub enum ImageError {
     /// The system's.
@@ -92,15 +92,15 @@ pub enum ImageError {
     Read {
         /// The image.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// It is no ELF file, or has no line tables.
+    /// It is not an ELF file, or has no line tables.
     #[error("{0}: {1}", path.display(), source)]
     Image {
         /// The image.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: ReadError,
     },
     /// The trace is of another image.
@@ -113,7 +113,7 @@ pub enum ImageError {
         path: PathBuf,
         /// Its build id.
         image: String,
-        /// What the trace says of its image.
+        /// The build id that the trace names.
         trace: String,
     },
 }
@@ -122,7 +122,7 @@ pub enum ImageError {
 #[derive(Debug)]
 pub(crate) struct Image {
     spans: Spans,
-    /// Whether the trace says that it is of this image. If not, it says nothing that could be compared.
+    /// True if the trace says that it is of this image. If not, it says nothing that could be compared.
     pub(crate) is_checked: bool,
 }
 
@@ -179,7 +179,7 @@ impl Image {
     }
 }
 
-/// What may be a build id in a text: long words of hexadecimal digits.
+/// Returns what may be a build id in a text: long words of hexadecimal digits.
 fn build_ids(texts: &[&str]) -> Vec<String> {
     texts
         .iter()
@@ -210,7 +210,7 @@ impl Names {
         Self(names)
     }
 
-    /// Whether a code is in the allocator's hook, with all that is inlined there.
+    /// Returns whether a code is in the allocator's hook, with all that is inlined there.
     pub(crate) fn is_hook(&self, code: u64) -> bool {
         let places = self.of_code(code);
         !places.is_empty() && places.iter().all(Place::is_hook)

@@ -16,18 +16,18 @@ use crate::temporary::Temporary;
 use crate::tree::{StackId, Tree};
 use crate::weight::Weight;
 
-/// How the names of frames begin that stand for what the guest lost. The weight under them was allocated; nothing is known
+/// The beginning of the names of frames that stand for what the guest lost. The weight under them was allocated; nothing is known
 /// of where, of sizes, and of when it was freed.
 const LOST: &str = "[lost: ";
 
-/// What to look at.
+/// The choices that are made before a trace is added up.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Settings {
     /// Which blocks are temporary.
     pub temporary: Temporary,
     /// Growth is counted between these two times, in microseconds since the trace began. A time beyond the end is the end.
     pub window: Option<(u64, u64)>,
-    /// What is alive after so many alloc and collect events is kept: [`Tally::snapshot`].
+    /// After so many alloc and collect events what is alive is kept: [`Tally::snapshot`].
     pub(crate) snapshot: Option<u64>,
 }
 
@@ -47,9 +47,9 @@ impl Settings {
 pub(crate) struct Tally {
     /// All.
     pub(crate) allocated: Weight,
-    /// What is alive at the end.
+    /// The blocks that are alive at the end.
     pub(crate) live: Weight,
-    /// What was temporary.
+    /// The blocks that were temporary.
     pub(crate) temporary: Weight,
     /// The sum of the lifetimes of the blocks that were freed, in microseconds.
     pub(crate) lifetimes: u64,
@@ -57,11 +57,11 @@ pub(crate) struct Tally {
     pub(crate) ages: u64,
     /// The most that was alive at one time, by hits.
     pub(crate) most: Weight,
-    /// What was alive after as many events as [`Settings::snapshot`] says.
+    /// The blocks that were alive after as many events as [`Settings::snapshot`] says.
     pub(crate) snapshot: Weight,
-    /// What was alive where the window begins.
+    /// The blocks that were alive where the window begins.
     pub(crate) before: Weight,
-    /// What was alive where it ends.
+    /// The blocks that were alive where it ends.
     pub(crate) after: Weight,
     /// Hits that were alive where it begins, and freed in it.
     pub(crate) gone: u64,
@@ -94,7 +94,7 @@ impl Tally {
 /// When the most was alive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Peak {
-    /// How much.
+    /// The amount.
     pub(crate) weight: Weight,
     /// Microseconds since the trace began.
     pub(crate) micros: u64,
@@ -105,9 +105,9 @@ pub(crate) struct Peak {
 /// A trace, added up.
 #[derive(Debug)]
 pub struct Profile {
-    /// What its first packet says.
+    /// The content of its first packet.
     pub info: Info,
-    /// How far it was read.
+    /// The part of it that was read.
     pub span: Span,
     /// Alloc events.
     pub allocs: u64,
@@ -117,7 +117,7 @@ pub struct Profile {
     pub(crate) stacks: Vec<(StackId, Tally)>,
     /// Their codes.
     pub(crate) tree: Tree,
-    /// What the trace says that codes stand for.
+    /// The places that the trace gives for codes.
     pub(crate) positions: HashMap<u64, Box<[Position]>>,
     /// Sizes of all that was allocated and not lost.
     pub(crate) sizes: Sizes,
@@ -140,7 +140,7 @@ impl Profile {
         Ok(sum.finish(info, span))
     }
 
-    /// What a hit stands for.
+    /// The bytes that a hit stands for.
     pub fn scale(&self) -> Scale {
         Scale {
             rate: self.info.rate,
@@ -163,7 +163,7 @@ struct Live {
     row: u32,
     weight: Weight,
     born: u64,
-    /// How many blocks had been sampled before it.
+    /// The number of blocks that had been sampled before it.
     number: u64,
 }
 
@@ -355,7 +355,7 @@ impl<'s> Sum<'s> {
     }
 }
 
-/// Whether a stack stands for what the guest lost.
+/// Returns whether a stack stands for what the guest lost.
 pub fn is_lost(stack: &Stack<'_>) -> bool {
     let innermost = stack.frames().next_back();
     innermost

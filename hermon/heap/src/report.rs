@@ -1,4 +1,4 @@
-//! What a heap trace says, and how sure that is.
+//! Reports on heap traces, with the confidence of each estimate.
 //!
 //! | module | what it is |
 //! |---|---|

@@ -7,10 +7,10 @@ use std::io::{self, Read};
 
 use memtrace_reader::{Error, Fault, Packet};
 
-/// How much is read at once: what two packets take.
+/// The bytes that are read at once: what two packets take.
 const CHUNK: usize = 64 * 1024;
 
-/// What is at the front of a stream.
+/// The thing at the front of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Front {
     /// A whole packet, see [`Stream::packet`].
@@ -20,7 +20,7 @@ pub enum Front {
         /// Bytes that belong to no whole packet.
         left: usize,
     },
-    /// Something that is no packet.
+    /// Something that is not a packet.
     Bad(Error),
 }
 
@@ -29,7 +29,7 @@ pub enum Front {
 pub struct Stream<R> {
     from: R,
     buffer: Vec<u8>,
-    /// Where in the buffer the packet at the front begins, and where what was read ends.
+    /// The place in the buffer where the packet at the front begins, and the one where what was read ends.
     start: usize,
     end: usize,
     /// Size of the packet at the front, once it is whole.
@@ -96,7 +96,7 @@ impl<R: Read> Stream<R> {
         (self.offset + self.size) as u64
     }
 
-    /// Where the bytes come from.
+    /// Returns where the bytes come from.
     pub fn source(&self) -> &R {
         &self.from
     }

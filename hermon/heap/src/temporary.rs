@@ -27,7 +27,7 @@ impl Default for Temporary {
 }
 
 impl Temporary {
-    /// Whether a block is, that was freed at this age and after so many further samples.
+    /// Returns whether a block is temporary that was freed at this age and after so many further samples.
     pub const fn holds(&self, micros: u64, samples: u64) -> bool {
         match *self {
             Self::Within(limit) => micros <= limit,

@@ -1,4 +1,4 @@
-//! What is added up.
+//! The amount that is added up for each stack.
 
 use core::ops::{Add, AddAssign, Sub, SubAssign};
 
@@ -12,7 +12,7 @@ pub(crate) struct Weight {
     pub(crate) samples: u64,
     /// Their sampled words.
     pub(crate) hits: u64,
-    /// How many blocks they stand for, in 65,536ths.
+    /// The number of blocks that they stand for, in 65,536ths.
     parts: u64,
 }
 
@@ -31,7 +31,7 @@ impl Weight {
         }
     }
 
-    /// How many blocks these stand for.
+    /// Returns the number of blocks that these stand for.
     pub(crate) fn blocks(&self) -> f64 {
         self.parts as f64 / PARTS
     }
@@ -63,7 +63,7 @@ impl Sub for Weight {
     }
 }
 
-/// What is taken away was added before.
+/// Takes away what was added before.
 impl SubAssign for Weight {
     fn sub_assign(&mut self, other: Self) {
         self.samples = self.samples.saturating_sub(other.samples);

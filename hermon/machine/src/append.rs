@@ -9,7 +9,7 @@ use thiserror::Error;
 /// pc-bios/optionrom/pvh_main.c); what is longer would reach the guest cut, and a cut quotation mark panics its kernel.
 pub const MAX_APPEND: usize = 4095;
 
-/// Why there is no command line.
+/// The reason why there is no command line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AppendError {
     /// More than [`MAX_APPEND`] bytes after quoting.

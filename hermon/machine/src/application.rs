@@ -1,4 +1,4 @@
-//! What the tool must know of the application's arguments, which it passes on as they are.
+//! The application's arguments, as far as the host must know them. They are passed on as they are.
 //!
 //! The application has the last word on them; here they are only read, in both spellings (`--key value`,
 //! `--key=value`), so that the host's side fits: ports that lead to where the application listens.
@@ -49,7 +49,7 @@ pub fn forwards(arguments: &[String], control: u16, memtrace: u16) -> Vec<Forwar
     ]
     .into_iter()
     .map(|(host, key, default)| {
-        // A value that is no port is the application's to refuse.
+        // A value that is not a port is the application's to refuse.
         let guest = value_of(arguments, key)
             .and_then(|port| port.parse().ok())
             .unwrap_or(default);

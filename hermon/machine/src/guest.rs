@@ -37,7 +37,7 @@ pub enum Said {
     End,
 }
 
-/// How a guest ended, from QEMU's exit status.
+/// The way a guest ended, from QEMU's exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// The image reported success through `isa-debug-exit` (it writes 1; QEMU ends with 2 · 1 + 1).
@@ -77,7 +77,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Why no guest runs.
+/// The reason why no guest runs.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The application's arguments cannot be passed on.
@@ -88,7 +88,7 @@ pub enum StartError {
         "cannot run {program:?}: {source}: install QEMU with scripts/setup.sh, or name it with --qemu"
     )]
     Qemu {
-        /// What was to be run.
+        /// The program.
         program: String,
         /// The system's word.
         source: io::Error,
@@ -158,7 +158,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Starts QEMU, which never outlives this process. `heard` gets what the guest and QEMU say, from two threads of its own that end with QEMU.
+    /// Starts QEMU, which never outlives this process. `heard` gets what the guest and QEMU say, from two threads that end with QEMU.
     ///
     /// # Errors
     /// [`StartError`]. An image or option that QEMU does not like is no error here: QEMU starts, says so and ends.
@@ -193,7 +193,7 @@ impl Guest {
         Ok(Self { child, killer })
     }
 
-    /// What ends this QEMU from another thread.
+    /// Returns what ends this QEMU from another thread.
     pub fn killer(&self) -> Killer {
         self.killer.clone()
     }

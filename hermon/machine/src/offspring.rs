@@ -57,7 +57,7 @@ fn die_with_parent(command: &mut Command) {
             Err(Errno::SRCH.into())
         }
     };
-    // SAFETY: the closure runs in the forked child, where other threads' locks may be held for ever. It makes two
+    // SAFETY: the closure runs in the forked child, where other threads' locks may be held permanently. It makes two
     // system calls and compares two numbers: it allocates nothing, takes no lock and touches no memory of others.
     unsafe {
         command.pre_exec(before_exec);

@@ -15,13 +15,13 @@ use thiserror::Error;
 use crate::guest::{Ended, Guest, Killer, Said, StartError};
 use crate::qemu::{Accel, Nic, Vm};
 
-/// How long a probe boot may take. Booting takes 0.2 s under TCG, so KVM that needs longer is no gain.
+/// The longest time that a probe boot may take. Booting takes 0.2 s under TCG, so KVM that needs longer is no gain.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What QEMU says when KVM cannot go on; it then waits for ever.
+/// QEMU's words when KVM cannot go on; it then waits and never ends.
 const STUCK: &str = "KVM internal error";
 
-/// Why KVM is not used.
+/// The reason why KVM is not used.
 #[derive(Debug, Error)]
 pub enum NoKvm {
     /// The device is not there or not ours to use.

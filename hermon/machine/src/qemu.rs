@@ -1,6 +1,6 @@
 //! A virtual machine described, and the QEMU command line that makes it. Nothing here starts anything.
 //!
-//! What the options must be was measured for QEMU 7.2; the reasons stand beside them.
+//! The options were measured with QEMU 7.2; their reasons stand beside them.
 
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::append::{AppendError, append};
 
-/// Where the guest's user network puts this host's loopback (QEMU's default, `-netdev user`).
+/// The address of this host's loopback in the guest's user network (QEMU's default, `-netdev user`).
 pub const HOST_SEEN_BY_GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
 /// The address that the user network's DHCP server gives the guest.
@@ -99,7 +99,7 @@ impl fmt::Display for Memory {
 pub enum Nic {
     /// There is none.
     None,
-    /// What the machine has by default: transitional on PCI, MMIO on microvm.
+    /// The machine's default: transitional on PCI, MMIO on microvm.
     Default(Net),
     /// PCI, with the interfaces before and of virtio 1: device id 0x1000.
     Transitional(Net),
@@ -107,16 +107,16 @@ pub enum Nic {
     Modern(Net),
 }
 
-/// What the NIC is connected to.
+/// The network that the NIC is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Net {
     /// QEMU's own network: DHCP, and this host's loopback at [`HOST_SEEN_BY_GUEST`].
     User(Vec<Forward>),
     /// Ethernet frames, one in each UDP datagram, between two ports on loopback.
     Wire {
-        /// Where QEMU receives frames for the guest.
+        /// The port where QEMU receives frames for the guest.
         qemu: u16,
-        /// Where QEMU sends the guest's frames.
+        /// The port that QEMU sends the guest's frames to.
         peer: u16,
     },
 }
@@ -149,13 +149,13 @@ pub struct Vm {
     pub memory: Memory,
     /// The NIC and what it is connected to.
     pub nic: Nic,
-    /// Whether there is the device through which the guest can set QEMU's exit code (see [`crate::guest::Ended`]).
+    /// True if there is the device through which the guest can set QEMU's exit code (see [`crate::guest::Ended`]).
     pub debug_exit: bool,
     /// A Unix socket on which QEMU takes commands (QMP), if any.
     pub qmp: Option<PathBuf>,
     /// The frequency of the time stamp counter (see [`crate::tsc`]).
     pub tsc_mhz: Option<u16>,
-    /// What the application gets.
+    /// The application's arguments.
     pub arguments: Vec<String>,
 }
 

@@ -4,7 +4,7 @@
 /// hundred bytes, other senders' points some thousand; a sender that never ends its line must not cost more than this.
 pub const MAX_LINE: usize = 64 * 1024;
 
-/// What came out of the bytes.
+/// A piece that came out of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// A whole line without its end (`\n` or `\r\n`). May be empty.
@@ -68,7 +68,7 @@ impl Splitter {
         &self.kept
     }
 
-    /// Whether there is a line whose end has not come yet.
+    /// Returns whether there is a line whose end has not come yet.
     pub fn is_cut(&self) -> bool {
         !self.kept.is_empty() || self.skipped > 0
     }

@@ -1,6 +1,6 @@
 //! The frequency of this machine's time stamp counter.
 //!
-//! Why the host measures it: under TCG the guest's `rdtsc` is the host's counter plus an offset (QEMU,
+//! The host measures it, because under TCG the guest's `rdtsc` is the host's counter plus an offset (QEMU,
 //! softmmu/cpu-timers.c: `cpu_get_ticks` adds to `cpu_get_host_ticks`), and so it is under KVM unless it is scaled. The
 //! guest would calibrate it against an emulated PIT, which was measured at 2,076 to 3,893 MHz for a counter of 2,596 MHz
 //! when the host was busy. `cpu MHz` in /proc/cpuinfo is the core's present clock, not the counter's.
@@ -9,7 +9,7 @@ use core::time::Duration;
 use std::thread;
 use std::time::Instant;
 
-/// How long the counter is watched. One reading is off by some 100 ns at worst, so 20 ms give 10 ppm, far below the
+/// The time for which the counter is watched. One reading is off by some 100 ns at worst, so 20 ms give 10 ppm, far below the
 /// 1 MHz that the kernel's `-freq` resolves.
 const WATCH: Duration = Duration::from_millis(20);
 

@@ -11,17 +11,17 @@ use thiserror::Error;
 use crate::address::{self, Address, ConnectError};
 use crate::exit::{Exit, Failure};
 
-/// How long a reply may take. An image answers within a millisecond; one that is paused or gone never does.
+/// The longest time that a reply may take. An image answers within a millisecond; one that is paused or gone never does.
 pub(crate) const REPLY: Duration = Duration::from_secs(10);
 
 /// The longest reply that is read, in bytes. The list of 128 sources with all their fields is some 100 KiB; what goes on for
-/// longer is no control port.
+/// longer is not a control port.
 const REPLY_MAX: usize = 1 << 20;
 
-/// How a reply begins that says that the command did nothing.
+/// The beginning of a reply that says that the command did nothing.
 pub(crate) const ERROR: &str = "error:";
 
-/// Why there is no reply.
+/// The reason why there is no reply.
 #[derive(Debug, Error)]
 pub(crate) enum ClientError {
     /// No connection.
@@ -32,9 +32,9 @@ pub(crate) enum ClientError {
     Broken {
         /// The control port.
         address: Address,
-        /// What was asked.
+        /// The command.
         command: String,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// The image closed.
@@ -44,7 +44,7 @@ pub(crate) enum ClientError {
     Closed {
         /// The control port.
         address: Address,
-        /// What was asked.
+        /// The command.
         command: String,
     },
     /// The token is wrong.
@@ -52,7 +52,7 @@ pub(crate) enum ClientError {
     Token {
         /// The control port.
         address: Address,
-        /// What it said.
+        /// Its reply.
         reply: String,
     },
     /// More than one line, or no text.
@@ -61,7 +61,7 @@ pub(crate) enum ClientError {
 }
 
 impl ClientError {
-    /// How a command of the tool ends that cannot go on.
+    /// Returns how a command of the tool ends that cannot go on.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::Token { .. } => Exit::Guest,
@@ -70,7 +70,7 @@ impl ClientError {
         }
     }
 
-    /// Why it cannot go on.
+    /// Returns why it cannot go on.
     pub(crate) fn failure(self) -> Failure {
         Failure::Line(self.exit(), self.to_string())
     }
@@ -105,17 +105,17 @@ pub(crate) struct Client {
     patience: Duration,
 }
 
-/// Whether a command ends where its text does.
+/// Returns whether a command ends where its text does.
 pub(crate) fn is_a_line(command: &str) -> bool {
     !command.contains(['\n', '\r', '\0'])
 }
 
-/// Whether a reply says that the command did nothing.
+/// Returns whether a reply says that the command did nothing.
 pub(crate) fn is_error(reply: &str) -> bool {
     reply.starts_with(ERROR)
 }
 
-/// What a reply says behind `ok: `, and nothing behind a mere `ok`; `None` if it is neither.
+/// Returns what a reply says behind `ok: `, and nothing behind a mere `ok`; `None` if it is neither.
 pub(crate) fn text(reply: &str) -> Option<&str> {
     match reply {
         "ok" => Some(""),
@@ -210,7 +210,7 @@ impl Client {
         }
     }
 
-    /// What the system calls "resource temporarily unavailable".
+    /// Puts into words what the system calls "resource temporarily unavailable".
     fn in_words(&self, error: io::Error) -> io::Error {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {

@@ -1,4 +1,4 @@
-//! What can be typed, as the image itself says it: its replies to `?` and `S`, and `l*` for the log sources.
+//! Completion of commands, from the image's own replies to `?` and `S`, and to `l*` for the log sources.
 //!
 //! ```text
 //! ?    ok: FORM MEANING; FORM MEANING; …           a form begins with its letter
@@ -9,7 +9,7 @@
 use super::client::text;
 use super::{LEVELS, OTHER_LEVELS};
 
-/// What follows the colon in `M`.
+/// The words that follow the colon in `M`.
 const STATES: [&str; 4] = ["on", "off", "enable", "disable"];
 
 /// Everything that can be typed.
@@ -65,7 +65,7 @@ impl Words {
         words
     }
 
-    /// What can stand at the end of a line: where that word begins, and the words.
+    /// Returns what can stand at the end of a line: where that word begins, and the words.
     pub(crate) fn complete(&self, line: &str) -> (usize, Vec<String>) {
         let Some(letter) = line.chars().next() else {
             let letters = self.commands.iter().filter_map(|(form, _)| form.get(..1));

@@ -16,7 +16,7 @@ use crate::control::client::{self, Client, ClientError};
 use crate::control::complete::Words;
 use crate::exit::{Exit, Failure};
 
-/// How many commands the history keeps: what is older is not looked for.
+/// The number of commands that the history keeps: nobody looks for older ones.
 const HISTORY: usize = 1_000;
 
 impl Completer for Words {
@@ -77,7 +77,7 @@ pub(super) fn run(client: &mut Client) -> Result<Exit, Failure> {
     editor.set_helper(Some(words));
     let history = history();
     if let Some(path) = &history {
-        // There is none at the first time.
+        // The first time there is no history.
         drop(editor.load_history(path));
     }
     print("? shows what can be said, Tab completes, Ctrl-D ends")?;
@@ -126,7 +126,7 @@ fn by_item(command: &str, reply: &str) -> String {
     }
 }
 
-/// Where the history is kept: as XDG's base directory specification has it for state.
+/// Returns where the history is kept, as XDG's base directory specification has it for state.
 fn history() -> Option<PathBuf> {
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
     let state = std::env::var_os("XDG_STATE_HOME")

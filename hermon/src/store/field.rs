@@ -45,12 +45,12 @@ impl Field {
         &self.name
     }
 
-    /// What it means.
+    /// Returns what it means.
     pub(crate) fn meaning(&self) -> Meaning {
         self.meaning
     }
 
-    /// Whether it counts losses, and there are some.
+    /// Returns whether it counts losses, and there are some.
     pub(crate) fn tells_a_loss(&self) -> bool {
         let number = self.last.as_ref().and_then(|(_, value)| value.number());
         self.meaning.is_loss && number.is_some_and(|number| number > 0.0)
@@ -66,7 +66,7 @@ impl Field {
         &self.samples
     }
 
-    /// Whether it counts: it is a whole number whose name does not tell a state, it has risen, and it has never fallen
+    /// Returns whether it counts: it is a whole number whose name does not tell a state, it has risen, and it has never fallen
     /// but for restarts of what counts.
     pub(crate) fn counts(&self) -> bool {
         !self.meaning.is_state
@@ -78,7 +78,7 @@ impl Field {
                 .is_some_and(|(_, value)| value.is_whole())
     }
 
-    /// How fast it counts, per second, between the last two samples; `None` if it does not, or has just restarted.
+    /// Returns how fast it counts, per second, between the last two samples; `None` if it does not, or has just restarted.
     pub(crate) fn rate(&self) -> Option<f64> {
         if !self.counts() {
             return None;

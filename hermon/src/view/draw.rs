@@ -11,18 +11,18 @@ use super::snapshot::{FieldRow, Row, Snapshot};
 use super::state::{Mode, State};
 use crate::said::{Origin, Printable, Said};
 
-/// What stands around the table.
+/// The lines around the table.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Around {
-    /// What is watched: `127.0.0.1:8094`.
+    /// The name of what is watched: `127.0.0.1:8094`.
     pub title: String,
-    /// Where the page is, if there is one.
+    /// The address of the page, if there is one.
     pub page: Option<String>,
     /// Points a second, over the last few seconds.
     pub per_second: u64,
-    /// What was received and is not where it should be.
+    /// Counts of what was received and is not where it should be.
     pub losses: Vec<(u64, &'static str)>,
-    /// Why the file does not take more, if so.
+    /// The reason why the file does not take more, if so.
     pub fault: Option<String>,
 }
 

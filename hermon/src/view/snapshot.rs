@@ -1,4 +1,4 @@
-//! What the view shows at one moment, taken from the store in one short look.
+//! A snapshot: what the view shows at one moment, taken from the store in one short look.
 
 use crate::format;
 use crate::live::Inside;
@@ -24,7 +24,7 @@ pub(crate) struct Snapshot {
     pub rows: Vec<Row>,
     /// The console's lines, oldest first.
     pub said: Vec<Said>,
-    /// How many lines were ever said.
+    /// The number of lines that were ever said.
     pub said_ever: u64,
     /// Points since the start.
     pub points: u64,
@@ -39,7 +39,7 @@ pub(crate) struct MachineLine {
     pub age: String,
     /// It was not heard of for some intervals.
     pub silent: bool,
-    /// What its own counts of losses add up to; a loss that is counted in total and in kind counts twice.
+    /// True if one of its own counts of losses is above zero.
     pub lossy: bool,
 }
 
@@ -68,13 +68,13 @@ pub(crate) struct FieldRow {
     pub value: String,
     /// All digits, if `value` has not.
     pub exact: String,
-    /// How fast it counts, if it does.
+    /// The rate at which it counts, if it does.
     pub rate: String,
     /// Recent values, or rates if it counts, oldest first; `None` where nothing can be said.
     pub spark: Vec<Option<f64>>,
     /// It counts losses, and there are some.
     pub loss: bool,
-    /// What it means, if that is documented.
+    /// The meaning, if it is documented.
     pub meaning: &'static str,
 }
 

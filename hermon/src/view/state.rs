@@ -1,4 +1,4 @@
-//! What the person has chosen: the machine, the row, the filter, the pause. Keys in, decisions out; nothing is drawn here.
+//! The person's choices: the machine, the row, the filter, the pause. Keys in, decisions out; nothing is drawn here.
 //!
 //! ```text
 //!            / (1)              ? (3)
@@ -15,7 +15,7 @@ use super::snapshot::{Row, Snapshot};
 /// The longest filter. Names of fields are shorter.
 const MAX_FILTER: usize = 64;
 
-/// What the keys mean at present.
+/// The present meaning of keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// They move in the table.
@@ -27,7 +27,7 @@ pub(crate) enum Mode {
     Help,
 }
 
-/// What a key asks for that is not the state's to do.
+/// A wish of a key that is not the state's to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// Nothing more.
@@ -45,7 +45,7 @@ pub(crate) enum Wish {
 /// The state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
-    /// What keys mean.
+    /// The meaning of keys.
     pub mode: Mode,
     /// The machine that was chosen; `None`: the first.
     pub machine: Option<String>,

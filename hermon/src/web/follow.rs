@@ -1,4 +1,4 @@
-//! What one open page is told: everything once, then what is new.
+//! The messages to one open page: everything once, then what is new.
 //!
 //! ```text
 //!            first look (1)              a look
@@ -26,10 +26,10 @@ pub(super) enum Message {
         vm: String,
         /// Its series.
         series: Vec<ToldSeries>,
-        /// How many samples of each field are told, if not all.
+        /// The number of samples that are told of each field, if not all.
         shortened: Option<usize>,
     },
-    /// What is new.
+    /// New series, fields and samples.
     New {
         /// Series and fields that were not there, without samples.
         series: Vec<ToldSeries>,
@@ -97,7 +97,7 @@ impl Follower {
         }
     }
 
-    /// What it has to be told; `None`: nothing. Cost: linear in the changes, or at first in all samples of the machine.
+    /// Returns what the page has to be told; `None`: nothing. Cost: linear in the changes, or at first in all samples of the machine.
     pub(super) fn look(&mut self, inside: &Inside) -> Option<Message> {
         let store = &inside.store;
         let machine = self.choose(inside)?;

@@ -1,4 +1,4 @@
-//! Who may ask, and what the page may do.
+//! The guard: who may ask, and what the page may do.
 //!
 //! The page can switch sources of an image, so a page of somebody else's in the same browser must not be able to:
 //! * a name that was made to point here (DNS rebinding) is refused by its `Host`: only addresses and `localhost` are taken;
@@ -46,7 +46,7 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// Why a request is refused, if it is.
+/// Says why a request is refused, if it is.
 fn judge(method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(HOST.as_str()).unwrap_or_default();
@@ -68,7 +68,7 @@ fn judge(method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether a `Host` is an address or `localhost`, with or without a port: then no name was looked up that somebody else
+/// Returns whether a `Host` is an address or `localhost`, with or without a port: then no name was looked up that somebody else
 /// may have chosen.
 fn is_address(host: &str) -> bool {
     let name = match host.rsplit_once(':') {

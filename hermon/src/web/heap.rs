@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 use super::{Shown, Which};
 use crate::taker::{self, TakeError, Taker};
 
-/// Where profiles come from.
+/// The sources of profiles.
 #[derive(Default)]
 pub(crate) struct Heap {
     /// From a file.
@@ -43,17 +43,17 @@ impl Heap {
     }
 }
 
-/// What the page is told each second.
+/// The state of the heap that the page is told each second.
 #[derive(Serialize)]
 pub(super) struct Told {
-    /// Whether there is a file to read again.
+    /// True if there is a file to read again.
     file: bool,
     trace: Option<Traced>,
 }
 
 #[derive(Serialize)]
 struct Traced {
-    /// Whose traces can be taken.
+    /// The machines whose traces can be taken.
     machines: Vec<String>,
     #[serde(flatten)]
     state: taker::State,

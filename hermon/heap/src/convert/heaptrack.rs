@@ -56,7 +56,7 @@ pub(super) fn write(named: &Named, trace: impl Read, out: &mut dyn Write) -> io:
     written
 }
 
-/// What the file has numbers for.
+/// The things that the file numbers.
 struct Book<'s> {
     named: &'s Named,
     out: &'s mut dyn Write,

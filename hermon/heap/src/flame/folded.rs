@@ -2,7 +2,7 @@
 
 use super::{FlameError, FlameGraph, Tree};
 
-/// How much of a line that is wrong is shown.
+/// The most that is shown of a wrong line, in characters.
 const SHOWN: usize = 60;
 
 pub(super) fn read(name: &str, document: &str) -> Result<FlameGraph, FlameError> {

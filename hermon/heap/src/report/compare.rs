@@ -28,7 +28,7 @@ pub struct Side {
     pub host: String,
     /// The program.
     pub executable: String,
-    /// How long the trace is.
+    /// The length of the trace.
     pub micros: u64,
     /// Probability that a word was sampled.
     pub rate: f64,
@@ -41,9 +41,9 @@ pub struct Change {
     pub before: Estimate,
     /// In the second.
     pub after: Estimate,
-    /// How much more that is, with its 95 % confidence interval.
+    /// The difference, with its 95 % confidence interval.
     pub more: Estimate,
-    /// Whether the interval leaves out 0.
+    /// True if the interval leaves out 0.
     pub is_sure: bool,
 }
 

@@ -24,7 +24,7 @@ pub struct Amount {
     pub hits: u64,
     /// Blocks that were sampled.
     pub samples: u64,
-    /// How many blocks these stand for, estimated.
+    /// The number of blocks that these stand for, estimated.
     pub blocks: f64,
 }
 
@@ -39,7 +39,7 @@ impl Amount {
     }
 }
 
-/// What a trace says of itself, and how far it could be read.
+/// The trace's description of itself, and how far it could be read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Header {
     /// The machine's name.
@@ -52,7 +52,7 @@ pub struct Header {
     pub pid: u64,
     /// When the trace began, in microseconds since 1970.
     pub start_unix_micros: u64,
-    /// How long it is.
+    /// Its length.
     pub micros: u64,
     /// Probability that a word was sampled.
     pub rate: f64,
@@ -64,40 +64,40 @@ pub struct Header {
     pub allocs: u64,
     /// Collect events.
     pub collects: u64,
-    /// Why the trace was not read to its last byte.
+    /// The reason why the trace was not read to its last byte.
     pub not_read: Option<String>,
 }
 
 /// Sums over the whole trace.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Totals {
-    /// What was allocated, the lost included.
+    /// All that was allocated, the lost included.
     pub allocated: Amount,
-    /// What was allocated and is known of no more than that: not where, and not when it was freed.
+    /// Blocks of which nothing is known but that they were allocated: not where, and not when they were freed.
     pub lost: Amount,
-    /// What is alive at the end.
+    /// The blocks that are alive at the end.
     pub live: Amount,
     /// The most that was alive at one time.
     pub peak: Amount,
     /// When that was, in microseconds since the trace began.
     pub peak_micros: u64,
-    /// What was temporary.
+    /// The blocks that were temporary.
     pub temporary: Amount,
 }
 
-/// Where growth was counted, in microseconds since the trace began, and how much of it there was.
+/// Growth, and where it was counted, in microseconds since the trace began.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Growth {
     /// From here.
     pub from_micros: u64,
     /// To here.
     pub to_micros: u64,
-    /// What is alive at its end and was not at its beginning, less what was freed in it.
+    /// The bytes that are alive at its end and were not at its beginning, less those that were freed in it.
     #[serde(flatten)]
     pub estimate: Estimate,
 }
 
-/// Where memory was allocated.
+/// A place that allocated.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SiteRow {
     /// The function.
@@ -106,17 +106,17 @@ pub struct SiteRow {
     pub file: String,
     /// The line, 0 if it is not known.
     pub line: u32,
-    /// What was allocated.
+    /// All that was allocated.
     pub allocated: Amount,
-    /// What is alive at the end.
+    /// The blocks that are alive at the end.
     pub live: Amount,
-    /// What was temporary.
+    /// The blocks that were temporary.
     pub temporary: Amount,
     /// Growth between the two points.
     pub growth: Option<Estimate>,
-    /// How long its blocks lived on average that were freed, in microseconds.
+    /// The mean lifetime of its blocks that were freed, in microseconds.
     pub mean_lifetime_micros: Option<f64>,
-    /// Who called it, the innermost first and without those that only pass a call on, on the way that most of the bytes of this list came.
+    /// Its callers on the way that most of the bytes of this list came, the innermost first, without those that only pass a call on.
     pub callers: Vec<String>,
 }
 
@@ -127,9 +127,9 @@ pub struct FunctionRow {
     pub function: String,
     /// The file, empty if it is not known.
     pub file: String,
-    /// What was allocated.
+    /// All that was allocated.
     pub allocated: Amount,
-    /// What of it is alive at the end.
+    /// The part of it that is alive at the end.
     pub live: Amount,
 }
 
@@ -138,7 +138,7 @@ pub struct FunctionRow {
 pub struct SizeRow {
     /// The largest size in it, in bytes. It has no smaller than half of that.
     pub most_bytes: u64,
-    /// What was allocated in blocks of such sizes.
+    /// The blocks of such sizes.
     pub allocated: Amount,
 }
 
@@ -148,9 +148,9 @@ pub struct LifetimeRow {
     /// Shorter than this, in microseconds; nothing for those that are longer than all classes, and for blocks that are alive
     /// at the end.
     pub below_micros: Option<u64>,
-    /// Whether these blocks are alive at the end.
+    /// True if these blocks are alive at the end.
     pub alive: bool,
-    /// What lived so long.
+    /// The blocks that lived so long.
     pub allocated: Amount,
 }
 
@@ -161,7 +161,7 @@ pub struct Report {
     pub schema: &'static str,
     /// The trace.
     pub trace: Header,
-    /// What temporary means in this report.
+    /// The meaning of "temporary" in this report.
     pub temporary: String,
     /// Sums.
     pub totals: Totals,
@@ -183,7 +183,7 @@ pub struct Report {
     pub lifetimes: Vec<LifetimeRow>,
 }
 
-/// How many callers of a site are shown.
+/// The number of callers that are shown of a site.
 const CALLERS: usize = 4;
 
 impl Report {
