@@ -26,19 +26,13 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use thiserror::Error;
 
-use client::{Client, ClientError, ERROR};
+use client::{Client, ClientError, ERROR, LEVELS, OTHER_LEVELS};
 
 /// The longest time that an image may take to accept, and to answer, when a page waits. It needs a millisecond.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The most that is shown of a text that is not a reply, in characters.
 const SHOWN: usize = 80;
-
-/// The levels that an image shows, quietest first.
-pub(crate) const LEVELS: [&str; 7] = ["quiet", "app", "error", "warning", "info", "debug", "trace"];
-
-/// Other names that an image takes for levels: for `quiet` and `warning`.
-pub(crate) const OTHER_LEVELS: [&str; 2] = ["off", "warn"];
 
 /// The reason why there is no answer.
 #[derive(Debug, Error)]

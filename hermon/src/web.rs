@@ -44,6 +44,7 @@ use crate::control::{Control, ControlError, Order};
 use crate::live::Live;
 use crate::point::UnixMicros;
 use follow::Follower;
+use heap::Which;
 
 pub(crate) use heap::Heap;
 
@@ -71,7 +72,7 @@ pub(crate) struct WebError {
 struct Shown {
     live: Arc<Live>,
     controls: Each<Control>,
-    heap: Heap,
+    heap: Arc<Heap>,
     pages: Arc<Semaphore>,
 }
 
@@ -101,7 +102,7 @@ pub(crate) fn serve(
     let router = router(Shown {
         live,
         controls,
-        heap,
+        heap: Arc::new(heap),
         pages: Arc::new(Semaphore::new(MAX_PAGES)),
     });
     thread::Builder::new()
@@ -113,6 +114,7 @@ pub(crate) fn serve(
 }
 
 fn router(shown: Shown) -> Router {
+    let heap = heap::router(Arc::clone(&shown.heap));
     let html = |text| part("text/html", text);
     let css = |text| part("text/css", text);
     let script = |text| part("text/javascript", text);
@@ -126,21 +128,15 @@ fn router(shown: Shown) -> Router {
         .route("/events", get(events))
         .route("/control.json", get(states))
         .route("/control", post(order))
-        .route("/trace", post(heap::take))
-        .route("/profile.json", get(heap::profile))
-        .layer(middleware::from_fn(guard::guard))
         .with_state(Arc::new(shown))
+        .merge(heap)
+        .layer(middleware::from_fn(guard::guard))
 }
 
 /// A part of the page, which is in the program.
 fn part(kind: &str, text: &'static str) -> MethodRouter<Arc<Shown>> {
     let kind = format!("{kind}; charset=utf-8");
     get(async move || ([(CONTENT_TYPE, kind)], text))
-}
-
-#[derive(Deserialize)]
-struct Which {
-    vm: Option<String>,
 }
 
 /// The machines and how receiving goes.

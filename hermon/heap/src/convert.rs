@@ -15,18 +15,18 @@
 mod dhat;
 mod folded;
 mod heaptrack;
+mod numbers;
 mod pprof;
 mod speedscope;
+mod value;
 
-use core::fmt;
-use core::hash::Hash;
-use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
 use crate::events::Span;
 use crate::named::Named;
-use crate::profile::Tally;
 use crate::stream::{Front, Stream};
+
+pub use value::Value;
 
 /// A format that a trace can be written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,52 +46,6 @@ pub enum Format {
     Heaptrack,
     /// The same trace, repaired
     Memtrace,
-}
-
-/// Which bytes are shown, where a format holds one number for a stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-pub enum Value {
-    /// All that was allocated
-    Allocated,
-    /// What is alive at the end
-    Live,
-    /// What was alive when the most was
-    Peak,
-    /// What was temporary
-    Temporary,
-}
-
-impl Value {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Allocated, Self::Live, Self::Peak, Self::Temporary];
-
-    /// The hits that are shown of a stack. Those at the peak are known only of a profile that was told to keep them
-    /// ([`Settings::snapshot`](crate::profile::Settings::snapshot)).
-    pub(crate) const fn hits(self, tally: &Tally) -> u64 {
-        match self {
-            Self::Allocated => tally.allocated.hits,
-            Self::Live => tally.live.hits,
-            Self::Peak => tally.snapshot.hits,
-            Self::Temporary => tally.temporary.hits,
-        }
-    }
-
-    /// The hits of all stacks.
-    pub fn sum(self, named: &Named) -> u64 {
-        named.stacks().map(|(_, tally)| self.hits(tally)).sum()
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allocated => "bytes allocated",
-            Self::Live => "bytes alive at the end",
-            Self::Peak => "bytes alive at the peak",
-            Self::Temporary => "temporary bytes",
-        })
-    }
 }
 
 /// Writes a trace in a format. `value`: which bytes, for folded stacks and the flame graph. `again`: the same trace once more,
@@ -127,22 +81,4 @@ fn repair(from: impl Read, span: &Span, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Numbers things in the order in which they first come.
-struct Numbers<K>(HashMap<K, u64>);
-
-impl<K> Default for Numbers<K> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
-
-impl<K: Hash + Eq> Numbers<K> {
-    /// The number of a thing, from 0, and whether it is new.
-    fn of(&mut self, thing: K) -> (u64, bool) {
-        let next = self.0.len() as u64;
-        let number = *self.0.entry(thing).or_insert(next);
-        (number, number == next)
-    }
 }

@@ -1,6 +1,6 @@
 //! Folded stacks: `outer;inner;innermost VALUE`.
 
-use super::{FlameError, FlameGraph, Tree};
+use super::graph::{FlameError, FlameGraph, Tree};
 
 /// The most that is shown of a wrong line, in characters.
 const SHOWN: usize = 60;
