@@ -26,19 +26,13 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use thiserror::Error;
 
-use client::{Client, ClientError, ERROR};
+use client::{Client, ClientError, ERROR, LEVELS, OTHER_LEVELS};
 
 /// The time in which an image must accept and answer while a page waits. It answers within a millisecond.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The number of characters that are shown of a reply that is not understood.
 const SHOWN: usize = 80;
-
-/// The levels that an image shows, the quietest first.
-pub(crate) const LEVELS: [&str; 7] = ["quiet", "app", "error", "warning", "info", "debug", "trace"];
-
-/// Other names that an image accepts for levels: for `quiet` and `warning`.
-pub(crate) const OTHER_LEVELS: [&str; 2] = ["off", "warn"];
 
 /// The reason why there is no answer.
 #[derive(Debug, Error)]

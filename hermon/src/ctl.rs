@@ -1,8 +1,7 @@
 //! `hermon ctl`: sends commands to an image's control port.
 
+mod answer;
 mod interactive;
-
-use std::io::{self, Write};
 
 use clap::Args;
 
@@ -36,27 +35,5 @@ pub(crate) fn ctl(options: &Options) -> Result<Exit, Failure> {
     if options.commands.is_empty() {
         return interactive::run(&mut client);
     }
-    answer(&mut client, options.commands.iter().cloned().map(Ok))
-}
-
-/// Sends each command and prints its reply. All are sent, even if a reply is an error.
-fn answer(
-    client: &mut Client,
-    commands: impl Iterator<Item = Result<String, Failure>>,
-) -> Result<Exit, Failure> {
-    let mut exit = Exit::Success;
-    for command in commands {
-        let reply = client.ask(&command?).map_err(ClientError::failure)?;
-        if let Some(reply) = reply {
-            print(&reply)?;
-            if client::is_error(&reply) {
-                exit = Exit::Guest;
-            }
-        }
-    }
-    Ok(exit)
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    writeln!(io::stdout(), "{text}").map_err(Failure::Output)
+    answer::answer(&mut client, options.commands.iter().cloned().map(Ok))
 }

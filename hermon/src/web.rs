@@ -45,6 +45,7 @@ use crate::control::{Control, ControlError, Order};
 use crate::live::Live;
 use crate::point::UnixMicros;
 use follow::Follower;
+use heap::Which;
 
 pub(crate) use heap::Heap;
 
@@ -74,7 +75,7 @@ pub(crate) struct WebError {
 struct Shown {
     live: Arc<Live>,
     controls: Each<Control>,
-    heap: Heap,
+    heap: Arc<Heap>,
     pages: Arc<Semaphore>,
 }
 
@@ -104,7 +105,7 @@ pub(crate) fn serve(
     let router = router(Shown {
         live,
         controls,
-        heap,
+        heap: Arc::new(heap),
         pages: Arc::new(Semaphore::new(MAX_PAGES)),
     });
     thread::Builder::new()
@@ -116,6 +117,7 @@ pub(crate) fn serve(
 }
 
 fn router(shown: Shown) -> Router {
+    let heap = heap::router(Arc::clone(&shown.heap));
     let html = |text| part("text/html", text);
     let css = |text| part("text/css", text);
     let script = |text| part("text/javascript", text);
@@ -129,10 +131,9 @@ fn router(shown: Shown) -> Router {
         .route("/events", get(events))
         .route("/control.json", get(states))
         .route("/control", post(order))
-        .route("/trace", post(heap::take))
-        .route("/profile.json", get(heap::profile))
-        .layer(middleware::from_fn(guard::guard))
         .with_state(Arc::new(shown))
+        .merge(heap)
+        .layer(middleware::from_fn(guard::guard))
 }
 
 /// Serves a part of the page, which is in the program.
@@ -141,12 +142,7 @@ fn part(kind: &str, text: &'static str) -> MethodRouter<Arc<Shown>> {
     get(async move || ([(CONTENT_TYPE, kind)], text))
 }
 
-#[derive(Deserialize)]
-struct Which {
-    vm: Option<String>,
-}
-
-/// The machines and the state of receiving.
+/// The machines and how receiving goes.
 #[derive(Serialize)]
 struct Status {
     machines: Vec<Machine>,

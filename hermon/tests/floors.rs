@@ -29,8 +29,9 @@ fn an_arrow_that_points_up_and_a_module_without_a_floor_are_found() {
         ("low.rs", "//! Of crate::high.\nuse super::high::B;\n"),
         (
             "low/inner.rs",
-            "fn f() {\n    crate::high::g(crate::low::A);\n}\n",
+            "use super::{Low, other::O};\nfn f() {\n    crate::high::g(crate::low::A);\n}\n",
         ),
+        ("low/other.rs", "use super::inner::f;\n"),
         ("high.rs", "use crate::{low, odd::C};\nuse crate::Root;\n"),
         (
             "odd.rs",
@@ -49,8 +50,9 @@ fn an_arrow_that_points_up_and_a_module_without_a_floor_are_found() {
         [
             "high.rs:1: use crate::{low, odd::C};",
             "high.rs:2: use crate::Root;",
-            "low.rs:2: use crate::high::B;",
-            "low/inner.rs:2: crate::high::g(crate::low::A);",
+            "low.rs:2: use super::high::B;",
+            "low/inner.rs:1: use super::{Low, other::O};",
+            "low/inner.rs:3: crate::high::g(crate::low::A);",
             "odd.rs: has no floor",
         ]
     );

@@ -16,20 +16,20 @@
 mod dhat;
 mod folded;
 mod heaptrack;
+mod numbers;
 mod pprof;
 mod speedscope;
+mod value;
 
-use core::fmt;
-use core::hash::Hash;
-use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
 use crate::events::Span;
 use crate::named::Named;
-use crate::profile::Tally;
 use crate::stream::{Front, Stream};
 
-/// The formats that a trace can be converted to.
+pub use value::Value;
+
+/// A format that a trace can be written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Format {
@@ -49,54 +49,8 @@ pub enum Format {
     Memtrace,
 }
 
-/// The bytes to show, in a format with one number for a stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-pub enum Value {
-    /// All allocated bytes
-    Allocated,
-    /// The bytes alive at the end
-    Live,
-    /// The bytes alive at the time when most were alive
-    Peak,
-    /// The temporary bytes
-    Temporary,
-}
-
-impl Value {
-    /// All values.
-    pub const ALL: [Self; 4] = [Self::Allocated, Self::Live, Self::Peak, Self::Temporary];
-
-    /// Returns the hits to show for a stack. Those at the peak are known only in a profile that was made with
-    /// [`Settings::snapshot`](crate::profile::Settings::snapshot).
-    pub(crate) const fn hits(self, tally: &Tally) -> u64 {
-        match self {
-            Self::Allocated => tally.allocated.hits,
-            Self::Live => tally.live.hits,
-            Self::Peak => tally.snapshot.hits,
-            Self::Temporary => tally.temporary.hits,
-        }
-    }
-
-    /// Returns the hits of all stacks.
-    pub fn sum(self, named: &Named) -> u64 {
-        named.stacks().map(|(_, tally)| self.hits(tally)).sum()
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allocated => "bytes allocated",
-            Self::Live => "bytes alive at the end",
-            Self::Peak => "bytes alive at the peak",
-            Self::Temporary => "temporary bytes",
-        })
-    }
-}
-
-/// Writes a trace in a format. `value` selects the bytes for folded stacks and the flame graph. `again` is the same
-/// trace once more, for formats that hold every event.
+/// Writes a trace in a format. `value`: which bytes, for folded stacks and the flame graph. `again`: the same trace once more,
+/// for formats that hold every event.
 ///
 /// # Errors
 /// The errors of the output and of reading `again`.
@@ -128,22 +82,4 @@ fn repair(from: impl Read, span: &Span, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Gives numbers to things in the order in which they first come.
-struct Numbers<K>(HashMap<K, u64>);
-
-impl<K> Default for Numbers<K> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
-
-impl<K: Hash + Eq> Numbers<K> {
-    /// Returns the number of a thing, from 0, and `true` if it is new.
-    fn of(&mut self, thing: K) -> (u64, bool) {
-        let next = self.0.len() as u64;
-        let number = *self.0.entry(thing).or_insert(next);
-        (number, number == next)
-    }
 }

@@ -1,159 +1,25 @@
 //! A profile of the heap as a tree of frames, from any of three sources.
 //!
 //! Two documents are understood: folded stacks (`main;work;alloc 4096`, one stack a line, as Brendan Gregg's FlameGraph
-//! tools write them) and speedscope's JSON (speedscope.app/file-format-schema.json), sampled or evented. The third
-//! source is a heap trace that was added up.
+//! tools write them) and speedscope's JSON (speedscope.app/file-format-schema.json), sampled or evented. A heap trace that was
+//! added up is the third source.
 
 mod folded;
+mod graph;
 mod speedscope;
 
-use std::collections::HashMap;
 use std::fs;
-use std::io;
 use std::path::PathBuf;
-
-use serde::Serialize;
-use thiserror::Error;
 
 use crate::convert::Value;
 use crate::named::Named;
 use crate::names::Place;
 
-/// The largest document that is read, in bytes. A page cannot show more.
+use graph::Tree;
+pub use graph::{FlameError, FlameGraph, Node};
+
+/// The largest document that is read, in bytes: more than a page can show.
 const MAX_DOCUMENT: u64 = 64 << 20;
-
-/// The most frames of the tree. A flame graph on a wide screen shows some thousand.
-const MAX_NODES: usize = 200_000;
-
-/// The most frames of a stack. Deeper frames are replaced by the frame `(deeper)`.
-const MAX_DEPTH: usize = 500;
-
-/// The reason why there is no profile.
-#[derive(Debug, Error)]
-pub enum FlameError {
-    /// The document cannot be read.
-    #[error("cannot read {file}: {source}")]
-    Read {
-        /// The file.
-        file: String,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The document is longer than 64 MiB.
-    #[error("{0} is larger than 64 MiB: remove its smallest stacks")]
-    TooLarge(String),
-    /// A line is not a folded stack.
-    #[error("line {line} is no folded stack: \"{text}\"")]
-    Folded {
-        /// The number of the line, counted from 1.
-        line: usize,
-        /// The beginning of the line.
-        text: String,
-    },
-    /// The document looks like JSON and is not speedscope's.
-    #[error("this is no document of speedscope: {0}")]
-    Speedscope(String),
-}
-
-/// A profile.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FlameGraph {
-    /// The name of the thing that was profiled.
-    pub name: String,
-    /// The unit of the values: `bytes`, `words`, `samples`, or empty if the document does not name one.
-    pub unit: String,
-    /// The names of the frames; nodes refer to them.
-    pub names: Vec<String>,
-    /// The tree. A parent is before its children; the first node is the root.
-    pub nodes: Vec<Node>,
-    /// The value that found no place in the tree, in the unit. It is part of the root's value.
-    pub left_out: f64,
-}
-
-/// A frame and everything below it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Node {
-    /// Index into [`FlameGraph::names`].
-    pub name: usize,
-    /// Index into [`FlameGraph::nodes`]; the root is its own parent.
-    pub parent: usize,
-    /// The value of this frame and everything below it.
-    pub value: f64,
-}
-
-/// Builds a tree of stacks.
-#[derive(Debug)]
-struct Tree {
-    graph: FlameGraph,
-    names: HashMap<String, usize>,
-    children: HashMap<(usize, usize), usize>,
-}
-
-impl Tree {
-    fn new(name: String, unit: String) -> Self {
-        let graph = FlameGraph {
-            name,
-            unit,
-            names: vec!["all".to_owned()],
-            nodes: vec![Node {
-                name: 0,
-                parent: 0,
-                value: 0.0,
-            }],
-            left_out: 0.0,
-        };
-        Self {
-            graph,
-            names: HashMap::from([("all".to_owned(), 0)]),
-            children: HashMap::new(),
-        }
-    }
-
-    /// Adds a stack, outermost frame first.
-    fn add<'a>(&mut self, frames: impl Iterator<Item = &'a str>, value: f64) {
-        self.graph.nodes[0].value += value;
-        let mut at = 0;
-        for (depth, frame) in frames.enumerate() {
-            let frame = if depth < MAX_DEPTH { frame } else { "(deeper)" };
-            let Some(next) = self.child(at, frame) else {
-                self.graph.left_out += value;
-                return;
-            };
-            self.graph.nodes[next].value += value;
-            at = next;
-            if depth >= MAX_DEPTH {
-                return;
-            }
-        }
-    }
-
-    fn child(&mut self, parent: usize, frame: &str) -> Option<usize> {
-        let name = match self.names.get(frame) {
-            Some(&name) => name,
-            None if self.graph.nodes.len() >= MAX_NODES => return None,
-            None => {
-                self.graph.names.push(frame.to_owned());
-                let name = self.graph.names.len() - 1;
-                self.names.insert(frame.to_owned(), name);
-                name
-            }
-        };
-        if let Some(&child) = self.children.get(&(parent, name)) {
-            return Some(child);
-        }
-        if self.graph.nodes.len() >= MAX_NODES {
-            return None;
-        }
-        self.graph.nodes.push(Node {
-            name,
-            parent,
-            value: 0.0,
-        });
-        let child = self.graph.nodes.len() - 1;
-        self.children.insert((parent, name), child);
-        Some(child)
-    }
-}
 
 impl FlameGraph {
     /// Reads a document: speedscope's if it begins like JSON, otherwise folded stacks.

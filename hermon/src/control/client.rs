@@ -21,6 +21,12 @@ const REPLY_MAX: usize = 1 << 20;
 /// The beginning of a reply that says that the command did nothing.
 pub(crate) const ERROR: &str = "error:";
 
+/// The levels that an image shows, quietest first.
+pub(crate) const LEVELS: [&str; 7] = ["quiet", "app", "error", "warning", "info", "debug", "trace"];
+
+/// Other names that an image takes for levels: for `quiet` and `warning`.
+pub(crate) const OTHER_LEVELS: [&str; 2] = ["off", "warn"];
+
 /// The reason why there is no reply.
 #[derive(Debug, Error)]
 pub(crate) enum ClientError {

@@ -6,8 +6,7 @@
 //! l*   ok: *:LEVEL,NAME:LEVEL,NAME:LEVEL…
 //! ```
 
-use super::client::text;
-use super::{LEVELS, OTHER_LEVELS};
+use super::client::{LEVELS, OTHER_LEVELS, text};
 
 /// The words after the colon in `M`.
 const STATES: [&str; 4] = ["on", "off", "enable", "disable"];

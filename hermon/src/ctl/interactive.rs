@@ -11,7 +11,7 @@ use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::{answer, print};
+use super::answer::{answer, print};
 use crate::control::client::{self, Client, ClientError};
 use crate::control::complete::Words;
 use crate::exit::{Exit, Failure};

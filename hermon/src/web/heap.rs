@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use hermon_heap::convert::Value;
 use hermon_heap::flame::{FlameError, FlameFile, FlameGraph};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
-use super::{Shown, Which};
 use crate::taker::{self, TakeError, Taker};
 
 /// The sources of profiles.
@@ -59,19 +59,34 @@ struct Traced {
     state: taker::State,
 }
 
+/// The paths of the page that are about the heap.
+pub(super) fn router(heap: Arc<Heap>) -> Router {
+    Router::new()
+        .route("/trace", post(take))
+        .route("/profile.json", get(profile))
+        .with_state(heap)
+}
+
+/// The machine that a request is about.
+#[derive(Deserialize)]
+pub(super) struct Which {
+    /// Its tag `vm`, if any.
+    pub(super) vm: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+struct Wanted {
     seconds: u64,
 }
 
-/// Begins a trace, which goes on after the answer.
-pub(super) async fn take(
-    State(shown): State<Arc<Shown>>,
+/// Begins a trace; it goes on after the answer.
+async fn take(
+    State(heap): State<Arc<Heap>>,
     Query(which): Query<Which>,
     Json(wanted): Json<Wanted>,
 ) -> Response {
-    let begun = match &shown.heap.taker {
+    let begun = match &heap.taker {
         Some(taker) => taker.take(&which.vm.unwrap_or_default(), wanted.seconds),
         None => Err(TakeError::NoPort(which.vm.unwrap_or_default())),
     };
@@ -91,7 +106,7 @@ pub(super) async fn take(
 
 /// The choice of the bytes of a trace.
 #[derive(Deserialize)]
-pub(super) struct Bytes {
+struct Bytes {
     #[serde(default)]
     value: Choice,
 }
@@ -104,15 +119,12 @@ enum Choice {
     Live,
 }
 
-pub(super) async fn profile(
-    State(shown): State<Arc<Shown>>,
-    Query(Bytes { value }): Query<Bytes>,
-) -> Response {
+async fn profile(State(heap): State<Arc<Heap>>, Query(Bytes { value }): Query<Bytes>) -> Response {
     let value = match value {
         Choice::Allocated => Value::Allocated,
         Choice::Live => Value::Live,
     };
-    let answer = spawn_blocking(move || shown.heap.profile(value)).await;
+    let answer = spawn_blocking(move || heap.profile(value)).await;
     match answer {
         Ok(Ok(profile)) => Json(profile.as_deref()).into_response(),
         Ok(Err(error)) => (StatusCode::BAD_GATEWAY, format!("{error}\n")).into_response(),

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-/// Reads the modules below `src` and returns a line for each `crate::NAME` that does not name a module below its own.
-/// It also returns a line for a module that is not in the list, and for a name that is not a module. It ignores
-/// comments and tests.
+/// Reads the modules below `src` and returns a line for each `crate::NAME` that does not name a module below the one it stands in.
+/// A name that is not a module, a module that is not in the list, and what a module's inner file takes from the module itself are such
+/// lines, too. Comments and tests are not looked at.
 pub fn arrows_up(src: &Path, floors: &[&str]) -> Vec<String> {
     let floor = |module: &str| floors.iter().position(|known| *known == module);
     let mut found = Vec::new();
@@ -23,20 +23,26 @@ pub fn arrows_up(src: &Path, floors: &[&str]) -> Vec<String> {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap();
-            // In a file directly below `src`, `super` is the crate.
-            let code = match inner.components().count() {
-                1 => code.replace("super::", "crate::"),
-                _ => code.to_owned(),
-            };
-            for (number, line) in code.lines().enumerate() {
-                let line = line.trim_start();
-                let parts = line.split("crate::").skip(1);
-                for named in parts.filter(|_| !line.starts_with("//")).flat_map(names) {
-                    let is_below = floor(named).is_some_and(|below| Some(below) < floor(module));
-                    if !is_below && named != module {
-                        found.push(format!("{}:{}: {line}", path.display(), number + 1));
-                    }
+            let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+            for (number, line) in code.lines().map(str::trim_start).enumerate() {
+                let named = |by| line.split(by).skip(1).flat_map(names);
+                // In a file directly below `src`, `super` is the crate; below that, only a module beside it may be meant.
+                let is_flat = inner.components().count() == 1;
+                let is_up = |named: &str| match floor(named) {
+                    Some(other) => Some(other) >= floor(module) && !(is_flat && named == module),
+                    None => true,
+                };
+                let is_parent = |named: &str| !folder.join(named).with_extension("rs").exists();
+                let up = named("crate::").any(is_up)
+                    || named("super::").any(|named| {
+                        if is_flat {
+                            is_up(named)
+                        } else {
+                            is_parent(named)
+                        }
+                    });
+                if up && !line.starts_with("//") {
+                    found.push(format!("{}:{}: {line}", path.display(), number + 1));
                 }
             }
             if floor(module).is_none() {

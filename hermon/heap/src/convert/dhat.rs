@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::Numbers;
+use super::numbers::Numbers;
 use crate::named::Named;
 use crate::profile::Tally;
 

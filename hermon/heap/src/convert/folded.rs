@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use hermon_amounts as amounts;
 use inferno::flamegraph::{self, Options};
 
-use super::Value;
+use super::value::Value;
 use crate::named::Named;
 
 /// Writes the lines, in the order of their stacks. Stacks that differ only in lines are one.

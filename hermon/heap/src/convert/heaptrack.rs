@@ -18,7 +18,7 @@ use std::io::{self, Read, Write};
 
 use memtrace_reader::{Event, Kind};
 
-use super::Numbers;
+use super::numbers::Numbers;
 use crate::events::Trace;
 use crate::named::Named;
 

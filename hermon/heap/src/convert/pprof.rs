@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::Numbers;
+use super::numbers::Numbers;
 use crate::named::Named;
 use crate::names::Place;
 

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Numbers, Value};
+use super::numbers::Numbers;
+use super::value::Value;
 use crate::named::Named;
 use crate::names::Place;
 

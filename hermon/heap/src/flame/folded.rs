@@ -1,6 +1,6 @@
 //! Reads folded stacks: `outer;inner;innermost VALUE`.
 
-use super::{FlameError, FlameGraph, Tree};
+use super::graph::{FlameError, FlameGraph, Tree};
 
 /// The number of characters of a wrong line that are shown.
 const SHOWN: usize = 60;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{FlameError, FlameGraph, Tree};
+use super::graph::{FlameError, FlameGraph, Tree};
 
 #[derive(Deserialize)]
 struct Document {

@@ -1,3 +1,4 @@
+use super::graph::{MAX_DEPTH, MAX_NODES};
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
