@@ -6,7 +6,9 @@ use network::bounds::{COMMAND_MAX, CONTROL_SOCKETS};
 use network::{Service, Step, Stream};
 use units::Micros;
 
-use super::{ControlCounts, Door, Managed, SESSION_BYTES, Session};
+use super::answer::Managed;
+use super::door::Door;
+use super::session::{ControlCounts, SESSION_BYTES, Session};
 use crate::config::Config;
 
 /// All sessions of the control port. It never allocates.

@@ -7,7 +7,7 @@
 use metrics::{Declared, Points, Row, Told};
 
 use super::clock::Watch;
-use super::{Readings, StackUse};
+use super::readings::{Readings, StackUse};
 
 /// A source whose values are read from [`Readings`].
 pub type BuiltIn = dyn Told<Readings>;

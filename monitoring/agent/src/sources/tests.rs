@@ -1,5 +1,10 @@
 use metrics::SeriesCache;
 
+use heap_profiler::HeapStats;
+use network::outbox::Counts;
+use units::{Micros, UnixNanos};
+
+use super::readings::fragmentation_permille;
 use super::*;
 use crate::config::{VM_NAME_MAX, parse_vm};
 use crate::emit::{Emission, EncodeCounts, Sink};

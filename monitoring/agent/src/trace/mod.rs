@@ -22,25 +22,8 @@ pub mod report;
 mod service;
 mod tracer;
 
-use heap_profiler::{HeapProfile, MAX_FRAMES, Peek};
-
-pub use live::{Last, LiveBlock, LiveSites, Site};
+pub use live::{Last, LiveBlock, LiveSites, Site, follow};
 pub use names::Names;
 pub use profiler::{Profiler, ProfilerError, ProfilerState};
 pub use service::{Always, Handle, Identity, Parts, Round, Serving, Trace, TraceEvent};
 pub use tracer::{Progress, TraceCounts, Tracer};
-
-/// Records that one call of [`follow`] applies at most, while no trace is written: some 50 ns each on a host.
-const RECORDS_PER_TURN: u32 = 4_096;
-
-/// Applies new records of the profile to `live`, without a trace.
-pub fn follow(profile: &dyn HeapProfile, live: &mut LiveSites) {
-    let mut frames = [0; MAX_FRAMES];
-    for _ in 0..RECORDS_PER_TURN {
-        let Peek::Record(record) = profile.peek(&mut frames) else {
-            break;
-        };
-        live.follow(&record);
-        profile.take(&record);
-    }
-}

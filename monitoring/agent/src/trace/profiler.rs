@@ -4,7 +4,7 @@ use core::fmt;
 
 use heap_profiler::Rate;
 
-use super::TraceCounts;
+use super::tracer::TraceCounts;
 
 /// The heap profiler. Calls are short, and are allowed while a trace runs.
 pub trait Profiler {

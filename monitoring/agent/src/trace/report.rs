@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use super::LiveSites;
+use super::live::LiveSites;
 use heap_profiler::{Lost, Rate};
 use memtrace_writer::{Location, Resolve};
 

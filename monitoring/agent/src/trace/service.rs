@@ -24,8 +24,11 @@ use network::bounds::{BEHIND, ENDING, TRACE_EVERY};
 use network::{Service, Step, Stream};
 use units::{Micros, UnixNanos};
 
+use super::live::{self, LiveSites};
+use super::names::Names;
 use super::profiler::{Profiler, ProfilerError, ProfilerState};
-use super::{LiveSites, Names, Progress, TraceCounts, Tracer, report};
+use super::report;
+use super::tracer::{Progress, TraceCounts, Tracer};
 use memtrace_writer::{Info, UnixMicros};
 
 /// The facts about the machine that every trace of it states.
@@ -245,7 +248,7 @@ impl<'a> Trace<'a> {
         if self.client.is_none() {
             let live = &mut always.live.lock();
             live.set_behind(false);
-            crate::trace::follow(self.parts.profile, live);
+            live::follow(self.parts.profile, live);
         }
         Some(now + TRACE_EVERY)
     }
