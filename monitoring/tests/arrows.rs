@@ -84,6 +84,9 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Folders whose files know the module around them: a source knows its registry, and the registry its sources.
+const TOGETHER: &[&str] = &["metrics/src/registry/", "metrics/src/line/"];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -157,7 +160,8 @@ fn the_host_s_side_sees_what_a_user_sees() {
 fn modules_name_lower_modules_only() {
     for (package, order) in MODULES {
         let package = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
-        let up = floors::arrows_up(&package.join("src"), order);
+        let mut up = floors::arrows_up(&package.join("src"), order);
+        up.retain(|line| !TOGETHER.iter().any(|it| line.contains(it)) || !line.contains("super::"));
         assert_eq!(
             up,
             Vec::<String>::new(),
