@@ -85,7 +85,11 @@ const MODULES: &[(&str, &[&str])] = &[
 ];
 
 /// Folders whose files know the module around them: a source knows its registry, and the registry its sources.
-const TOGETHER: &[&str] = &["metrics/src/registry/", "metrics/src/line/"];
+const TOGETHER: &[&str] = &[
+    "metrics/src/registry/",
+    "metrics/src/line/",
+    "network/src/address/",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -246,7 +246,8 @@ impl<'a> Stack<'a> {
                 &mut sockets,
             )),
         };
-        let ports = Ports::new(settings, ports, &mut sockets);
+        let listening = [settings.control_port, settings.memtrace_port];
+        let ports = Ports::new(listening, settings.allow, ports, &mut sockets);
         let counts = FrameCounts::default();
         Self {
             interface,

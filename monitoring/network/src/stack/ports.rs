@@ -2,11 +2,11 @@
 
 use smoltcp::iface::SocketSet;
 
+use crate::address::Allow;
 use crate::bounds::{
     CONTROL_CONNECTIONS, CONTROL_RECEIVE_BYTES, CONTROL_SEND_BYTES, CONTROL_SOCKETS,
     TRACE_CONNECTIONS, TRACE_RECEIVE_BYTES, TRACE_SEND_BYTES, TRACE_SOCKETS,
 };
-use crate::stack::Settings;
 use crate::tcp::{Listener, Size};
 
 const CONTROL: Size = Size {
@@ -37,14 +37,17 @@ impl Ports {
     /// Bytes of their buffers.
     pub const BYTES: usize = Self::CONTROL_BYTES + TRACE.memory(TRACE_SOCKETS);
 
-    pub fn new<'a>(settings: &Settings, memory: &'a mut [u8], sockets: &mut SocketSet<'a>) -> Self {
+    /// Listens on these ports; `None` is off. Only addresses in `allow` may connect.
+    pub fn new<'a>(
+        [control_port, trace_port]: [Option<u16>; 2],
+        allow: Allow,
+        memory: &'a mut [u8],
+        sockets: &mut SocketSet<'a>,
+    ) -> Self {
         let (control, trace) = memory.split_at_mut(Self::CONTROL_BYTES);
-        let (control_port, trace_port) = (settings.control_port, settings.memtrace_port);
         Self {
-            control: control_port
-                .map(|port| Listener::new(port, CONTROL, settings.allow, control, sockets)),
-            trace: trace_port
-                .map(|port| Listener::new(port, TRACE, settings.allow, trace, sockets)),
+            control: control_port.map(|port| Listener::new(port, CONTROL, allow, control, sockets)),
+            trace: trace_port.map(|port| Listener::new(port, TRACE, allow, trace, sockets)),
         }
     }
 
