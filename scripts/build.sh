@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds the self-booting image and prints its path last.
-# usage: scripts/build.sh [--heap talc|linked-list] [--no-symbols] [--package app|guest|minimal|with-std]
+# usage: scripts/build.sh [--heap talc|linked-list] [--package app|guest|minimal|with-std] [--no-symbols]
 #   --no-symbols     no table of names and lines in the image's memory; the ELF file keeps its debugging information
 #   --package guest  an image for the boot tests; minimal and with-std: those of examples/, whose heap is their own
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-bad() { printf 'build: %s; usage: scripts/build.sh [--heap talc|linked-list] [--no-symbols]\n' "$*" >&2; exit 2; }
+bad() { printf 'build: %s; usage: scripts/build.sh [--heap talc|linked-list] [--package app|guest|minimal|with-std] [--no-symbols]\n' "$*" >&2; exit 2; }
 run() { printf '+ %s\n' "$*" >&2; "$@" >&2; }
 
 heap=talc

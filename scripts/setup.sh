@@ -123,7 +123,7 @@ install_qemu() {
 qemu=
 if [[ -n ${QEMU:-} ]]; then
     qemu=$(type -P "$QEMU" || true)
-    [[ -f $qemu ]] || die "QEMU=$QEMU is no program that can be executed: name another, or unset QEMU"
+    [[ -f $qemu ]] || die "QEMU=$QEMU cannot be executed: name another, or unset QEMU"
     [[ $(timeout 10 "$qemu" --version 2>&1 </dev/null || true) == *QEMU* ]] ||
         die "QEMU=$QEMU is not QEMU, by what it says to --version: name another, or unset QEMU"
 fi

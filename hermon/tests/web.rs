@@ -168,14 +168,14 @@ fn a_level_is_shown_as_it_is_also_one_that_the_page_does_not_know() {
     for (name, level) in [("a", "trace"), ("b", "app"), ("c", "verbose")] {
         browser.wait_for(&format!("{}?.value === '{level}'", select(name)));
     }
-    // Both levels can be set.
+    // Both levels can be set. After a change, the page asks for the levels again.
     for level in ["trace", "app"] {
         browser.value(&format!(
-            "{0}.value = '{level}'; {0}.dispatchEvent(new Event('change'))",
+            "{0}.className = 'old'; {0}.value = '{level}'; {0}.dispatchEvent(new Event('change'))",
             select("c")
         ));
         browser.wait_for(&format!(
-            "{0}.options.length === 7 && {0}.value === '{level}'",
+            "{0}.className === '' && {0}.options.length === 7 && {0}.value === '{level}'",
             select("c")
         ));
         assert_eq!(image.level("c"), level);
