@@ -41,12 +41,16 @@ unstable=("-Zbuild-std=$library" -Zbuild-std-features=compiler-builtins-mem)
 # From 1.95 on cargo wants to be told that a target may be a JSON file; before, it does not know the flag.
 if "$GUEST_CARGO" -Z help | grep -q json-target-spec; then unstable+=(-Zjson-target-spec); fi
 
+# Two builds at a time would write the same files.
+mkdir -p target/hermit
+exec 9>target/hermit/lock
+flock 9
+
 artifacts=${CARGO_TARGET_DIR:-target}
 run "$GUEST_CARGO" build -p "$package" --bin "$package" --profile guest --target x86_64-unknown-hermit.json \
     --target-dir "$artifacts" "${unstable[@]}" "${features[@]}"
 
 linked=$artifacts/x86_64-unknown-hermit/guest/$package
-mkdir -p target/hermit
 image=target/hermit/$name.elf
 if [[ $symbols == yes ]]; then
     # For this host and with its compiler, in the profile of scripts/run.sh: what the two share is built once.

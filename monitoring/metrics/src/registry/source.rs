@@ -134,7 +134,7 @@ pub enum Origin {
     Itself,
     /// The registry's cache of series holds them.
     Series,
-    /// The emitter knows them, see [`Told`](super::Told).
+    /// The emitter knows them, see [`Told`](crate::Told).
     Emitter,
 }
 
