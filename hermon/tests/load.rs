@@ -8,6 +8,7 @@ use std::io::{BufWriter, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::time::Instant;
 
+use common::DEADLINE;
 use common::pty::Pty;
 use tempfile::TempDir;
 
@@ -124,22 +125,36 @@ fn by_udp_every_point_is_shown_or_counted_as_lost() {
     for n in 0..LINES {
         udp.send_to(line(n).as_bytes(), address).unwrap();
     }
-    // One more line, until it is shown. Then all lines before it have been read.
-    while !pty.contents().contains("last_of_all") {
-        udp.send_to(b"last,vm=a last_of_all=1i\n", address).unwrap();
-        pty.keys("\u{1b}[D");
-        pty.wait_for("another picture", |_| true);
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
+    let markers = read_up_to_here(&pty, &udp, address);
     let sum = sum(pty);
     let points = number_before(&sum, "points");
     let lost = number_before(&sum, "lines lost here") + number_before(&sum, "datagrams dropped");
     eprintln!("without any pause: {points} points shown, {lost} counted as lost");
-    assert!(points + lost > LINES && points > 0, "{sum}");
+    // A datagram is a line.
+    assert_eq!(points + lost, LINES + markers, "{sum}");
+    assert!(points > 0, "{sum}");
 }
 
+/// Sends a line by itself until it is shown: then all before it has been read. Returns how often.
+fn read_up_to_here(pty: &Pty, udp: &UdpSocket, address: SocketAddr) -> u64 {
+    let until = Instant::now() + DEADLINE;
+    let mut sent = 0;
+    while !pty.contents().contains("last_of_all") {
+        assert!(Instant::now() < until, "{}", pty.contents());
+        udp.send_to(b"last,vm=a last_of_all=1i\n", address).unwrap();
+        sent += 1;
+        // To the other machine, and some time for another picture.
+        pty.keys("\u{1b}[D");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    sent
+}
+
+/// How many are shown at this rate depends on the machine and is printed: the figure is in docs/PROMISES.md.
 #[test]
-fn by_udp_at_ten_thousand_points_a_second_little_or_nothing_is_lost() {
+fn by_udp_at_ten_thousand_points_a_second_every_point_is_shown_or_counted_as_lost() {
+    const LINES: u64 = 50_000;
+    const LINES_PER_DATAGRAM: u64 = 8;
     let folder = TempDir::new().unwrap();
     let (pty, address) = watch(&folder);
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -149,17 +164,21 @@ fn by_udp_at_ten_thousand_points_a_second_little_or_nothing_is_lost() {
         let due = began + Duration::from_millis(100) * tenth as u32;
         std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
         let lines: Vec<String> = (tenth * burst..(tenth + 1) * burst).map(line).collect();
-        for datagram in lines.chunks(7) {
+        for datagram in lines.chunks(LINES_PER_DATAGRAM as usize) {
             udp.send_to(datagram.concat().as_bytes(), address).unwrap();
         }
     }
-    pty.wait_for("all, or some and losses", |screen| {
-        let text = screen.contents();
-        text.contains("100,000 points") || text.contains("lost here") || text.contains("dropped")
-    });
+    let markers = read_up_to_here(&pty, &udp, address);
     let sum = sum(pty);
-    let points = number_before(&sum, "points");
+    let [points, lost, dropped] =
+        ["points", "lines lost here", "datagrams dropped"].map(|what| number_before(&sum, what));
     eprintln!("at 10,000 a second: {points} of {LINES} points shown; {sum}");
-    // On a busy machine some may be lost, and are reported. docs/PROMISES.md has the figure.
-    assert!(points > LINES / 2, "{sum}");
+    // A datagram that was dropped had one line or eight.
+    let sent = LINES + markers;
+    let told = points + lost;
+    assert!(
+        (told + dropped..=told + LINES_PER_DATAGRAM * dropped).contains(&sent),
+        "{sent} sent: {sum}"
+    );
+    assert!(points > 0, "{sum}");
 }

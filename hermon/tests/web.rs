@@ -178,7 +178,7 @@ fn a_level_is_shown_as_it_is_also_one_that_the_page_does_not_know() {
             "{0}.className === '' && {0}.options.length === 7 && {0}.value === '{level}'",
             select("c")
         ));
-        assert_eq!(image.level("c"), level);
+        image.wait_for_level("c", level);
     }
     assert_eq!(browser.complaints, Vec::<String>::new());
 }

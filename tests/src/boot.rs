@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use std::sync::mpsc::{Receiver, channel};
@@ -131,6 +131,15 @@ impl Boot {
         self
     }
 
+    /// Counts the guest's time by its instructions: each takes it a nanosecond, however fast this host is. So what the guest's
+    /// clock says of its own work is exact. While the guest waits, its time passes as the host's does.
+    #[must_use]
+    pub fn counted(mut self) -> Self {
+        self.vm.qemu = Path::new(env!("CARGO_MANIFEST_DIR")).join("counted.sh");
+        self.vm.tsc_mhz = Some(1_000);
+        self
+    }
+
     /// Makes the guest run while no other guest runs, for measurements.
     #[must_use]
     pub fn alone(mut self) -> Self {
@@ -170,6 +179,17 @@ fn mib(mebibytes: u32) -> Memory {
     Memory::mib(mebibytes).expect("not 0")
 }
 
+/// Calls `run` with a guest's running time in seconds until it returns something, each time for four times as long: on a busy host
+/// a guest does little in its time.
+///
+/// # Panics
+/// Panics if the longest run was too short.
+pub fn long_enough<T>(seconds: u64, run: impl FnMut(u64) -> Option<T>) -> T {
+    let times = (0..5).map(|doublings| seconds << (2 * doublings));
+    let found = times.clone().find_map(run);
+    found.unwrap_or_else(|| panic!("too little was done in {:?} s", times.collect::<Vec<_>>()))
+}
+
 /// A guest that was booted. If it is dropped in a failing test, it prints its console. It never outlives the test.
 #[derive(Debug)]
 pub struct Running {
@@ -189,26 +209,36 @@ impl Running {
     /// # Panics
     /// Panics if the guest ends or the deadline passes before.
     pub fn wait_for(&mut self, part: &str) -> String {
-        self.wait_for_at(part, DEADLINE).1
+        self.wait_for_at(part).1
     }
 
-    /// Waits like [`Running::wait_for`], but for `patience`. Returns also the time from QEMU's start to the line.
+    /// Waits like [`Running::wait_for`], but returns `None` if the guest ends before.
+    ///
+    /// # Panics
+    /// Panics if the deadline passes before.
+    pub fn says(&mut self, part: &str) -> Option<String> {
+        self.says_at(part).map(|(_, line)| line)
+    }
+
+    /// Waits like [`Running::wait_for`]. Returns also the time from QEMU's start to the line.
     ///
     /// # Panics
     /// Panics like [`Running::wait_for`].
-    pub fn wait_for_at(&mut self, part: &str, patience: Duration) -> (Duration, String) {
-        let deadline = Instant::now() + patience;
-        loop {
-            assert!(
-                self.hear(deadline, &format!("waiting for {part:?}")),
-                "the guest ended before {part:?}"
-            );
+    pub fn wait_for_at(&mut self, part: &str) -> (Duration, String) {
+        let said = self.says_at(part);
+        said.unwrap_or_else(|| panic!("the guest ended before {part:?}"))
+    }
+
+    fn says_at(&mut self, part: &str) -> Option<(Duration, String)> {
+        let deadline = Instant::now() + DEADLINE;
+        while self.hear(deadline, &format!("waiting for {part:?}")) {
             if let Some(last) = self.said.last()
                 && last.1.contains(part)
             {
-                return last.clone();
+                return Some(last.clone());
             }
         }
+        None
     }
 
     /// Waits until a line has come that contains `part`, also among the lines waited for before: for two lines that come in any
@@ -242,6 +272,16 @@ impl Running {
         ended
     }
 
+    /// Takes the lines that have come, without waiting. Returns whether the guest has ended.
+    pub fn has_ended(&mut self) -> bool {
+        while !self.closed
+            && let Ok((at, said)) = self.from.try_recv()
+        {
+            self.take(at, said);
+        }
+        self.closed
+    }
+
     /// Ends the guest as a power failure would.
     pub fn kill(&mut self) {
         self.guest.kill();
@@ -271,27 +311,34 @@ impl Running {
     }
 
     /// Returns the image that was booted.
-    pub fn image(&self) -> &std::path::Path {
+    pub fn image(&self) -> &Path {
         &self.image
     }
 
     /// Takes one more line; returns `false` at the end.
     fn hear(&mut self, deadline: Instant, doing: &str) -> bool {
+        if self.closed {
+            return false;
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         let (at, said) = self
             .from
             .recv_timeout(left)
             .unwrap_or_else(|error| panic!("{doing}: {error}"));
+        self.take(at, said);
+        !self.closed
+    }
+
+    fn take(&mut self, at: Instant, said: Said) {
         let line = match said {
             Said::Console(line) => line,
             Said::Qemu(line) => format!("qemu: {line}"),
             Said::End => {
                 self.closed = true;
-                return false;
+                return;
             }
         };
         self.said.push((at.duration_since(self.started), line));
-        true
     }
 }
 

@@ -98,6 +98,22 @@ impl Client {
         self.line()
     }
 
+    /// Asks for the guest's uptime, in microseconds.
+    ///
+    /// # Panics
+    /// Panics like [`Client::ask`], and if the status does not tell it.
+    pub fn uptime_us(&mut self) -> i64 {
+        let status = self.ask("s");
+        let uptime = status
+            .split(' ')
+            .find_map(|field| field.strip_prefix("uptime_s="));
+        let (seconds, micros) = uptime
+            .and_then(|uptime| uptime.split_once('.'))
+            .expect("the time");
+        assert_eq!(micros.len(), 6, "{status}");
+        format!("{seconds}{micros}").parse().expect("a number")
+    }
+
     /// Sends bytes and reads nothing.
     ///
     /// # Panics

@@ -1,20 +1,27 @@
 //! Receives metrics on real sockets on loopback, and parses the lines with a parser from another project.
 
 use core::net::Ipv4Addr;
+use core::time::Duration;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hermon_machine::qemu::HOST_SEEN_BY_GUEST;
 use influxdb_line_protocol::{FieldValue, parse_lines};
+use socket2::SockRef;
 
 use crate::DEADLINE;
+use crate::boot::Running;
 
 /// The largest datagram: it fits an Ethernet frame, with room for tunnels on the way.
 const DATAGRAM_MAX: usize = 1432;
+
+/// The room that a receiver of datagrams asks for. The system may give less.
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// One point, as any server would store it.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,6 +125,39 @@ pub trait Receive {
             }
         }
     }
+
+    /// Receives points until `found` returns something for all of them together, and returns that.
+    ///
+    /// # Panics
+    /// Panics like [`Receive::receive`], and if nothing is found before the deadline.
+    fn gather<T>(&mut self, mut found: impl FnMut(&[Point]) -> Option<T>) -> T {
+        let (mut points, deadline) = (Vec::new(), Instant::now() + DEADLINE);
+        loop {
+            points.extend(self.receive());
+            if let Some(found) = found(&points) {
+                return found;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "not found in {} points",
+                points.len()
+            );
+        }
+    }
+
+    /// Receives points until one is of the source `monitoring` and of an interval that began after this uptime, and returns that
+    /// one. Points that were sent before may still wait in a socket.
+    ///
+    /// # Panics
+    /// Panics like [`Receive::until`].
+    fn own_after(&mut self, uptime_us: i64) -> Point
+    where
+        Self: Sized,
+    {
+        self.until(|point| {
+            point.measurement == "monitoring" && point.integer("uptime_us") > uptime_us
+        })
+    }
 }
 
 /// A receiver of datagrams.
@@ -132,14 +172,76 @@ impl Udp {
     pub fn open() -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         socket.set_read_timeout(Some(DEADLINE)).expect("not zero");
+        let buffer = SockRef::from(&socket).set_recv_buffer_size(BUFFER_BYTES);
+        buffer.expect("an option");
         Self(socket)
+    }
+
+    fn port(&self) -> u16 {
+        self.0.local_addr().expect("bound").port()
     }
 
     /// Returns the `--influx` argument that makes a guest send here.
     pub fn target(&self) -> String {
-        let port = self.0.local_addr().expect("bound").port();
-        format!("--influx=udp://{HOST_SEEN_BY_GUEST}:{port}")
+        format!("--influx=udp://{HOST_SEEN_BY_GUEST}:{}", self.port())
     }
+
+    /// Returns a function that tells how many datagrams the system has dropped because this receiver's buffer was full.
+    pub fn dropped(&self) -> impl Fn() -> u64 + use<> {
+        let port = self.port();
+        move || dropped_at(port)
+    }
+
+    /// Receives points like [`Receive::until`], but returns `None` if the guest ends before.
+    ///
+    /// # Panics
+    /// Panics like [`Receive::receive`], and if neither happens before the deadline.
+    pub fn until_end_of(
+        &mut self,
+        guest: &mut Running,
+        mut wanted: impl FnMut(&Point) -> bool,
+    ) -> Option<Point> {
+        let deadline = Instant::now() + DEADLINE;
+        while Instant::now() < deadline {
+            let has_ended = guest.has_ended();
+            if let Some(point) = self.receive_soon().into_iter().find(&mut wanted) {
+                return Some(point);
+            }
+            if has_ended {
+                return None;
+            }
+        }
+        panic!("no such point came, and the guest did not end");
+    }
+
+    /// Returns the points of the next datagram, or none if none comes soon.
+    fn receive_soon(&mut self) -> Vec<Point> {
+        let soon = Some(Duration::from_millis(100));
+        self.0.set_read_timeout(soon).expect("not zero");
+        let mut buffer = [0; 1 << 16];
+        let received = self.0.recv(&mut buffer);
+        self.0.set_read_timeout(Some(DEADLINE)).expect("not zero");
+        match received {
+            Ok(length) => whole_lines(&buffer[..length]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Vec::new()
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Returns the number of datagrams that the system has dropped at this port, which is open, because the receiver's buffer was full.
+fn dropped_at(port: u16) -> u64 {
+    let table = fs::read_to_string("/proc/net/udp").expect("Linux");
+    // The second column is ADDRESS:PORT in hexadecimal digits, the last one the drops.
+    let port = format!(":{port:04X}");
+    let mut rows = table.lines().map(|row| row.split_whitespace());
+    let drops = rows.find_map(|mut row| row.nth(1)?.ends_with(&port).then(|| row.last())?);
+    drops
+        .expect("the socket is open")
+        .parse()
+        .expect("a number")
 }
 
 impl Receive for Udp {
@@ -267,6 +369,83 @@ impl Receive for Connection {
     }
 }
 
+/// A receiver that keeps the points of the source `monitoring`, to account for every interval.
+#[derive(Debug)]
+pub struct Intervals<R> {
+    receiver: R,
+    own: Vec<Point>,
+}
+
+impl<R: Receive> Intervals<R> {
+    /// Keeps the points that come from now on.
+    pub fn of(receiver: R) -> Self {
+        Self {
+            receiver,
+            own: Vec::new(),
+        }
+    }
+
+    /// Checks what [`are_accounted_for`] checks, for the points that came.
+    ///
+    /// # Panics
+    /// Panics like [`are_accounted_for`].
+    pub fn are_accounted_for(&self, interval: Duration) {
+        are_accounted_for(&self.own, interval);
+    }
+}
+
+/// Checks that every interval between the first of these points of the source `monitoring` and the last one was sent or counted as
+/// missed. On a busy host some are missed.
+///
+/// # Panics
+/// Panics if one is not accounted for, or if there are not two points.
+pub fn are_accounted_for(own: &[Point], interval: Duration) {
+    let [first, .., last] = own else {
+        panic!("{} points of monitoring", own.len());
+    };
+    let since = |field: &str| last.integer(field) - first.integer(field);
+    let sent = i64::try_from(own.len() - 1).expect("few");
+    let missed = since("intervals_missed");
+    let passed = since("uptime_us") as f64 / interval.as_micros() as f64;
+    // The first point may be late in its interval, and the last one too.
+    assert!(
+        ((sent + missed) as f64 - passed).abs() < 1.0,
+        "{sent} intervals sent and {missed} missed of {passed}"
+    );
+}
+
+impl<R: Receive> Receive for Intervals<R> {
+    fn receive(&mut self) -> Vec<Point> {
+        let points = self.receiver.receive();
+        let own = points
+            .iter()
+            .filter(|point| point.measurement == "monitoring");
+        self.own.extend(own.cloned());
+        points
+    }
+}
+
+/// Checks that a guest's times, in nanoseconds since 1970, are between this time of the host and now. A guest's date lags behind the
+/// host by up to two seconds, because its RTC has whole seconds and QEMU starts it with one.
+///
+/// # Panics
+/// Panics if one is not.
+pub fn are_dated_since(began: SystemTime, times: impl IntoIterator<Item = i64>) {
+    let nanos = |time: SystemTime| {
+        let since = time.duration_since(UNIX_EPOCH).expect("after 1970");
+        i64::try_from(since.as_nanos()).expect("before 2262")
+    };
+    let earliest = nanos(began - Duration::from_secs(2));
+    // The clocks may drift apart.
+    let latest = nanos(SystemTime::now() + Duration::from_secs(1));
+    for time in times {
+        assert!(
+            (earliest..latest).contains(&time),
+            "{time} is not between {earliest} and {latest}"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,6 +466,43 @@ mod tests {
             timestamp: 7,
         };
         assert_eq!(points, [expected]);
+    }
+
+    /// The n-th point of the source `monitoring`.
+    fn own((uptime_us, missed): (i64, i64)) -> Point {
+        points(&format!(
+            "monitoring uptime_us={uptime_us}i,intervals_missed={missed}i 1"
+        ))
+        .remove(0)
+    }
+
+    fn accounted(points: &[(i64, i64)]) {
+        let own: Vec<Point> = points.iter().copied().map(own).collect();
+        are_accounted_for(&own, Duration::from_millis(1));
+    }
+
+    #[test]
+    fn intervals_that_were_sent_or_missed_are_accounted_for() {
+        accounted(&[(900, 7), (2_000, 7), (7_100, 11)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "2 intervals sent and 3 missed of 6.2")]
+    fn an_interval_that_is_neither_sent_nor_missed_fails_the_test() {
+        accounted(&[(900, 7), (2_000, 7), (7_100, 10)]);
+    }
+
+    #[test]
+    fn a_datagram_that_finds_no_room_is_counted_as_dropped() {
+        let udp = Udp::open();
+        let to = (Ipv4Addr::LOCALHOST, udp.port());
+        let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        assert_eq!(dropped_at(udp.port()), 0);
+        let full = (0..1 << 20).any(|_| {
+            sender.send_to(&[b'#'; 1_400], to).expect("sent");
+            dropped_at(udp.port()) > 0
+        });
+        assert!(full);
     }
 
     #[test]

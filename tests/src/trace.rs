@@ -54,18 +54,35 @@ impl Ports {
         Client::new(stream.expect("a connection"))
     }
 
-    /// Connects to the memtrace port with a receive buffer of about this size. So the host takes little from the guest while the
-    /// test does not read.
+    /// Connects to the memtrace port, unless QEMU has ended.
     ///
     /// # Panics
-    /// Panics if that is not possible.
-    pub fn trace_with_buffer(self, bytes: usize) -> Client {
+    /// Panics if that is not possible for another reason.
+    pub fn trace_if_open(self) -> Option<Client> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.memtrace));
+        if_open(stream).map(Client::new)
+    }
+
+    /// Connects like [`Ports::trace_if_open`], with a receive buffer of about this size. So the host takes little from the guest
+    /// while the test does not read.
+    ///
+    /// # Panics
+    /// Panics if that is not possible for another reason.
+    pub fn trace_with_buffer(self, bytes: usize) -> Option<Client> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         // The size must be set before connecting: the window that is offered at first is not taken back.
         socket.set_recv_buffer_size(bytes).expect("a buffer");
         let address = core::net::SocketAddr::from((Ipv4Addr::LOCALHOST, self.memtrace));
-        socket.connect(&address.into()).expect("a connection");
-        Client::new(socket.into())
+        if_open(socket.connect(&address.into()))?;
+        Some(Client::new(socket.into()))
+    }
+}
+
+/// Returns a connection, or `None` if nothing listens at the port.
+fn if_open<T>(connected: std::io::Result<T>) -> Option<T> {
+    match connected {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => None,
+        connected => Some(connected.expect("a connection")),
     }
 }
 
@@ -90,10 +107,23 @@ impl Client {
     /// # Panics
     /// Panics if the guest closes before, or if nothing comes before the deadline.
     pub fn read_to(&mut self, bytes: usize) {
+        let came = self.reads_to(bytes);
+        assert!(came, "the guest closed after {}", self.bytes.len());
+    }
+
+    /// Reads like [`Client::read_to`], but returns `false` if the guest closes before.
+    ///
+    /// # Panics
+    /// Panics if nothing comes before the deadline.
+    pub fn reads_to(&mut self, bytes: usize) -> bool {
         while self.bytes.len() < bytes {
-            let taken = self.read().expect("bytes before the deadline");
-            assert!(taken > 0, "the guest closed after {}", self.bytes.len());
+            match self.read() {
+                Ok(0) => return false,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
+                taken => drop(taken.expect("bytes before the deadline")),
+            }
         }
+        true
     }
 
     fn read(&mut self) -> std::io::Result<usize> {

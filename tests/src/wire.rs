@@ -139,30 +139,35 @@ impl Wire {
     /// # Panics
     /// Panics if the reply does not come within the deadline.
     pub fn ping(&self, mac: [u8; 6], to: Ipv4Addr, sequence: u16, data: &[u8]) -> Duration {
-        self.try_ping(mac, to, sequence, data, DEADLINE)
-            .unwrap_or_else(|| panic!("no reply to echo request {sequence}"))
-    }
-
-    /// Pings like [`Wire::ping`], but returns `None` if the reply does not come within `patience`. The wire may lose frames when
-    /// more are sent at once than its buffers hold.
-    ///
-    /// # Panics
-    /// Panics if the socket fails.
-    pub fn try_ping(
-        &self,
-        mac: [u8; 6],
-        to: Ipv4Addr,
-        sequence: u16,
-        data: &[u8],
-        patience: Duration,
-    ) -> Option<Duration> {
         let request = echo(ECHO_REQUEST, mac, self.address, to, sequence, data);
         let start = Instant::now();
         self.send(&request);
-        self.receive(patience, |frame| {
+        let came = self.receive(DEADLINE, |frame| {
             let reply = parse_echo_reply(frame)?;
             (reply == (to, self.address, sequence, data)).then(|| start.elapsed())
-        })
+        });
+        came.unwrap_or_else(|| panic!("no reply to echo request {sequence}"))
+    }
+
+    /// Sends an echo request each second until a reply to one of them comes. The wire may lose frames when more are sent at once
+    /// than its buffers hold.
+    ///
+    /// # Panics
+    /// Panics if no reply comes within the deadline.
+    pub fn ping_until_answered(&self, mac: [u8; 6], to: Ipv4Addr, data: &[u8]) {
+        let deadline = Instant::now() + DEADLINE;
+        for sequence in 0.. {
+            assert!(Instant::now() < deadline, "no more echo replies");
+            self.send(&echo(ECHO_REQUEST, mac, self.address, to, sequence, data));
+            let reply = self.receive(Duration::from_secs(1), |frame| {
+                let (from, peer, answered, same) = parse_echo_reply(frame)?;
+                ((from, peer, same) == (to, self.address, data) && answered <= sequence)
+                    .then_some(())
+            });
+            if reply.is_some() {
+                return;
+            }
+        }
     }
 }
 

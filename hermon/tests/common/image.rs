@@ -6,6 +6,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
+
+use super::DEADLINE;
 
 #[derive(Default)]
 struct States {
@@ -99,6 +102,15 @@ impl Image {
     pub fn set_level(&self, name: &str, level: &str) {
         let mut states = self.0.lock().unwrap();
         states.levels.insert(name.to_owned(), level.to_owned());
+    }
+
+    /// Waits until a client has set this level.
+    pub fn wait_for_level(&self, name: &str, level: &str) {
+        let until = Instant::now() + DEADLINE;
+        while self.level(name) != level {
+            assert!(Instant::now() < until, "{name} is not {level}");
+            thread::yield_now();
+        }
     }
 
     pub fn level(&self, name: &str) -> String {

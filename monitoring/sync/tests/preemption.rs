@@ -2,6 +2,7 @@
 //! image are. An update of more than one instruction would lose counts here.
 #![cfg(target_os = "linux")]
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::Barrier;
 use std::thread;
@@ -9,8 +10,11 @@ use std::time::Instant;
 
 use sync::Counter;
 
-/// The duration of a run, enough for dozens of involuntary switches between the threads.
-const RUN: Duration = Duration::from_millis(400);
+/// How often each thread is preempted in a run. A slice is a few milliseconds on a quiet machine.
+const PREEMPTIONS: i64 = 20;
+/// The end of a run on a machine that never preempts. Only then the test fails by time.
+const DEADLINE: Duration = Duration::from_secs(900);
+const THREADS: usize = 3;
 
 /// Binds the calling thread to the first core it may run on.
 #[expect(
@@ -49,22 +53,29 @@ fn preemptions() -> i64 {
     }
 }
 
-/// Runs `work` on three threads of one core for a while. Returns their results.
+/// Runs `work` on threads of one core until each was preempted often enough. Returns their results.
 fn on_one_core(work: impl Fn() -> u64 + Sync) -> Vec<u64> {
-    let start = Barrier::new(3);
+    let (start, preempted) = (Barrier::new(THREADS), AtomicUsize::new(0));
     thread::scope(|scope| {
         let run = || {
             bind_to_one_core();
             start.wait();
-            let (mut done, end) = (0, Instant::now() + RUN);
-            while Instant::now() < end || preemptions() < 5 {
+            let (mut done, mut is_counted) = (0, false);
+            let (before, end) = (preemptions(), Instant::now() + DEADLINE);
+            // None ends before the others: alone on the core it would never be preempted.
+            while preempted.load(Ordering::Relaxed) < THREADS {
                 for _ in 0..10_000 {
                     done += work();
                 }
+                if !is_counted && preemptions() >= before + PREEMPTIONS {
+                    is_counted = true;
+                    preempted.fetch_add(1, Ordering::Relaxed);
+                }
+                assert!(Instant::now() < end, "threads are not preempted here");
             }
             done
         };
-        let threads: Vec<_> = (0..3).map(|_| scope.spawn(run)).collect();
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(run)).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().expect("no panic"))

@@ -2,20 +2,23 @@
 //!
 //! | value | task |
 //! |---|---|
-//! | `duty-N` | busy for N percent of the time, in periods of 100 ms |
-//! | `deep` | allocates at the bottom of a recursion of 200 calls, 10 times a second, and keeps the blocks |
+//! | `duty-N` | busy for N percent of the time, in periods of 20 ms; the source `spun` counts the microseconds |
+//! | `deep` | allocates at the bottom of a recursion of 200 calls, 100 times a second, and keeps the blocks |
 //! | `names` | prints the image's build id and, from its symbol table, the name of a function, then ends |
+//! | `pairs` | prints what allocations and frees cost with the counting heap and with the heap under it, then ends |
 //! | `preempt` | a task allocates and frees without a pause, another one of a higher priority does so each millisecond |
 //! | `series` | pushes 10 fields to each of 1,000 series, every second |
-//! | `switch` | a counter that is switched off after 2 s and on after 4 s, by its name, then by its tag; a point that is pushed once |
+//! | `switch` | a counter that is switched off and on by its name, then off with all others and on by its tag; a point that is pushed once |
 //! | `twice` | takes a lock that it holds already |
 
 extern crate alloc;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::alloc::{GlobalAlloc, Layout};
 use core::fmt::Write;
 use core::hint::{black_box, spin_loop};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use app::args::{self, Request};
@@ -25,7 +28,7 @@ use kernel::{Exit, clock, task};
 use monitoring::Micros;
 use monitoring::heap::Profiled;
 use monitoring::metrics::Value;
-use monitoring::metrics::{self, Counter, FieldDef, Points};
+use monitoring::metrics::{self, Counter, FieldDef, FieldList, Points, Polled};
 use monitoring::{hermit, logging};
 use symbol_table::{Scratch, Symbols};
 
@@ -55,9 +58,17 @@ static MANY: Points<1, 10> = Points::new(
         field("f9"),
     ],
 );
-static SWITCHED: Counter =
-    Counter::new("switched", "bumped each 100 ms").tags(&[("group", "test")]);
+static SPUN: Counter = Counter::new("spun", "time that the application was busy").unit("us");
+static SWITCHED: Counter = Counter::new("switched", "bumped each 10 ms").tags(&[("group", "test")]);
 static ONCE: Points<1, 1> = Points::new("once", "pushed once", &["n"], [field("round")]);
+static BEAT: Polled = Polled::new("beat", "the intervals and the phase", &BEAT_FIELDS, beat);
+static BEAT_FIELDS: [FieldDef; 2] = [
+    field("round"),
+    FieldDef::u64("phase", "phases", "odd while something is being switched"),
+];
+/// The intervals in which [`BEAT`] was asked.
+static BEATS: AtomicU64 = AtomicU64::new(0);
+static PHASE: AtomicU64 = AtomicU64::new(0);
 
 kernel::entry!(main);
 
@@ -85,6 +96,7 @@ fn main() -> Exit {
     match vm.as_str() {
         "deep" => recursion(),
         "names" => names(),
+        "pairs" => pairs(),
         "preempt" => preempt(),
         "series" => series(),
         "switch" => switch(),
@@ -121,11 +133,17 @@ fn names() -> Exit {
 
 /// Keeps the core busy for this share of the time. Never returns.
 fn duty(percent: u64) -> Exit {
-    const PERIOD: u64 = 100_000;
+    const PERIOD: u64 = 20_000;
+    // So that the source is there also when the application is never busy.
+    SPUN.add(0);
     let mut start = clock::micros();
     loop {
-        while clock::micros() < start + PERIOD * percent / 100 {
+        let mut before = clock::micros();
+        while before < start + PERIOD * percent / 100 {
             spin_loop();
+            let now = clock::micros();
+            SPUN.add(now - before);
+            before = now;
         }
         start += PERIOD;
         task::sleep_until(start);
@@ -140,7 +158,7 @@ fn recursion() -> Exit {
     let mut kept = Vec::new();
     loop {
         kept.push(deep(CALLS));
-        task::sleep(Duration::from_millis(100));
+        task::sleep(Duration::from_millis(10));
     }
 }
 
@@ -202,29 +220,78 @@ fn series() -> Exit {
     Exit::Failure
 }
 
+/// Switches sources, and waits for some intervals after each switch.
 fn switch() -> Exit {
+    const INTERVALS: u64 = 8;
     ONCE.push(["a"], [Value::U64(0)]);
-    let bump = |millis: u64| {
-        for _ in 0..millis / 100 {
+    if metrics::register(&BEAT).is_err() {
+        return Exit::Failure;
+    }
+    let phase = |switch: &dyn Fn() -> bool| {
+        PHASE.fetch_add(1, Ordering::Relaxed);
+        let is_done = switch();
+        PHASE.fetch_add(1, Ordering::Relaxed);
+        let end = BEATS.load(Ordering::Relaxed) + INTERVALS;
+        while BEATS.load(Ordering::Relaxed) < end {
             SWITCHED.add(1);
-            task::sleep(Duration::from_millis(100));
+            task::sleep(Duration::from_millis(10));
         }
+        is_done
     };
     let registry = metrics::registry();
-    let step = |text: &str, done: bool| log::info!("guest: {text}, {done}");
-    bump(2_000);
-    step("off by name", registry.disable("switched").is_ok());
-    bump(2_000);
-    step("on by name", registry.enable("switched").is_ok());
-    bump(2_000);
-    // An explicit switch survives the tag's, until `all` resets it.
-    registry.enable_all();
-    registry.disable_all();
-    step("off by all", true);
-    bump(2_000);
-    step("on by tag", registry.enable_tag("group").is_ok());
-    bump(2_000);
+    let all_but_beat = || {
+        // An explicit switch survives the tag's, until `all` resets it.
+        registry.enable_all();
+        registry.disable_all();
+        registry.enable("beat").is_ok()
+    };
+    let done = [
+        phase(&|| true),
+        phase(&|| registry.disable("switched").is_ok()),
+        phase(&|| registry.enable("switched").is_ok()),
+        phase(&all_but_beat),
+        phase(&|| registry.enable_tag("group").is_ok()),
+    ];
+    if done == [true; 5] {
+        Exit::Success
+    } else {
+        Exit::Failure
+    }
+}
+
+fn beat(fields: &mut FieldList<'_>) {
+    let round = BEATS.fetch_add(1, Ordering::Relaxed);
+    fields.add("round", Value::U64(round));
+    fields.add("phase", Value::U64(PHASE.load(Ordering::Relaxed)));
+}
+
+/// Prints `pairs: N, µs with the hook, µs without it`.
+fn pairs() -> Exit {
+    /// Masks interrupts, so that only the pairs take time.
+    static ALONE: IrqLock<()> = IrqLock::new(());
+    let _alone = ALONE.lock();
+    let (with, without) = (pairs_of(&HEAP), pairs_of(HEAP.inner()));
+    kernel::println!("pairs: {PAIRS} {with} {without}");
     Exit::Success
+}
+
+const PAIRS: u64 = 10_000;
+
+/// Allocates and frees 64 bytes, [`PAIRS`] times. Returns the microseconds.
+#[inline(never)]
+fn pairs_of(heap: &impl GlobalAlloc) -> u64 {
+    let layout = Layout::new::<[u64; 8]>();
+    let start = clock::micros();
+    for _ in 0..PAIRS {
+        // SAFETY: the layout is not empty. The block is freed once, with the same layout.
+        unsafe {
+            let block = black_box(heap.alloc(layout));
+            if !block.is_null() {
+                heap.dealloc(block, layout);
+            }
+        }
+    }
+    clock::micros() - start
 }
 
 /// Takes a lock twice. It ends with a panic; a plain lock would wait forever.

@@ -2,11 +2,14 @@
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::{Boot, Running};
 use tests::control::{Client, Port};
-use tests::metrics::{Point, Receive, Udp};
+use tests::metrics::{Intervals, Point, Receive, Udp};
+
+const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Boots a guest with the workload `mixed`, and returns it with the port that leads to its control port.
 fn boot(arguments: &str) -> (Running, Port, Udp) {
@@ -21,32 +24,21 @@ fn boot(arguments: &str) -> (Running, Port, Udp) {
     (guest, port, udp)
 }
 
-fn own(udp: &mut Udp) -> Point {
+fn own(udp: &mut impl Receive) -> Point {
     udp.until(|point| point.measurement == "monitoring")
 }
 
-/// Waits for the first emission after the last command, and returns the sources of the next ones.
-fn sources(udp: &mut Udp, emissions: usize) -> Vec<String> {
-    let mut seen = Vec::new();
-    let mut first = own(udp).timestamp;
-    // An emission that had begun may still be on its way.
-    for _ in 0..2 {
-        first = udp
-            .until(|point| point.measurement == "monitoring" && point.timestamp > first)
-            .timestamp;
-    }
-    let mut times = vec![first];
-    while times.len() <= emissions {
-        for point in udp.receive() {
-            if !times.contains(&point.timestamp) {
-                times.push(point.timestamp);
-            }
-            if !seen.contains(&point.measurement) {
-                seen.push(point.measurement);
-            }
-        }
-    }
-    seen
+/// Returns the sources of some emissions that begin after the last command.
+fn sources(udp: &mut Udp, control: &mut Client, emissions: usize) -> Vec<String> {
+    udp.own_after(control.uptime_us());
+    udp.gather(|points| {
+        let times: BTreeSet<i64> = points.iter().map(|point| point.timestamp).collect();
+        let sources = || {
+            let names: BTreeSet<&str> = points.iter().map(|it| &*it.measurement).collect();
+            names.into_iter().map(str::to_owned).collect()
+        };
+        (times.len() > emissions).then(sources)
+    })
 }
 
 #[test]
@@ -58,15 +50,14 @@ fn a_source_is_switched_and_a_level_is_set_under_a_running_workload() {
     assert_eq!(control.ask("m"), "ok: *:enabled");
     assert_eq!(control.ask("Mmemory:disable"), "ok");
     assert_eq!(control.ask("m"), "ok: *:enabled,memory:disabled");
-    let seen = sources(&mut udp, 3);
+    let seen = sources(&mut udp, &mut control, 3);
     assert!(!seen.iter().any(|name| name == "memory"), "{seen:?}");
     assert!(seen.iter().any(|name| name == "cpu"), "{seen:?}");
     assert_eq!(control.ask("M*:off,memory:on,monitoring:on"), "ok");
-    let mut seen = sources(&mut udp, 3);
-    seen.sort();
+    let seen = sources(&mut udp, &mut control, 3);
     assert_eq!(seen, ["memory", "monitoring"]);
     assert_eq!(control.ask("Mtag:interface:on"), "ok");
-    let seen = sources(&mut udp, 3);
+    let seen = sources(&mut udp, &mut control, 3);
     assert!(seen.iter().any(|name| name == "net-virtio"), "{seen:?}");
 
     // Records start, change and stop.
@@ -81,30 +72,18 @@ fn a_source_is_switched_and_a_level_is_set_under_a_running_workload() {
     assert_eq!(control.ask("Lapp:error"), "ok");
     assert_eq!(control.ask("l"), "ok: *:info,app:error,hermit:warning");
     // The workload reports each second: wait two seconds of the guest's own time without a record.
-    let from = uptime(&mut control);
-    while uptime(&mut control) < from + 2.5 {
-        own(&mut udp);
-    }
+    let from = control.uptime_us();
+    let to = udp.own_after(from + 2_500_000).integer("uptime_us");
     assert_eq!(control.ask("Lapp:info,monitoring:trace"), "ok");
-    let last = |guest: &Running| {
-        guest
-            .lines()
-            .filter(|line| line.contains("DEBUG app]"))
-            .count()
-    };
-    let shown = last(&guest);
     assert_eq!(control.ask("Lapp:debug"), "ok");
-    guest.wait_for(" DEBUG app] app: ");
-    // At most one record was on its way to the console when the level was set.
-    assert!(last(&guest) <= shown + 2, "{} after {shown}", last(&guest));
-}
-
-fn uptime(control: &mut Client) -> f64 {
-    let status = control.ask("s");
-    let value = status
-        .split(' ')
-        .find_map(|field| field.strip_prefix("uptime_s="));
-    value.expect("the time").parse().expect("a number")
+    // `[    1.012345 DEBUG app] app: …`
+    let time = |line: &str| -> i64 {
+        let time = line.split_whitespace().nth(1).expect("a time");
+        time.replace('.', "").parse().expect("a number")
+    };
+    while time(&guest.wait_for(" DEBUG app] app: ")) < to {}
+    let quiet = |line: &&str| line.contains(" DEBUG app]") && (from..to).contains(&time(line));
+    assert_eq!(guest.lines().find(quiet), None);
 }
 
 #[test]
@@ -229,17 +208,27 @@ fn a_token_opens_and_three_failures_close_the_door() {
 #[test]
 fn an_idle_client_is_closed_after_the_time_that_is_set() {
     let (_guest, port, mut udp) = boot("--control-idle 1s");
-    let mut idle = port.connect();
-    assert_eq!(idle.ask("l"), "ok: *:info,hermit:warning");
-    assert_eq!(idle.rest(), b"", "closed by the guest");
+    // On a busy host the time may be over before the command arrives. Then there is no answer, and the next client tries.
+    let answered = (0..100).find(|_| {
+        let mut idle = port.connect();
+        idle.send(b"l\n");
+        let said = idle.rest();
+        assert!(
+            said.is_empty() || said == b"ok: *:info,hermit:warning\n",
+            "{said:?}"
+        );
+        !said.is_empty()
+    });
+    let closed = answered.expect("one of them") + 1;
     udp.until(|point| {
-        point.measurement == "monitoring" && point.integer("control_idle_closed") == 1
+        point.measurement == "monitoring" && point.integer("control_idle_closed") == closed
     });
 }
 
 #[test]
 fn clients_that_behave_badly_disturb_neither_metrics_nor_memory() {
-    let (_guest, port, mut udp) = boot("--workload idle");
+    let (_guest, port, udp) = boot("--workload idle --control-idle 60m");
+    let mut udp = Intervals::of(udp.drained());
     let is_memory = |point: &Point| point.measurement == "memory";
     let before = udp.until(is_memory);
 
@@ -276,16 +265,15 @@ fn clients_that_behave_badly_disturb_neither_metrics_nor_memory() {
 
     let allocations = |point: &Point| point.integer("allocations");
     assert_eq!(allocations(&udp.until(is_memory)), allocations(&before));
-    let point = own(&mut udp);
-    assert_eq!(point.integer("intervals_missed"), 0);
-    assert_eq!(point.integer("lines_lost"), 0);
+    assert_eq!(own(&mut udp).integer("lines_lost"), 0);
+    udp.are_accounted_for(INTERVAL);
 }
 
 #[test]
 fn ten_thousand_connections_one_after_the_other_leave_nothing_behind() {
     const CONNECTIONS: i64 = 10_000;
     let (_guest, port, udp) = boot("--workload idle");
-    let mut udp = udp.drained();
+    let mut udp = Intervals::of(udp.drained());
     let is_memory = |point: &Point| point.measurement == "memory";
     let before = udp.until(is_memory);
     for number in 0..CONNECTIONS {
@@ -309,12 +297,15 @@ fn ten_thousand_connections_one_after_the_other_leave_nothing_behind() {
             && point.integer("control_open") == 0
     });
     assert_eq!(point.integer("control_commands"), CONNECTIONS);
-    for field in ["control_refused", "control_denied", "control_idle_closed"] {
+    for field in [
+        "control_refused",
+        "control_denied",
+        "control_idle_closed",
+        "lines_lost",
+    ] {
         assert_eq!(point.integer(field), 0, "{field}");
     }
-    for field in ["intervals_missed", "lines_lost"] {
-        assert_eq!(point.integer(field), 0, "{field}");
-    }
+    udp.are_accounted_for(INTERVAL);
     let after = udp.until(is_memory);
     assert_eq!(after.integer("allocations"), before.integer("allocations"));
 }
@@ -335,5 +326,5 @@ fn a_static_address_has_the_same_door() {
         b"error: the first line must be auth and the token\n"
     );
     assert_eq!(port.connect().ask("auth s"), "ok");
-    guest.wait_for_at("app: workload mixed", Duration::from_secs(60));
+    guest.wait_for("app: workload mixed");
 }

@@ -2,13 +2,13 @@
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use hermon_machine::qemu::{Machine, Nic};
 use tests::boot::{Boot, Running};
 use tests::control::Port;
 use tests::measure::report;
-use tests::metrics::{Connection, Point, Receive, Tcp, Udp};
+use tests::metrics::{Connection, Intervals, Point, Receive, Tcp, Udp, are_dated_since};
 
 const INTERVAL: Duration = Duration::from_millis(500);
 const ROUNDS: usize = 4;
@@ -22,18 +22,18 @@ fn boot(machine: Machine, target: String) -> Running {
     guest
 }
 
-/// Receives points until there are [`ROUNDS`] of both sources.
-fn rounds(receiver: &mut impl Receive) -> Vec<Point> {
-    let mut points: Vec<Point> = Vec::new();
-    let of = |points: &[Point], name: &str| {
-        points
-            .iter()
-            .filter(|point| point.measurement == name)
-            .count()
-    };
-    while of(&points, "memory") < ROUNDS || of(&points, "monitoring") < ROUNDS {
-        points.extend(receiver.receive());
-    }
+/// Receives points until there are [`ROUNDS`] of both sources and the application has allocated, and accounts for every interval.
+fn rounds(receiver: impl Receive) -> Vec<Point> {
+    let mut receiver = Intervals::of(receiver);
+    let points = receiver.gather(|points| {
+        let of = |name: &'static str| points.iter().filter(move |it| it.measurement == name);
+        let mut allocations = of("memory").map(|point| point.integer("allocations"));
+        let first = allocations.next();
+        let has_allocated = allocations.any(|it| Some(it) > first);
+        let enough = of("memory").count() >= ROUNDS && of("monitoring").count() >= ROUNDS;
+        (enough && has_allocated).then(|| points.to_vec())
+    });
+    receiver.are_accounted_for(INTERVAL);
     points
 }
 
@@ -49,19 +49,8 @@ fn judge(points: &[Point]) {
         assert!(!point.fields.is_empty());
         by_source.entry(&point.measurement).or_default().push(point);
     }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("after 1970")
-        .as_nanos() as i64;
     for (source, points) in &by_source {
         for pair in points.windows(2) {
-            let apart = pair[1].timestamp - pair[0].timestamp;
-            // The grid is exact. On a busy host a sample is late, but by less than an interval.
-            let interval = INTERVAL.as_nanos() as i64;
-            assert!(
-                (interval / 2..interval * 5).contains(&apart),
-                "{source}: {apart} ns apart"
-            );
             let fields = |point: &Point| point.fields.keys().cloned().collect::<BTreeSet<_>>();
             let (earlier, later) = (fields(pair[0]), fields(pair[1]));
             // Keyed counters have a field for each key that was counted so far.
@@ -72,12 +61,6 @@ fn judge(points: &[Point]) {
             };
             assert!(same, "{source}: {earlier:?}, then {later:?}");
         }
-        // The machine's clock has whole seconds, and a busy host is late.
-        let age = now - points[points.len() - 1].timestamp;
-        assert!(
-            (-5_000_000_000..30_000_000_000).contains(&age),
-            "{source}: {age} ns old"
-        );
     }
     let memory = &by_source["memory"];
     for point in memory {
@@ -97,7 +80,7 @@ fn judge(points: &[Point]) {
         .iter()
         .map(|point| point.integer("allocations"))
         .collect();
-    assert!(allocations.is_sorted() && allocations[0] < allocations[allocations.len() - 1]);
+    assert!(allocations.is_sorted(), "{allocations:?}");
     // A source has one point for one time.
     for point in memory {
         assert_eq!(
@@ -122,15 +105,19 @@ fn judge(points: &[Point]) {
 }
 
 fn by_udp(machine: Machine) {
-    let mut udp = Udp::open();
+    let (udp, began) = (Udp::open(), SystemTime::now());
     let _guest = boot(machine, udp.target());
-    judge(&rounds(&mut udp));
+    let points = rounds(udp);
+    are_dated_since(began, points.iter().map(|point| point.timestamp));
+    judge(&points);
 }
 
 fn by_tcp(machine: Machine) {
-    let tcp = Tcp::open();
+    let (tcp, began) = (Tcp::open(), SystemTime::now());
     let _guest = boot(machine, tcp.target());
-    judge(&rounds(&mut tcp.accept()));
+    let points = rounds(tcp.accept());
+    are_dated_since(began, points.iter().map(|point| point.timestamp));
+    judge(&points);
 }
 
 #[test]
@@ -159,8 +146,7 @@ fn own(connection: &mut Connection) -> Point {
 }
 
 #[test]
-fn a_receiver_that_returns_has_lines_within_three_intervals_and_the_loss_is_counted() {
-    let interval = Duration::from_secs(1);
+fn a_receiver_that_returns_has_lines_and_the_loss_is_counted() {
     let tcp = Tcp::open();
     let port = tcp.port();
     let mut guest = Boot::new(Machine::Q35)
@@ -176,15 +162,15 @@ fn a_receiver_that_returns_has_lines_within_three_intervals_and_the_loss_is_coun
     guest.wait_for("monitoring: connection to tcp://");
     guest.wait_for("monitoring: cannot connect to tcp://");
 
+    // That it is within three intervals is tested on a simulated wire, see docs/PROMISES.md.
     let back = Instant::now();
     let tcp = Tcp::open_at(port);
     let mut connection = tcp.accept();
     connection.receive();
-    let took = back.elapsed();
-    assert!(
-        took <= 3 * interval,
-        "lines came {took:?} after the receiver's return"
-    );
+    report(&format!(
+        "lines at an interval of 1 s came {} ms after the receiver's return",
+        back.elapsed().as_millis()
+    ));
 
     let after = connection.until(|point| {
         point.measurement == "monitoring"
@@ -255,12 +241,13 @@ fn the_loop_allocates_nothing() {
     assert_eq!(allocations(&before), allocations(&after));
 }
 
-/// Returns the share of the core that is busy, in thousandths, over the second interval of a second.
+/// Returns the share of the core that is busy, in thousandths, over the third interval. The guest's time is counted, so a busy host
+/// does not make the guest look busy.
 fn busy_permille(workload: &str) -> i64 {
     let mut udp = Udp::open();
     let mut guest = Boot::new(Machine::Q35)
-        .alone()
-        .arguments(&format!("--interval 1s --workload {workload}"))
+        .counted()
+        .arguments(&format!("--interval 100ms --workload {workload}"))
         .argument(udp.target())
         .start();
     guest.ready();

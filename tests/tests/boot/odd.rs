@@ -11,6 +11,7 @@ use std::thread;
 
 use hermon_machine::qemu::GUEST_MAC;
 use tests::DEADLINE;
+use tests::boot::long_enough;
 use tests::image::{Heap, path};
 use tests::wire::greeting_and_echo;
 
@@ -126,38 +127,47 @@ fn a_description_of_a_device_that_cannot_be_is_passed_over() {
 
 #[test]
 fn a_peer_that_never_reads_does_not_stop_the_application() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let port = listener.local_addr().expect("bound").port();
-    // Each frame has its length in front of it (QEMU, -netdev stream). The peer never reads the guest's answers. First the buffers
-    // on the way fill up, then the guest's transmit ring, while frames still arrive.
-    let peer = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("QEMU connects");
-        let guest = Ipv4Addr::new(10, 0, 2, 15);
-        let [greeting, echo] = greeting_and_echo(Ipv4Addr::new(10, 0, 2, 1), GUEST_MAC, guest);
-        let mut send = |frame: &[u8]| {
-            let length = u32::try_from(frame.len())
-                .expect("a short frame")
-                .to_be_bytes();
-            stream
-                .write_all(&length)
-                .and_then(|()| stream.write_all(frame))
-        };
-        let mut sent = 0;
-        while send(&greeting).is_ok() && (0..100).all(|_| send(&echo).is_ok()) {
-            sent += 100;
-        }
-        sent
+    let (text, sent) = long_enough(2, |seconds| {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let peer = thread::spawn(move || peer_that_never_reads(&listener));
+        let options = format!(
+            "-M q35 -netdev stream,id=n,server=off,addr.type=inet,addr.host=127.0.0.1,addr.port={port} \
+             -device virtio-net-pci,netdev=n,romfile=,mac=52:54:00:12:34:56"
+        );
+        let append = format!(
+            "app -freq 2596 -- --influx off --ipv4 10.0.2.15/24 --workload exact --duration {seconds}s"
+        );
+        // The end comes only if the application gets to run, because the peer never begins to read.
+        let (code, text) = boot(&options, append.as_bytes());
+        assert_eq!(code, SUCCESS, "{text}");
+        let sent = peer.join().expect("the peer ends with QEMU");
+        (sent >= 100).then_some((text, sent))
     });
-    let options = format!(
-        "-M q35 -netdev stream,id=n,server=off,addr.type=inet,addr.host=127.0.0.1,addr.port={port} \
-         -device virtio-net-pci,netdev=n,romfile=,mac=52:54:00:12:34:56"
+    assert!(
+        text.contains("workload: exact "),
+        "after {sent} frames: {text}"
     );
-    let append =
-        b"app -freq 2596 -- --influx off --ipv4 10.0.2.15/24 --workload exact --duration 4s";
-    // The end comes only if the application gets to run, because the peer never begins to read.
-    let (code, text) = boot(&options, append);
-    assert_eq!(code, SUCCESS, "{text}");
-    assert!(text.contains("workload: exact "), "{text}");
-    let sent = peer.join().expect("the peer ends with QEMU");
-    assert!(sent >= 100, "only {sent} frames were sent");
+}
+
+/// Sends frames to the guest until QEMU ends, and never reads its answers. First the buffers on the way fill up, then the guest's
+/// transmit ring, while frames still arrive. Returns the number of frames.
+fn peer_that_never_reads(listener: &TcpListener) -> usize {
+    let (mut stream, _) = listener.accept().expect("QEMU connects");
+    let guest = Ipv4Addr::new(10, 0, 2, 15);
+    let [greeting, echo] = greeting_and_echo(Ipv4Addr::new(10, 0, 2, 1), GUEST_MAC, guest);
+    // Each frame has its length in front of it (QEMU, -netdev stream).
+    let mut send = |frame: &[u8]| {
+        let length = u32::try_from(frame.len())
+            .expect("a short frame")
+            .to_be_bytes();
+        stream
+            .write_all(&length)
+            .and_then(|()| stream.write_all(frame))
+    };
+    let mut sent = 0;
+    while send(&greeting).is_ok() && (0..100).all(|_| send(&echo).is_ok()) {
+        sent += 100;
+    }
+    sent
 }

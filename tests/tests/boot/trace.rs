@@ -4,20 +4,22 @@ mod always;
 mod clients;
 mod stacks;
 
-use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use hermon_machine::guest::Ended;
 use hermon_machine::qemu::{Machine, Nic};
 use object::Object;
 use serde_json::Value;
-use tests::boot::{Boot, Running};
+use tests::boot::{Boot, Running, long_enough};
 use tests::image::{self, Heap};
 use tests::measure::report;
+use tests::metrics::are_dated_since;
 use tests::symbols;
-use tests::trace::{Block, Ports, Profile};
+use tests::trace::{Block, Client, Ports, Profile};
+
+use clients::{number, until_state};
 
 /// Boots a guest whose ports can be reached.
 fn boot_with(boot: Boot, arguments: &str) -> (Running, Ports) {
@@ -36,12 +38,39 @@ fn boot(arguments: &str) -> (Running, Ports) {
 }
 
 /// Boots a guest with the workload `exact` and waits for its first steps. The guest's other memory is allocated by then, so a trace
-/// holds only the sites of `exact`.
-fn boot_exact(boot: Boot, arguments: &str) -> (Running, Ports) {
-    let boot = boot.arguments("--workload exact --log app:debug");
-    let (mut guest, ports) = boot_with(boot, arguments);
-    guest.wait_for(" steps");
-    (guest, ports)
+/// holds only the sites of `exact`. Returns `None` if the guest ends before.
+fn boot_exact(boot: Boot, arguments: &str, seconds: u64) -> Option<(Running, Ports)> {
+    let ports = Ports::free();
+    let mut guest = boot
+        .nic(Nic::Default(ports.network()))
+        .arguments("--workload exact --log app:debug")
+        .arguments(arguments)
+        .arguments(&format!("--duration {seconds}s"))
+        .start();
+    guest.says("app: 1 steps")?;
+    if !guest.lines().any(|line| line.contains("monitoring: ready")) {
+        guest.says("monitoring: ready")?;
+    }
+    Some((guest, ports))
+}
+
+/// Traces the workload `exact`, and returns the trace with the guest's counts. `take` reads it. Returns `None` if the guest ends
+/// before the trace begins, or if `take` does.
+fn trace_of_exact(
+    boot: Boot,
+    arguments: &str,
+    seconds: u64,
+    take: impl FnOnce(Client) -> Option<Vec<u8>>,
+) -> Option<(Profile, Exact)> {
+    let (mut guest, ports) = boot_exact(boot, arguments, seconds)?;
+    let bytes = take(ports.trace_if_open()?)?;
+    let exact = Exact::of(&mut guest);
+    (!bytes.is_empty()).then(|| (Profile::read(&bytes), exact))
+}
+
+/// Reads a trace to the end of the guest, which sends the rest of it before it ends.
+fn to_the_end(client: Client) -> Option<Vec<u8>> {
+    Some(client.rest())
 }
 
 /// Describes a guest without a receiver of metrics.
@@ -74,6 +103,12 @@ impl Exact {
             .map(|site| (site["site"].as_str().expect("a name"), number(site)))
             .collect()
     }
+}
+
+/// Returns whether each site has so many hits that their distribution is nearly normal.
+fn is_enough(exact: &Exact, rate: f64) -> bool {
+    let sites = exact.sites("while_traced", "words").into_iter();
+    sites.fold(f64::MAX, |least, (_, words)| least.min(words as f64 * rate)) >= 20.0
 }
 
 /// Returns whether the hits are within four standard errors of a binomial distribution over this many words. A correct sampler
@@ -122,6 +157,7 @@ fn is_whole(block: &Block) -> bool {
 fn a_trace_says_what_it_is_of_and_every_stack_is_whole_and_has_names() {
     let mut pids = BTreeSet::new();
     for token in ["--token sesame", "--token=sesame"] {
+        let began = SystemTime::now();
         let (_guest, ports) = boot(&format!("--vm traced --sampling-rate 0.01 {token}"));
         let mut client = ports.trace();
         client.read_to(48 << 10);
@@ -147,9 +183,7 @@ fn a_trace_says_what_it_is_of_and_every_stack_is_whole_and_has_names() {
             assert!(context.contains(word), "{context}");
         }
         assert!(!context.contains("sesame"), "{context}");
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let age = now.expect("after 1970").as_micros() as i64 - info.start as i64;
-        assert!((-5_000_000..60_000_000).contains(&age), "{age} us old");
+        are_dated_since(began, [info.start as i64 * 1_000]);
         assert!((1..1 << 31).contains(&info.pid), "{}", info.pid);
         pids.insert(info.pid);
 
@@ -182,12 +216,12 @@ fn a_trace_says_what_it_is_of_and_every_stack_is_whole_and_has_names() {
 
 #[test]
 fn what_is_estimated_of_each_site_is_within_four_standard_errors_of_what_it_did() {
-    for (rate, seconds) in [(1e-3, 8), (1e-2, 4), (0.3, 3)] {
-        let arguments = format!("--sample-memory 4M --sampling-rate {rate} --duration {seconds}s");
-        let (mut guest, ports) = boot_exact(quiet(), &arguments);
-        // Read to the end of the guest, which sends the rest of the trace before it ends.
-        let profile = Profile::read(&ports.trace().rest());
-        let exact = Exact::of(&mut guest);
+    for (rate, seconds) in [(1e-3, 4), (1e-2, 1), (0.3, 1)] {
+        let arguments = format!("--sample-memory 4M --sampling-rate {rate}");
+        let (profile, exact) = long_enough(seconds, |seconds| {
+            trace_of_exact(quiet(), &arguments, seconds, to_the_end)
+                .filter(|(_, exact)| is_enough(exact, rate))
+        });
         assert_eq!(profile.lost().count(), 0);
         judge(&profile, &exact);
     }
@@ -195,22 +229,26 @@ fn what_is_estimated_of_each_site_is_within_four_standard_errors_of_what_it_did(
 
 #[test]
 fn a_trace_of_a_part_of_the_run_is_of_that_part() {
-    let (mut guest, ports) = boot_exact(quiet(), "--sampling-rate 0.02 --duration 5s");
-    let mut client = ports.trace();
-    client.read_to(256 << 10);
-    let profile = client.finish();
-    let exact = Exact::of(&mut guest);
+    let (profile, exact) = long_enough(2, |seconds| {
+        trace_of_exact(quiet(), "--sampling-rate 0.02", seconds, |mut client| {
+            client.reads_to(128 << 10).then(|| {
+                client.close_half();
+                client.rest()
+            })
+        })
+        .filter(|(_, exact)| is_enough(exact, 0.02))
+    });
     let [total, traced] = ["total", "while_traced"].map(|when| exact.sum(when, "words"));
     assert!(traced < total, "{traced} of {total}");
     judge(&profile, &exact);
 }
 
 fn everything_appears_once(heap: Heap) {
-    let arguments = "--sampling-rate 1 --sample-memory 8M --duration 3s";
-    let (mut guest, ports) = boot_exact(quiet().heap(heap), arguments);
-    let profile = Profile::read(&ports.trace().rest());
-    let exact = Exact::of(&mut guest);
-
+    let arguments = "--sampling-rate 1 --sample-memory 8M";
+    let (profile, exact) = long_enough(1, |seconds| {
+        trace_of_exact(quiet().heap(heap), arguments, seconds, to_the_end)
+            .filter(|(profile, _)| profile.blocks.len() > 10_000)
+    });
     assert_eq!(profile.lost().count(), 0);
     let traced = |what| exact.sites("while_traced", what);
     let allocated = exact.sites("total", "allocs");
@@ -228,7 +266,6 @@ fn everything_appears_once(heap: Heap) {
         seen += blocks.len();
     }
     assert_eq!(seen, profile.blocks.len(), "blocks that belong to no site");
-    assert!(seen > 10_000, "{seen} blocks");
     report(&format!(
         "trace at rate 1 with {heap:?}: {seen} blocks, each allocation and free once"
     ));
@@ -246,11 +283,12 @@ fn at_rate_one_every_allocation_and_every_free_appears_once_with_the_other_heap(
 
 #[test]
 fn an_image_without_names_gives_addresses_that_addr2line_resolves() {
-    let boot = quiet().image(image::without_names());
-    let (mut guest, ports) = boot_exact(boot, "--sampling-rate 0.02 --duration 2s");
-    let profile = Profile::read(&ports.trace().rest());
-    let exact = Exact::of(&mut guest);
     let image = image::without_names();
+    let (profile, exact) = long_enough(1, |seconds| {
+        let boot = quiet().image(image.clone());
+        trace_of_exact(boot, "--sampling-rate 0.02", seconds, to_the_end)
+            .filter(|(_, exact)| is_enough(exact, 0.02))
+    });
     let mut known: HashMap<u64, Vec<String>> = HashMap::new();
     let mut seen = BTreeSet::new();
     for block in &profile.blocks {
@@ -282,42 +320,38 @@ fn an_image_without_names_gives_addresses_that_addr2line_resolves() {
     assert_eq!(seen.len(), exact.sites("total", "words").len(), "{seen:?}");
 }
 
+/// Reports how many events a second reach a client without loss. At any rate, what is lost is told by the trace and by the image.
 #[test]
-fn events_reach_a_client_without_loss() {
+fn events_reach_a_client_or_are_counted_as_lost() {
     let (mut guest, ports) = boot_with(quiet().alone(), "--workload churn");
     guest.has_said("app: workload churn");
     let mut control = ports.control.connect();
     let mut best = None;
+    let mut before = number(&control.ask("T"), "lost");
     // Rates from rare to every word. The result is the last rate at which nothing is lost.
-    for rate in ["1e-4", "1e-3", "2e-3", "4e-3", "8e-3", "2e-2", "0.1", "1"] {
+    for rate in ["1e-3", "2e-3", "4e-3", "8e-3", "2e-2", "0.1", "1"] {
         assert_eq!(control.ask(&format!("T{rate}")), "ok");
         let mut client = ports.trace();
-        // Read for a second at least; there is more the longer it takes.
-        let began = Instant::now();
-        let mut wanted = 0;
-        while began.elapsed() < Duration::from_secs(1) {
-            wanted += 1 << 10;
-            client.read_to(wanted);
-        }
+        client.read_to(256 << 10);
         let profile = client.finish();
-        if profile.lost().next().is_some() {
-            break;
-        }
+        let lost = number(&until_state(&mut control, "idle"), "lost");
+        let is_whole = profile.lost().next().is_none();
+        assert_eq!(is_whole, lost == before, "at rate {rate}: {lost} lost");
+        before = lost;
         let (Some(first), Some(last)) = (profile.blocks.first(), profile.blocks.last()) else {
-            continue;
+            panic!("nothing in {} bytes", profile.bytes);
         };
-        let seconds = (last.at - first.at) as f64 / 1e6;
-        let frees = profile.blocks.iter().filter(|block| block.is_freed).count();
-        let events = profile.blocks.len() + frees;
-        best = Some((
-            rate,
-            events as f64 / seconds,
-            profile.bytes as f64 / seconds,
+        if is_whole {
+            let seconds = (last.at - first.at) as f64 / 1e6;
+            let frees = profile.blocks.iter().filter(|block| block.is_freed).count();
+            let events = (profile.blocks.len() + frees) as f64;
+            best = Some((rate, events / seconds, profile.bytes as f64 / seconds));
+        }
+    }
+    // On a busy host there may be no such rate.
+    if let Some((rate, events, bytes)) = best {
+        report(&format!(
+            "trace of churn at rate {rate}, nothing lost: {events:.0} events and {bytes:.0} bytes a second"
         ));
     }
-    let (rate, events, bytes) = best.expect("a rate at which nothing is lost");
-    report(&format!(
-        "trace of churn at rate {rate}, nothing lost: {events:.0} events and {bytes:.0} bytes a second"
-    ));
-    assert!(events > 0.0 && bytes > 0.0);
 }

@@ -198,6 +198,8 @@ impl VictoriaMetrics {
         let (folder, port) = (Folder::new("victoriametrics"), free_port());
         let mut command = Command::new(program);
         command
+            // By default it hides samples until they are 30 s old.
+            .arg("-search.latencyOffset=1s")
             .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
             .arg(format!("-storageDataPath={}", folder.path().display()));
         let server = Server::start(command);

@@ -6,7 +6,7 @@
 use core::fmt;
 use std::sync::mpsc::{Receiver, channel};
 
-use hermon_machine::guest::{Ended, Guest, Said};
+use hermon_machine::guest::{Guest, Said};
 use hermon_machine::qemu::{Accel, HOST_SEEN_BY_GUEST, Machine, Memory, Net, Nic, Vm};
 use hermon_machine::tsc;
 use tests::DEADLINE;
@@ -82,18 +82,6 @@ impl Image {
             }
         }
         panic!("{} ended before {part:?}", self.name);
-    }
-
-    /// Waits for the end by `--duration`.
-    ///
-    /// # Panics
-    /// Panics if the end is not a success, or the deadline passes before.
-    pub fn end(&mut self) {
-        while self.hear("the end") {}
-        assert_eq!(
-            self.guest.wait().expect("QEMU can be waited for"),
-            Ended::Success
-        );
     }
 
     /// Ends the image as a power failure would.

@@ -128,15 +128,15 @@ fn variables(pipeline: &Pipeline) {
     let (metric, label) = inner
         .and_then(|inner| inner.split_once(", "))
         .expect("label_values(metric, label)");
-    let names: BTreeSet<String> = pipeline
-        .victoria
-        .label_values(metric, label)
-        .into_iter()
-        .collect();
-    assert_eq!(
-        names,
-        BTreeSet::from(["alpha".to_owned(), "beta".to_owned()])
-    );
+    until("the values of the variable", || {
+        let names = pipeline.victoria.label_values(metric, label);
+        let names: BTreeSet<String> = names.into_iter().collect();
+        if names.iter().eq(["alpha", "beta"]) {
+            Ok(())
+        } else {
+            Err(format!("{names:?}"))
+        }
+    });
 }
 
 /// Checks the marks of three boots: two of alpha and one of beta.
@@ -167,20 +167,25 @@ fn marks(pipeline: &Pipeline) {
     }
 
     let query = &annotations(&Language::MetricsQl.dashboard())[0];
-    let series = ask(pipeline, Language::MetricsQl, query, ".+");
     for (vm, boots) in expected {
         // Grafana draws a mark at each value; equal ones count once.
-        let values = series
-            .iter()
-            .filter(|series| series.labels["vm"] == vm)
-            .flat_map(|series| &series.values);
-        let times: BTreeSet<&str> = values.filter_map(|value| value[1].as_str()).collect();
+        let times = until(&format!("the marks of {vm}"), || {
+            let series = ask(pipeline, Language::MetricsQl, query, vm);
+            let values = series.iter().flat_map(|series| &series.values);
+            let times = values.filter_map(|value| value[1].as_str().map(str::to_owned));
+            let times: BTreeSet<String> = times.collect();
+            if times.len() >= boots {
+                Ok(times)
+            } else {
+                Err(format!("{times:?}"))
+            }
+        });
         assert_eq!(times.len(), boots, "{vm}: {times:?}");
-        let now = seconds_now() as f64 * 1000.0;
+        let (now, range) = (seconds_now() as f64 * 1e3, RANGE.as_secs_f64() * 1e3);
         for time in times {
             let time: f64 = time.parse().expect("a number");
             assert!(
-                (now - 600_000.0..now + 5_000.0).contains(&time),
+                (now - range..now + 5_000.0).contains(&time),
                 "{vm} booted at {time}, now is {now}"
             );
         }

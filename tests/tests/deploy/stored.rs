@@ -43,11 +43,13 @@ pub fn own(influx: &InfluxDb, vm: &str) -> Vec<Own> {
                 .collect::<BTreeMap<_, _>>()
         })
     });
-    rows.map(|fields| Own {
-        time: fields["time"].as_i64().expect("a time"),
-        fields,
-    })
-    .collect()
+    // InfluxDB answers with the fields that it has so far of a point that is being written.
+    rows.filter(|fields: &BTreeMap<_, Value>| !fields.values().any(Value::is_null))
+        .map(|fields| Own {
+            time: fields["time"].as_i64().expect("a time"),
+            fields,
+        })
+        .collect()
 }
 
 /// Waits for a point of the source `monitoring` of an image.

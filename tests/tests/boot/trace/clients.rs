@@ -1,13 +1,14 @@
 //! Checks clients that leave, return, connect twice, or stop reading.
 
+use core::time::Duration;
 use std::time::Instant;
 
 use hermon_machine::qemu::Machine;
 use tests::DEADLINE;
-use tests::boot::Boot;
+use tests::boot::{Boot, Running, long_enough};
 use tests::control;
 use tests::measure::report;
-use tests::metrics::{Point, Receive, Udp};
+use tests::metrics::{Intervals, Point, Receive, Udp, are_accounted_for};
 use tests::trace::{Client, Ports, Profile};
 
 use super::{Exact, boot, boot_exact, boot_with, judge};
@@ -19,12 +20,12 @@ fn value<'l>(line: &'l str, key: &str) -> &'l str {
         .unwrap_or_else(|| panic!("no {key} in {line:?}"))
 }
 
-fn number(line: &str, key: &str) -> u64 {
+pub fn number(line: &str, key: &str) -> u64 {
     value(line, key).parse().expect("a number")
 }
 
 /// Asks until the profiler is in this state.
-fn until_state(control: &mut control::Client, state: &str) -> String {
+pub fn until_state(control: &mut control::Client, state: &str) -> String {
     let deadline = Instant::now() + DEADLINE;
     loop {
         let line = control.ask("T");
@@ -78,7 +79,7 @@ fn a_thousand_clients_one_after_the_other_leave_nothing_behind() {
     let boot = Boot::new(Machine::Q35).argument(udp.target());
     let (mut guest, ports) = boot_with(boot, "--workload idle --interval 200ms");
     guest.has_said("app: workload idle");
-    let mut udp = udp.drained();
+    let mut udp = Intervals::of(udp.drained());
     let is_memory = |point: &Point| point.measurement == "memory";
     let before = udp.until(is_memory);
     let mut control = ports.control.connect();
@@ -93,9 +94,10 @@ fn a_thousand_clients_one_after_the_other_leave_nothing_behind() {
     let own = udp.until(|point| {
         point.measurement == "monitoring" && point.integer("traces") == CLIENTS as i64
     });
-    for field in ["tracing", "trace_refused", "intervals_missed", "lines_lost"] {
+    for field in ["tracing", "trace_refused", "lines_lost"] {
         assert_eq!(own.integer(field), 0, "{field}");
     }
+    udp.are_accounted_for(Duration::from_millis(200));
     let after = udp.until(|point| is_memory(point) && point.timestamp > own.timestamp);
     for field in ["allocations", "frees", "live_bytes", "live_blocks"] {
         assert_eq!(after.integer(field), before.integer(field), "{field}");
@@ -122,57 +124,74 @@ fn a_second_client_is_closed_and_the_console_says_why() {
     third.finish();
 }
 
-#[test]
-fn a_client_that_stops_reading_stops_nobody_else_and_what_is_lost_is_told() {
-    /// Seconds without reading. A minute is promised, but ten seconds fill every buffer on the way many times.
-    const STOPPED: usize = 10;
+/// Stops reading until something is lost, and for some intervals more; checks that the image goes on meanwhile. Returns the trace
+/// and the image's counts, or `None` if the image ends before.
+fn with_a_client_that_stops(seconds: u64) -> Option<(Profile, Exact)> {
+    const INTERVAL: Duration = Duration::from_millis(200);
+    const STOPPED: usize = 5;
     let mut udp = Udp::open();
-    let boot = Boot::new(Machine::Q35).argument(udp.target());
-    let (mut guest, ports) = boot_exact(boot, "--sampling-rate 1 --interval 1s --duration 20s");
-    let mut client = ports.trace_with_buffer(4096);
-    client.read_to(20_000);
+    let boot = Boot::new(Machine::Q35)
+        .argument(udp.target())
+        .arguments("--interval 200ms --control-idle 60m");
+    let (mut guest, ports) = boot_exact(boot, "--sampling-rate 1", seconds)?;
+    let mut client = ports.trace_with_buffer(4096)?;
+    if !client.reads_to(20_000) {
+        return None;
+    }
     let is_own = |point: &Point| point.measurement == "monitoring";
-    let before = udp.until(|point| is_own(point) && point.integer("tracing") == 1);
-    let live = |udp: &mut Udp| {
-        udp.until(|point| point.measurement == "memory")
-            .integer("live_bytes")
+    let is_tracing = |point: &Point| is_own(point) && point.integer("tracing") == 1;
+    let before = udp.until_end_of(&mut guest, is_tracing)?;
+    let is_memory = |point: &Point| point.measurement == "memory";
+    let live_before = udp
+        .until_end_of(&mut guest, is_memory)?
+        .integer("live_bytes");
+    let steps = |guest: &Running| {
+        let records = guest
+            .lines()
+            .filter(|line| line.contains(" DEBUG app] app: "));
+        records.count()
     };
-    let live_before = live(&mut udp);
-
-    // Wait until this many intervals have been reported and a loss has been reported too.
-    let mut points = vec![before.clone()];
-    let mut lines = 0;
-    while points.len() <= STOPPED || points[points.len() - 1].integer("samples_lost") == 0 {
-        points.push(udp.until(is_own));
-        guest.wait_for(" DEBUG app] app: ");
-        lines += 1;
+    let shown = steps(&guest);
+    let mut own = vec![before.clone()];
+    let is_losing = |pair: &&[Point]| {
+        let [earlier, later] = [0, 1].map(|at| pair[at].integer("samples_lost"));
+        later > earlier
+    };
+    while own.windows(2).filter(is_losing).count() < STOPPED || steps(&guest) < shown + 2 {
+        own.push(udp.until_end_of(&mut guest, is_own)?);
     }
-    for pair in points.windows(2) {
-        let apart = (pair[1].timestamp - pair[0].timestamp) / 1_000_000;
-        assert!((500..1_500).contains(&apart), "{apart} ms between two");
-    }
-    let last = &points[points.len() - 1];
-    for field in ["intervals_missed", "lines_lost"] {
-        assert_eq!(last.integer(field), 0, "{field}");
-    }
+    are_accounted_for(&own, INTERVAL);
+    let last = &own[own.len() - 1];
+    assert_eq!(last.integer("lines_lost"), 0);
     for field in ["held_bytes", "traces", "tracing"] {
         assert_eq!(last.integer(field), before.integer(field), "{field}");
     }
-    let live_after = live(&mut udp);
+    let live_after = udp
+        .until_end_of(&mut guest, is_memory)?
+        .integer("live_bytes");
     assert!(
         live_after < live_before + (512 << 10),
         "{live_before}, then {live_after}"
     );
-    assert!(lines >= STOPPED);
-
+    report(&format!(
+        "a client that did not read for {} intervals of {} ms",
+        own.len() - 1,
+        INTERVAL.as_millis()
+    ));
     // The client reads again and gets the rest: a trace that is whole and has the right total.
-    let profile = Profile::read(&client.rest());
+    let bytes = client.rest();
     let exact = Exact::of(&mut guest);
+    Some((Profile::read(&bytes), exact))
+}
+
+#[test]
+fn a_client_that_stops_reading_stops_nobody_else_and_what_is_lost_is_told() {
+    let (profile, exact) = long_enough(10, with_a_client_that_stops);
     let lost: u64 = profile.lost().map(|block| block.words).sum();
     assert!(lost > 0);
     assert!(profile.lost().all(|block| block.is_freed));
     report(&format!(
-        "a client that did not read for {STOPPED} s: {} blocks in {} bytes, {lost} of {} words lost",
+        "its trace: {} blocks in {} bytes, {lost} of {} words lost",
         profile.blocks.len(),
         profile.bytes,
         exact.sum("while_traced", "words")
