@@ -299,6 +299,10 @@ impl<'p> Capture<'p> {
                 None => {}
                 Some((Over::Closed, left)) => {
                     break match state {
+                        // The signal has closed the connection.
+                        State::Beginning { .. } if self.stop.asked() => {
+                            return Err(CaptureError::Ended(self.address));
+                        }
                         // (2)
                         State::Beginning { .. } => return Err(CaptureError::Refused(self.address)),
                         // (5)

@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::{convert, ctl, manual, report, run, trace, watch};
 
 const EXIT_CODES: &str = "\
@@ -69,7 +69,7 @@ impl Task {
 /// Does what this process's arguments say. A failure is one line on standard error.
 pub(crate) fn perform() -> Exit {
     Cli::parse().command.perform().unwrap_or_else(|failure| {
-        eprintln!("hermon: {failure}");
+        exit::say(&failure);
         failure.exit()
     })
 }

@@ -1,8 +1,9 @@
 //! `hermon convert`: converts a heap trace for other tools.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hermon_heap::convert::{self, Format, Value};
@@ -10,7 +11,7 @@ use hermon_heap::events::End;
 use hermon_heap::named::{self, Named};
 use hermon_heap::profile::Settings;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::report::{self, NameOptions};
 
 /// Options of `hermon convert`.
@@ -40,6 +41,16 @@ pub(crate) fn convert(options: &Options) -> Result<Exit, Failure> {
     }
     let Options { file, value, .. } = options;
     let elf = options.names.elf.as_deref();
+    for input in [Some(file.as_path()), elf].into_iter().flatten() {
+        if let Some(output) = &options.output
+            && is_same(input, output)
+        {
+            let (input, output) = (input.display(), output.display());
+            let line =
+                format!("{output} is the input {input}, which would be lost: name another output");
+            return Err(Failure::Line(Exit::Arguments, line));
+        }
+    }
     let settings = Settings::new(options.names.temporary, None);
     let named = Named::read_with_peak(file, elf, settings)?;
     report::remark(file, elf, &named);
@@ -56,14 +67,27 @@ pub(crate) fn convert(options: &Options) -> Result<Exit, Failure> {
     Ok(match &named.profile.span.end {
         End::Whole => Exit::Success,
         End::Cut(bytes) => {
-            eprintln!("hermon: {trace}: the end is cut, {bytes} bytes are left out");
+            exit::say(format_args!(
+                "{trace}: the end is cut, {bytes} bytes are left out"
+            ));
             Exit::Success
         }
         End::Bad(error) => {
-            eprintln!("hermon: {trace}: {error}: the output ends before this fault");
+            exit::say(format_args!(
+                "{trace}: {error}: the output ends before this fault"
+            ));
             Exit::Guest
         }
     })
+}
+
+/// Returns `true` if both names are of one existing file that holds its content, not of a device.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let file = |path: &Path| {
+        let known = fs::metadata(path).ok().filter(fs::Metadata::is_file);
+        known.map(|known| (known.dev(), known.ino()))
+    };
+    file(one).is_some_and(|one| file(other) == Some(one))
 }
 
 fn write(

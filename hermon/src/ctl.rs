@@ -35,5 +35,8 @@ pub(crate) fn ctl(options: &Options) -> Result<Exit, Failure> {
     if options.commands.is_empty() {
         return interactive::run(&mut client);
     }
-    answer::answer(&mut client, options.commands.iter().cloned().map(Ok))
+    answer::answer(
+        &mut client,
+        options.commands.iter().cloned().map(|it| Ok(Some(it))),
+    )
 }

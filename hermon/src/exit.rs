@@ -1,7 +1,7 @@
 //! The tool's exit codes, and the failure of a command that cannot go on.
 
 use core::fmt::{self, Display};
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// The result of the tool.
@@ -37,6 +37,11 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
     }
+}
+
+/// Writes one line for the user to standard error. Where that cannot be written, nobody reads, and the work goes on.
+pub(crate) fn say(line: impl Display) {
+    drop(writeln!(io::stderr(), "hermon: {line}"));
 }
 
 /// The reason why a command cannot go on: a line on standard error, and an exit code. No code distinguishes the

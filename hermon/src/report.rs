@@ -14,7 +14,7 @@ use hermon_heap::report::{Comparison, Report};
 use hermon_heap::temporary::Temporary;
 use serde::Serialize;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 
 /// The options for the content of a report: the same for `hermon report` and `hermon trace`.
 #[derive(Debug, Args)]
@@ -121,11 +121,11 @@ pub(crate) fn remark(file: &Path, elf: Option<&Path>, named: &Named) {
     if let Some(elf) = elf
         && named.is_unchecked
     {
-        eprintln!(
-            "hermon: {} is taken for the image that was traced: {} has no build id to compare",
+        exit::say(format_args!(
+            "{} is taken for the image that was traced: {} has no build id to compare",
             elf.display(),
             file.display()
-        );
+        ));
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct Options {
     /// The machine type
     #[arg(long, value_enum, default_value = "q35")]
     machine: Machine,
-    /// The guest's memory, such as 24M or 8G
+    /// The guest's memory, such as 24M or 8G; the demo image needs 24M
     #[arg(long, value_name = "SIZE", default_value = "64M")]
     pub(crate) memory: Memory,
     /// QEMU's processor model; the most capable one if not given

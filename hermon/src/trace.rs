@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::address::Address;
 use crate::capture::{self, Capture, Over, Taken};
 use crate::control::client::{self, Client, REPLY};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::report::{self, ShowOptions};
 
 /// Options of `hermon trace`.
@@ -74,7 +74,7 @@ pub(crate) fn trace(options: &Options) -> Result<Exit, Failure> {
         let same_host = || options.address.with_port(CONTROL_PORT);
         let control = options.control.clone().unwrap_or_else(same_host);
         let reply = set_rate(&control, rate, options.secret.token())?;
-        eprintln!("hermon: {control}: {reply}");
+        exit::say(format_args!("{control}: {reply}"));
     }
     // Both live to the end of this function; then the second is removed.
     let (kept, passing);
@@ -95,7 +95,7 @@ pub(crate) fn trace(options: &Options) -> Result<Exit, Failure> {
     let stop = connection.stop_on_signals();
     let stop = stop.map_err(Failure::system("cannot catch signals"))?;
     let taken = Capture::new(connection, file, path, options.duration, stop).run()?;
-    eprintln!("hermon: {}", summary(&taken, options.output.as_deref()));
+    exit::say(summary(&taken, options.output.as_deref()));
     let exit = report::print_report(path, &options.show)?;
     Ok(match taken.over {
         Over::Bad(_) => Exit::Guest,

@@ -11,7 +11,7 @@ use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::answer::{answer, print};
+use super::answer::{NOT_TEXT, answer, print};
 use crate::control::client::{self, Client, ClientError};
 use crate::control::complete::Words;
 use crate::exit::{Exit, Failure};
@@ -58,8 +58,11 @@ fn failed(error: ReadlineError) -> Failure {
 /// Asks for commands until the end of the input. Returns exit code 1 if the last reply is an error, as a shell does.
 pub(super) fn run(client: &mut Client) -> Result<Exit, Failure> {
     if !io::stdin().is_terminal() {
-        let lines = io::stdin().lock().lines();
-        let lines = lines.map(|line| line.map_err(Failure::system("cannot read standard input")));
+        let lines = io::stdin().lock().split(b'\n').map(|line| {
+            let line = line.map_err(Failure::system("cannot read standard input"))?;
+            let line = line.strip_suffix(b"\r").unwrap_or(&line);
+            Ok(String::from_utf8(line.to_owned()).ok())
+        });
         return answer(client, lines);
     }
     let mut question = |command| {
@@ -97,6 +100,11 @@ fn prompt(client: &mut Client, editor: &mut Editor<Words, FileHistory>) -> Resul
             // As in shells: Ctrl-C discards the line, Ctrl-D ends.
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => return Ok(exit),
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                print(NOT_TEXT)?;
+                exit = Exit::Guest;
+                continue;
+            }
             Err(error) => return Err(failed(error)),
         };
         // The image closes a connection that is idle for a minute; a person may think for longer.

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::common::Tool;
+use super::common::{STARTING, Tool};
 use super::made::{packets, service, trace};
 
 const RATE: f64 = 1e-4;
@@ -84,4 +85,43 @@ fn a_cut_trace_becomes_whole_again_and_a_broken_one_ends_before_its_fault() {
         let (output, _) = convert(&folder, trace, &["--to", "memtrace"], code);
         assert_eq!(fs::read(output).unwrap(), *want);
     }
+}
+
+#[test]
+fn the_trace_is_never_overwritten() {
+    let folder = TempDir::new().unwrap();
+    let trace = trace(RATE, &service());
+    let [path, link] = ["x.ctf", "link"].map(|name| folder.path().join(name));
+    fs::write(&path, &trace).unwrap();
+    fs::hard_link(&path, &link).unwrap();
+    for output in [&path, &link] {
+        let (input, output) = (path.to_str().unwrap(), output.to_str().unwrap());
+        let mut tool = Tool::start(["convert", input, "--to", "folded", "-o", output]);
+        let want = format!(
+            "hermon: {output} is the input {input}, which would be lost: name another output"
+        );
+        assert_eq!(tool.line(), want);
+        assert_eq!(tool.wait().code(), Some(2));
+        assert_eq!(fs::read(&path).unwrap(), trace);
+    }
+}
+
+#[test]
+fn a_message_that_nobody_can_read_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let packets = packets(RATE, &service());
+    let (path, output) = (folder.path().join("x.ctf"), folder.path().join("out"));
+    let cut = packets.concat();
+    fs::write(&path, &cut[..cut.len() - 1]).unwrap();
+    for (input, code) in [(path.clone(), 0), (folder.path().join("none"), 3)] {
+        let starting = STARTING.lock().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hermon"));
+        command.args(["convert", "--to", "memtrace", "-o"]);
+        command.args([&output, &input]);
+        command.stderr(fs::File::create("/dev/full").unwrap());
+        let child = command.spawn();
+        drop(starting);
+        assert_eq!(child.unwrap().wait().unwrap().code(), Some(code));
+    }
+    assert!(fs::metadata(output).unwrap().len() > 0);
 }

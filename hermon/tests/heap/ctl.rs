@@ -132,12 +132,12 @@ fn standard_input_is_read_line_by_line() {
     tool.stdin
         .take()
         .unwrap()
-        .write_all(b"s\n\nx\nLdns:debug\n")
+        .write_all(b"s\n\nx\nl\xff\nLdns:debug\r\n")
         .unwrap();
     let output = tool.wait_with_output().unwrap();
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
-        "up=1\nerror: unknown command\nok\n"
+        "up=1\nerror: unknown command\nerror: command is not UTF-8\nok\n"
     );
     assert_eq!(output.status.code(), Some(1));
 }

@@ -13,7 +13,8 @@
 //!
 //! To add a command: a row in [`COMMANDS`], which is its help; a variant of [`Command`] and an arm of its `parse`; an
 //! arm of [`answer`]. A reply that may be longer than [`REPLY_MAX`](network::bounds::REPLY_MAX) is a variant of
-//! [`Listing`]. `cargo test -p agent` says what is still missing, and how to accept it.
+//! `Item` in `listing.rs`, with a constructor of [`Listing`]. `cargo test -p agent` says what is still missing, and how
+//! to accept it.
 
 mod answer;
 mod command;
