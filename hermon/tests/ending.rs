@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
 
-use common::{ANY_PORTS, DEADLINE, STARTING, Tool, script, send};
+use common::{ANY_PORTS, DEADLINE, STARTING, Tool, script, send, until_said};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
 
@@ -149,17 +149,17 @@ fn a_watch_ends_though_nobody_reads_the_output() {
 #[test]
 fn a_signal_during_the_probe_or_later_ends_the_guest_and_is_called_by_its_name() {
     for (signal, name) in [("-TERM", "SIGTERM"), ("-HUP", "SIGHUP"), ("-INT", "Ctrl-C")] {
-        // With KVM's device this is the probe's guest, without it the real one.
-        let stage = Stage::new("echo $$ >&3; exec sleep 600");
-        let mut tool = Tool::start(stage.arguments("auto"));
-        assert_ne!(stage.next(), GONE);
-        tool.signal(signal);
-        assert_eq!(stage.next(), GONE);
-        assert_eq!(
-            tool.line_with("ended by"),
-            format!("hermon  ended by {name}")
-        );
-        assert_eq!(tool.wait().code(), Some(130));
+        let said = until_said(|| {
+            // With KVM's device this is the probe's guest, without it the real one.
+            let stage = Stage::new("echo $$ >&3; exec sleep 600");
+            let mut tool = Tool::start(stage.arguments("auto"));
+            assert_ne!(stage.next(), GONE);
+            tool.signal(signal);
+            assert_eq!(stage.next(), GONE);
+            assert_eq!(tool.wait().code(), Some(130));
+            tool.says("ended by")
+        });
+        assert_eq!(said, format!("hermon  ended by {name}"));
     }
 }
 
@@ -176,11 +176,13 @@ fn the_guest_is_gone_when_the_tool_was_killed() {
 
 #[test]
 fn a_child_of_the_guest_that_keeps_the_console_open_does_not_delay_the_end() {
-    let stage = Stage::new("sleep 600 3>&- & echo $! >&3; wait");
-    let mut tool = Tool::start(stage.arguments("tcg"));
-    let left_over = stage.next().parse().expect("a process id");
-    tool.interrupt();
-    tool.line_with("hermon  ended by Ctrl-C");
-    assert_eq!(tool.wait().code(), Some(130));
-    send(left_over, "-KILL");
+    until_said(|| {
+        let stage = Stage::new("sleep 600 3>&- & echo $! >&3; wait");
+        let mut tool = Tool::start(stage.arguments("tcg"));
+        let left_over = stage.next().parse().expect("a process id");
+        tool.interrupt();
+        assert_eq!(tool.wait().code(), Some(130));
+        send(left_over, "-KILL");
+        tool.says("hermon  ended by Ctrl-C")
+    });
 }

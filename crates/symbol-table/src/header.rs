@@ -1,37 +1,37 @@
-//! The header of a table and its checksum, written and read.
+//! Reads and writes the header of a table and its checksum.
 
 use core::fmt;
 
 const MAGIC: [u8; 3] = *b"SYM";
 const VERSION: u8 = 3;
-/// Bytes of the header.
+/// The number of bytes of the header.
 pub(crate) const HEADER_BYTES: usize = 76;
-/// Where what the checksum covers begins.
+/// The offset of the first byte that the checksum covers.
 const CHECKED_FROM: usize = 16;
-/// The most bytes of a build id: SHA-1, the longest that GNU ld makes.
+/// The largest number of bytes of a build id: that of SHA-1, the longest that GNU ld makes.
 pub(crate) const BUILD_ID_MAX: usize = 20;
 
-/// The addresses of which a table tells all frames.
+/// The addresses whose frames a table has in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coverage {
-    /// The addresses that have a row, which are calls. Of others the table tells the function.
+    /// The addresses that have a row, which are calls. For other addresses the table has only the function.
     Calls,
-    /// All: what a row says holds up to the next row.
+    /// All addresses: a row holds up to the next row.
     All,
 }
 
-/// Why bytes are not a table.
+/// The error for bytes that are not a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// It is shorter than a table, or than it says; the bytes that there are.
+    /// It has only this many bytes: fewer than any table, or fewer than its header says.
     Short(usize),
-    /// It does not begin like a table.
+    /// It does not begin with a table's magic.
     Magic([u8; 3]),
-    /// It has a version that this reader does not know.
+    /// This reader does not know its version.
     Version(u8),
-    /// It was changed: the checksum that it says, and the one that it has.
+    /// It was changed: the checksum in the header, and the checksum of the bytes.
     Checksum(u64, u64),
-    /// The part with this name contradicts itself.
+    /// The part with this name is inconsistent.
     Part(&'static str),
 }
 
@@ -61,13 +61,13 @@ impl core::error::Error for Error {}
 /// The sizes of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
-    /// Its items.
+    /// The number of items.
     pub(crate) items: u32,
-    /// Bytes of its groups.
+    /// The number of bytes of its groups.
     pub(crate) bytes: u32,
 }
 
-/// What a table says in front of its parts.
+/// The content of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header<'a> {
     pub(crate) build_id: &'a [u8],
@@ -80,7 +80,7 @@ pub(crate) struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// The header of the table that `bytes` begin with, and the parts that follow it.
+    /// Reads the header at the beginning of `bytes`. Returns it with the parts that follow.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), Error> {
         let short = Error::Short(bytes.len());
         let header: &[u8; HEADER_BYTES] = bytes.first_chunk().ok_or(short)?;
@@ -124,10 +124,10 @@ impl<'a> Header<'a> {
         Ok((header, parts))
     }
 
-    /// Writes the header and the checksum into the beginning of a table whose parts are there.
+    /// Writes the header and the checksum at the beginning of a table that has its parts already.
     ///
     /// # Panics
-    /// If the build id has more than [`BUILD_ID_MAX`] bytes or there is no room for a header: the writer has seen to both.
+    /// Panics if the build id has more than [`BUILD_ID_MAX`] bytes, or if there is no room for a header. The writer checks both.
     #[cfg(feature = "write")]
     pub(crate) fn put(&self, table: &mut [u8]) {
         table[..3].copy_from_slice(&MAGIC);
@@ -148,7 +148,7 @@ impl<'a> Header<'a> {
     }
 }
 
-/// The number at `at`; what is behind the end counts as 0.
+/// Returns the number at the offset `at`. Bytes after the end count as 0.
 fn word(bytes: &[u8], at: usize) -> u32 {
     let bytes = bytes.get(at..).and_then(|rest| rest.first_chunk());
     u32::from_le_bytes(bytes.copied().unwrap_or_default())
@@ -158,8 +158,9 @@ fn long(bytes: &[u8], at: usize) -> u64 {
     u64::from(word(bytes, at + 4)) << 32 | u64::from(word(bytes, at))
 }
 
-/// Eight bytes at a time, the last ones with zeros behind them: the sum so far, exclusive or the word, times an odd number, with
-/// the upper half folded into the lower one. It finds accidental damage; each change of a single word for certain.
+/// Computes the checksum from words of eight bytes; the last word is filled with zeros. Each step combines the sum with the word by
+/// exclusive or, multiplies by an odd number, and folds the upper half into the lower one. It is for accidental damage, and finds
+/// every change of a single word.
 pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     // The multiplier of the hash FNV-1a for 64 bits.
     const FACTOR: u64 = 0x0000_0100_0000_01b3;

@@ -1,29 +1,29 @@
 //! A table of functions, files and lines for the addresses of a program's own code.
 //!
-//! The table says, for every return address, which functions the call is in: the function that the linker knows and those that
-//! were inlined into it. The tool `symbols` writes it after linking, and it lies in the image as read-only data. So an image can
-//! name the frames of a trace, a panic or a command without its ELF file.
+//! For every return address, the table has the functions that contain the call: the linker's function, and the functions that
+//! were inlined into it. The tool `symbols` writes the table after linking. It is read-only data of the image. So an image can name
+//! the frames of a trace, a panic or a command without its ELF file.
 //!
 //! | task | start with |
 //! |---|---|
 //! | name an address | [`Symbols::parse`], then [`Symbols::frames`] |
 //! | make a table | `write::write`, with the feature `write` |
 //!
-//! The reader reads the table where it lies. It allocates nothing and takes no lock, so a lookup may run anywhere: in a panic, in
-//! an interrupt handler, inside an allocator. It never panics, whatever the bytes are: a damaged table is an [`Error`], and a table
-//! that contradicts itself makes addresses unknown.
+//! The reader reads the table in place. It allocates nothing and takes no lock, so a lookup may run anywhere: in a panic, in an
+//! interrupt handler, inside an allocator. It never panics, whatever the bytes are. A damaged table is an [`Error`]; if a table is
+//! inconsistent, the affected addresses are unknown.
 //!
-//! Features: `write` adds the writer, which needs `alloc`. Without it the crate is the reader alone. MSRV: Rust 1.91.
+//! Features: `write` adds the writer, which needs `alloc`. Without it the crate has only the reader. MSRV: Rust 1.91.
 //!
 //! # What is known
-//! * At a **call** (the last byte of a call instruction, that is a return address less 1): all frames with their lines.
-//! * Elsewhere in a function: its name, and at its first byte also the file. A table of all rows ([`Coverage::All`]) knows every
-//!   address like a call.
+//! * At a **call** (the last byte of a call instruction, which is a return address minus 1): all frames with their lines.
+//! * Elsewhere in a function: its name, and at its first byte also the file. A table of all rows ([`Coverage::All`]) has all frames
+//!   for every address.
 //! * Outside of functions: nothing.
 //!
 //! # Format, version 3
 //! Fixed numbers are little-endian. All others are *varints* of at most 32 bits: seven bits a byte, the lowest first, and the
-//! highest bit of a byte says that another one follows (LEB128).
+//! highest bit of a byte is set if another byte follows (LEB128).
 //!
 //! ```text
 //!  0  "SYM" 3     magic and version                      76  what follows the header, without gaps:
@@ -40,22 +40,22 @@
 //! 72  u32         bytes of the frames
 //! ```
 //!
-//! **Lists** find an item by its number, counted from 0: an item is told by its difference from the one before, and the first
-//! of a group stands alone. So a lookup reads half a group on average.
+//! **Lists** find an item by its number, counted from 0. An item is stored as its difference from the item before. The first item of
+//! a group is stored in full. So a lookup reads half a group on average.
 //!
-//! **Texts** are sorted. TEXT is the number of bytes that the text shares with the one before, the number of bytes that follow, and
-//! these bytes, UTF-8.
+//! **Texts** are sorted. TEXT is the number of bytes that the text shares with the text before, the number of other bytes, and
+//! these other bytes in UTF-8.
 //!
 //! **Functions** have a name, the number of their FILE, and FIRST: the smallest of their lines in the table, 0 if there is none. LINE
-//! of a function is 0 if it is not known, else 1 more than its distance from FIRST. A name in two files is two functions.
+//! of a function is 0 if it is not known, otherwise its distance from FIRST plus 1. The same name in two files is two functions.
 //!
-//! **Frames** are a tree: a frame is a function that is inlined into the frame OUTER at the LINE of the latter. OUTER says how many
-//! bytes before this record the outer one begins; it is 0 for the function that the linker knows.
+//! **Frames** are a tree: a frame is a function that is inlined into the frame OUTER at the LINE of the latter. OUTER is the number of
+//! bytes from the beginning of the outer frame's record to this record. It is 0 for the linker's function.
 //!
 //! **Rows** are sorted by their addresses. GAP is the distance from the row before (of the first in a group: from the address that
 //! addresses count from). FRAME is the innermost frame, as the difference from that of the row before (of the first: from 0), where
-//! 0, −1, 1, −2, … are 0, 1, 2, 3, …. A frame goes by 1 more than where it begins; 0 is for a row that begins a stretch of which
-//! nothing is known. LINE is the line in the innermost frame's function.
+//! 0, −1, 1, −2, … are written as 0, 1, 2, 3, …. The number of a frame is the offset of its record plus 1. It is 0 for a row that
+//! begins a range of unknown addresses. LINE is the line in the innermost frame's function.
 //!
 //! # Example
 //! ```

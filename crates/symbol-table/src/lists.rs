@@ -4,7 +4,7 @@ use crate::header::{Error, Size};
 use crate::varint::Cursor;
 use crate::{GROUP, TEXT_MAX};
 
-/// What is left of the parts behind the header.
+/// The parts after the header that are not read yet.
 pub(crate) struct Parts<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Parts<'a> {
@@ -24,21 +24,21 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// A list that lies in a table.
+/// A list in a table.
 pub(crate) struct List<'a> {
-    /// Where each group begins in `groups`.
+    /// The offset of each group in `groups`.
     pub(crate) starts: &'a [[u8; 4]],
     groups: &'a [u8],
 }
 
 impl<'a> List<'a> {
-    /// The items of the group that begins here, and what follows them.
+    /// Returns the items of the group that begins here, and all that follow.
     pub(crate) fn from(&self, start: &[u8; 4]) -> Option<Cursor<'a>> {
         let start = u32::from_le_bytes(*start) as usize;
         self.groups.get(start..).map(Cursor)
     }
 
-    /// The item with this number, a text that `N` numbers follow.
+    /// Returns the item with this number: a text that is followed by `N` numbers.
     pub(crate) fn text<const N: usize>(&self, number: u32, text: &mut Text) -> Option<[u32; N]> {
         let number = number as usize;
         let mut cursor = self.from(self.starts.get(number / GROUP)?)?;
@@ -56,7 +56,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// A text as it is put together.
+/// A buffer in which a text is assembled.
 pub(crate) struct Text {
     bytes: [u8; TEXT_MAX],
     len: usize,
@@ -70,7 +70,7 @@ impl Text {
         }
     }
 
-    /// Keeps the first `shared` bytes and adds others; `None` if there are not as many, or no room.
+    /// Keeps the first `shared` bytes and appends others. Returns `None` if there are fewer bytes, or no room.
     fn replace(&mut self, shared: usize, added: &[u8]) -> Option<()> {
         if shared > self.len {
             return None;
@@ -80,7 +80,7 @@ impl Text {
         Some(())
     }
 
-    /// The text; empty if it is not UTF-8.
+    /// Returns the text, or an empty one if it is not UTF-8.
     pub(crate) fn as_str(&self) -> &str {
         let bytes = self.bytes.get(..self.len).unwrap_or_default();
         str::from_utf8(bytes).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The reader: from an address to its row, from there to its frames, and from these to their texts.
+//! The reader. It goes from an address to its row, from the row to its frames, and from the frames to their texts.
 
 use crate::header::{Coverage, Error, Header};
 use crate::lists::{List, Parts, Text};
@@ -14,9 +14,9 @@ pub struct Symbols<'a> {
     frames: &'a [u8],
 }
 
-/// Room for a lookup: a chain, a name and a path, about 1 KiB.
+/// Memory for a lookup: a chain of frames, a name and a path; about 1 KiB.
 pub struct Scratch {
-    /// The places of the address that was looked up last, innermost first.
+    /// The frames of the address that was looked up last, innermost first.
     chain: [Place; FRAMES_MAX],
     length: usize,
     /// Only the outermost function is known.
@@ -26,7 +26,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Room for any lookup.
+    /// Creates memory that is enough for any lookup.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -48,16 +48,16 @@ impl Default for Scratch {
     }
 }
 
-/// The numbers of a row.
+/// A row.
 #[derive(Clone, Copy, Default)]
 struct Row {
-    /// The distance from the address that addresses count from.
+    /// The distance from the table's base address.
     address: u32,
     frame: u32,
     line: u32,
 }
 
-/// The number of a function, and a line in it as the table tells it.
+/// The number of a function, and a line in it as the table stores it.
 #[derive(Clone, Copy)]
 struct Place {
     function: u32,
@@ -65,13 +65,14 @@ struct Place {
 }
 
 impl<'a> Symbols<'a> {
-    /// Returns the table that `bytes` begin with; what follows it does not matter.
+    /// Returns the table at the beginning of `bytes`. Bytes after the table are ignored.
     ///
     /// # Errors
-    /// If it is not a table, or is damaged. A table that is wrong although its checksum is right makes addresses unknown, no more.
+    /// [`Error`] if it is not a table, or is damaged. If a table with a correct checksum is inconsistent, the affected addresses are
+    /// unknown.
     ///
     /// # Cost
-    /// One pass for the checksum: 32 µs for 176 KB. Neither memory nor locks.
+    /// One pass for the checksum: 32 µs for 176 KB. It takes no memory and no lock.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let (header, parts) = Header::parse(bytes)?;
         let mut parts = Parts(parts);
@@ -84,19 +85,19 @@ impl<'a> Symbols<'a> {
         })
     }
 
-    /// The build id of the image that the table was made for, as the linker made it; empty if it made none.
+    /// Returns the linker's build id of the image that the table was made for. It is empty if the image has none.
     #[must_use]
     pub fn build_id(&self) -> &'a [u8] {
         self.header.build_id
     }
 
-    /// Tells `each` the frames at `address`, outermost first and inlined functions last, and returns how many there are: 0 if
-    /// nothing is known, or if the table contradicts itself there.
+    /// Calls `each` with every frame at `address`, outermost first and inlined functions last. Returns the number of frames: 0 if
+    /// nothing is known, or if the table is inconsistent there.
     ///
-    /// `address` is that of an instruction's byte: for a return address, give one less.
+    /// `address` is the address of an instruction's byte: for a return address, subtract 1.
     ///
-    /// Costs the search of a group, at most 16 rows, and two texts per frame: 0.12 µs per frame on a current core. May run
-    /// anywhere: it takes no lock and no memory.
+    /// Costs the search of a group, at most 16 rows, and two texts per frame: 0.12 µs per frame. May run anywhere: it takes no lock
+    /// and no memory.
     pub fn frames(
         &self,
         address: u64,
@@ -110,7 +111,7 @@ impl<'a> Symbols<'a> {
         count
     }
 
-    /// Looks an address up, as [`frames`](Self::frames), and returns how many frames there are. [`frame`](Self::frame) tells them.
+    /// Looks up an address, like [`frames`](Self::frames). Returns the number of frames; [`frame`](Self::frame) returns each.
     pub fn look_up(&self, address: u64, scratch: &mut Scratch) -> usize {
         scratch.length = 0;
         let Some((row, is_exact)) = self.row(address) else {
@@ -125,8 +126,8 @@ impl<'a> Symbols<'a> {
         }
     }
 
-    /// Returns a frame of the address that was looked up last with this scratch: at 0 the outermost one, `None` behind the innermost
-    /// one.
+    /// Returns a frame of the address that was looked up last with this scratch. The index 0 is the outermost frame; after the
+    /// innermost one it returns `None`.
     pub fn frame<'s>(&self, index: usize, scratch: &'s mut Scratch) -> Option<Frame<'s>> {
         let Scratch {
             chain,
@@ -146,7 +147,7 @@ impl<'a> Symbols<'a> {
         })
     }
 
-    /// The last row that is not behind an address, and whether the address is the row's.
+    /// Returns the last row at or before an address, and whether it is the row of that address.
     fn row(&self, address: u64) -> Option<(Row, bool)> {
         let wanted = u32::try_from(address.checked_sub(self.header.base)?).ok()?;
         let begins = |start: &[u8; 4]| self.rows.from(start)?.number();
@@ -176,7 +177,8 @@ impl<'a> Symbols<'a> {
         Some((row, row.address == wanted))
     }
 
-    /// Writes the places of a row, innermost first, and returns how many there are. Each record lies before the last one, so that the chain ends.
+    /// Writes the frames of a row, innermost first, and returns their number. Each record is before the one that refers to it, so the
+    /// chain ends.
     fn chain(&self, row: Row, chain: &mut [Place; FRAMES_MAX]) -> Option<usize> {
         let mut at = row.frame.checked_sub(1)?;
         let mut line = row.line;
@@ -194,7 +196,7 @@ impl<'a> Symbols<'a> {
         None
     }
 
-    /// The frame at a place; an empty one if the table contradicts itself.
+    /// Returns a frame, or an empty one if the table is inconsistent.
     fn text_of<'t>(&self, place: Place, function: &'t mut Text, file: &'t mut Text) -> Frame<'t> {
         let Some([its_file, first]) = self.functions.text(place.function, function) else {
             return Frame::default();

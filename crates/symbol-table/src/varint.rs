@@ -1,18 +1,18 @@
-//! Numbers of varying length, written and read.
+//! Reads and writes numbers of variable length.
 
-/// Bytes that are read from the front.
+/// Bytes that are read from the beginning.
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Cursor<'a> {
-    /// The next `count` bytes; `None` if there are not as many.
+    /// Returns the next `count` bytes, or `None` if there are fewer.
     pub(crate) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
     }
 
-    /// The next varint; `None` if it does not end or has more than 32 bits.
+    /// Returns the next varint, or `None` if it does not end or has more than 32 bits.
     #[inline]
     pub(crate) fn number(&mut self) -> Option<u32> {
         let mut number = 0;
@@ -31,7 +31,7 @@ impl<'a> Cursor<'a> {
         None
     }
 
-    /// The next varint as a difference, added to `number`; `None` also if the sum is not a number of 32 bits.
+    /// Reads the next varint as a difference. Returns its sum with `number`, or `None` also if the sum needs more than 32 bits.
     #[inline]
     pub(crate) fn changed(&mut self, number: u32) -> Option<u32> {
         let change = self.number()?;
@@ -39,7 +39,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The number that stands for the difference from `from` to `to`; both are below 2^31, so that it is one of 32 bits.
+/// Returns the number that is written for the difference from `from` to `to`. Both are below 2^31, so it has 32 bits.
 #[cfg(feature = "write")]
 pub(crate) fn change(from: u32, to: u32) -> u32 {
     let change = to.wrapping_sub(from) as i32;

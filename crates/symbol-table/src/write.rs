@@ -1,4 +1,4 @@
-//! The writer, for the tool that makes a table. It needs memory, and so the feature `write`.
+//! The writer, for the tool that makes a table. It allocates, so it needs the feature `write`.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
@@ -9,7 +9,7 @@ use crate::header::{BUILD_ID_MAX, HEADER_BYTES, Header, Size};
 use crate::varint::{change, put};
 use crate::{Coverage, FRAMES_MAX, Frame, GROUP, TEXT_MAX};
 
-/// What a table says of an address, and with [`Coverage::All`] up to the next row.
+/// The content of a table for one address, or with [`Coverage::All`] for all addresses up to the next row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<'a> {
     /// The address.
@@ -18,16 +18,16 @@ pub struct Row<'a> {
     pub frames: Vec<Frame<'a>>,
 }
 
-/// Why there is no table.
+/// The reason why no table was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteError {
     /// The rows span more than 4 GiB.
     CodeTooLarge,
-    /// The row with this address is not behind the one before it.
+    /// The row with this address is not after the row before it.
     Order(u64),
-    /// The table would have this many bytes.
+    /// The table would have this many bytes, which is too many.
     TooLarge(usize),
-    /// The build id has this many bytes, more than GNU ld makes.
+    /// The build id has this many bytes, more than GNU ld writes.
     BuildId(usize),
     /// There are no rows.
     Nothing,
@@ -55,24 +55,24 @@ impl fmt::Display for WriteError {
 
 impl core::error::Error for WriteError {}
 
-/// A table and what it is made of.
+/// A table, with counts of its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// The table.
     pub bytes: Vec<u8>,
-    /// Its rows.
+    /// The number of rows.
     pub rows: usize,
-    /// Frames of all rows together.
+    /// The number of frames of all rows together.
     pub frames: usize,
-    /// Functions, each with its file.
+    /// The number of functions, each with its file.
     pub functions: usize,
-    /// Files.
+    /// The number of files.
     pub files: usize,
-    /// Bytes of names and files.
+    /// The number of bytes of names and files.
     pub text_bytes: usize,
-    /// Names and paths that were cut, because they have more than [`TEXT_MAX`] bytes.
+    /// The number of names and paths that were cut because they have more than [`TEXT_MAX`] bytes.
     pub cut_texts: usize,
-    /// Chains that were cut, because they have more than [`FRAMES_MAX`] frames.
+    /// The number of chains that were cut because they have more than [`FRAMES_MAX`] frames.
     pub cut_chains: usize,
 }
 
@@ -103,10 +103,10 @@ impl fmt::Display for Table {
     }
 }
 
-/// Writes the table of `rows`, which are sorted by address, for the image with this build id.
+/// Writes a table of `rows`, which are sorted by address, for the image with this build id.
 ///
 /// # Errors
-/// If the rows are not sorted, or a bound of the format is in the way.
+/// If the rows are not sorted, or exceed a bound of the format.
 pub fn write(rows: &[Row<'_>], coverage: Coverage, build_id: &[u8]) -> Result<Table, WriteError> {
     if build_id.len() > BUILD_ID_MAX {
         return Err(WriteError::BuildId(build_id.len()));
@@ -181,7 +181,7 @@ pub fn write(rows: &[Row<'_>], coverage: Coverage, build_id: &[u8]) -> Result<Ta
     })
 }
 
-/// What did not fit.
+/// Counts of what did not fit.
 #[derive(Default)]
 struct Cut<'a> {
     texts: BTreeSet<&'a str>,
@@ -189,7 +189,7 @@ struct Cut<'a> {
 }
 
 impl<'a> Cut<'a> {
-    /// As much of a chain as fits.
+    /// Returns as many frames of a chain as fit.
     fn chain(&mut self, frames: &[Frame<'a>]) -> Vec<Frame<'a>> {
         let over = frames.len().saturating_sub(FRAMES_MAX);
         self.chains += usize::from(over > 0);
@@ -218,7 +218,7 @@ struct Function {
 }
 
 impl Function {
-    /// A line of the function as the table tells it.
+    /// Returns a line of the function as the table stores it.
     fn line(&self, line: u32) -> u32 {
         line.checked_sub(self.first)
             .filter(|_| line > 0)
@@ -229,7 +229,7 @@ impl Function {
 /// Functions by name and file.
 type Functions<'a> = BTreeMap<(&'a str, &'a str), Function>;
 
-/// The functions of all chains, numbered in their order.
+/// Returns the functions of all chains, numbered in their order.
 fn functions<'a>(chains: &[Vec<Frame<'a>>]) -> Functions<'a> {
     let mut functions = Functions::new();
     for frame in chains.iter().flatten() {
@@ -253,12 +253,12 @@ fn functions<'a>(chains: &[Vec<Frame<'a>>]) -> Functions<'a> {
 #[derive(Default)]
 struct Frames {
     bytes: Vec<u8>,
-    /// For each function in an outer frame, at a line of that, the frame. A frame goes by 1 more than where it begins.
+    /// The number of the frame for each function in an outer frame at a line of that. It is the offset of its record plus 1.
     known: BTreeMap<(u32, u32, u32), u32>,
 }
 
 impl Frames {
-    /// Adds what is new of a chain. Returns the innermost frame, 0 for a chain without frames, and the line in it.
+    /// Adds the new frames of a chain. Returns the innermost frame, 0 for a chain without frames, and the line in it.
     fn chain(&mut self, chain: &[Frame<'_>], functions: &Functions<'_>) -> (u32, u32) {
         let (mut outer, mut line) = (0, 0);
         for frame in chain {
@@ -283,18 +283,18 @@ impl Frames {
     }
 }
 
-/// A list as it is put together.
+/// A list that is being written.
 #[derive(Default)]
 struct List<'a> {
     starts: Vec<u8>,
     groups: Vec<u8>,
     items: u32,
-    /// The text before.
+    /// The previous text.
     text: &'a str,
 }
 
 impl<'a> List<'a> {
-    /// Begins an item. Returns whether it is the first of a group.
+    /// Begins an item. Returns `true` if it is the first one of a group.
     fn begin(&mut self) -> bool {
         let is_first = self.items.is_multiple_of(GROUP as u32);
         if is_first {

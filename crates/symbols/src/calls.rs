@@ -1,10 +1,11 @@
-//! Where calls end in x86-64 code.
+//! Finds the ends of calls in x86-64 code.
 //!
-//! Found by their bytes, at every offset, without decoding what is before. So every call is found; what only looks like one costs
-//! a few bytes of the table and does no harm, because a row says what is true of its address anyway. The forms are those of the
-//! instruction CALL in Intel's manual, volume 2: near calls, relative (E8) and indirect (FF /2).
+//! It looks for the bytes of a call at every offset, without decoding the code before. So it finds every call. Other bytes that look
+//! like a call cost a few bytes of the table and do no harm, because a row is true for its address anyway. The forms are those of
+//! the instruction CALL in Intel's manual, volume 2: near calls, relative (E8) and indirect (FF /2).
 
-/// The addresses of the last bytes of what may be a call, in order. `code` lies at `address`; `is_code` says whether code is there.
+/// Returns the addresses of the last bytes of possible calls, in order. `code` is at `address`; `is_code` tells whether an address
+/// has code.
 pub fn ends(code: &[u8], address: u64, is_code: impl Fn(u64) -> bool) -> Vec<u64> {
     let mut ends: Vec<u64> = (0..code.len())
         .filter_map(|at| {
@@ -17,7 +18,7 @@ pub fn ends(code: &[u8], address: u64, is_code: impl Fn(u64) -> bool) -> Vec<u64
     ends
 }
 
-/// Bytes of the call that `code` begins with, prefixes aside.
+/// Returns the number of bytes of the call at the beginning of `code`, without prefixes.
 fn call(code: &[u8], address: u64, is_code: &impl Fn(u64) -> bool) -> Option<u64> {
     const RELATIVE: u64 = 5;
     match *code {

@@ -1,11 +1,11 @@
-//! What the symbol table and DWARF say about every address of an image's code.
+//! Reads the ELF symbol table and DWARF for every address of an image's code.
 //!
-//! The outermost function of an address is the symbol's, which every function has: assembly too. Inlined functions and calls are
-//! from `.debug_info`, the innermost line from `.debug_line`. Read like the crate `addr2line` 0.27 reads it, which the tests hold
-//! this against.
+//! The outermost function of an address comes from its symbol, which every function has, also in assembly. Inlined functions and
+//! calls come from `.debug_info`, the innermost line from `.debug_line`. The result is the same as that of the crate `addr2line`
+//! 0.27; the tests compare the two.
 //!
-//! An inlined function has its whole path in its `DW_AT_linkage_name`, a mangled name. An image whose debugging information is
-//! `line-tables-only` has none of these, and no namespaces either: then it is the bare name.
+//! An inlined function has its whole path in its `DW_AT_linkage_name`, a mangled name. Debugging information of the kind
+//! `line-tables-only` has neither these names nor namespaces: then only the bare name is known.
 
 use std::collections::HashMap;
 
@@ -19,21 +19,21 @@ use crate::{names, paths};
 
 type Reader<'a> = EndianSlice<'a, LittleEndian>;
 
-/// Why there are no spans.
+/// The reason why there are no spans.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Not an ELF file, or a broken one.
+    /// It is not an ELF file, or it is broken.
     #[error("no ELF file: {0}")]
     Object(#[from] object::Error),
-    /// Broken debugging information.
+    /// The debugging information is broken.
     #[error("broken DWARF: {0}")]
     Dwarf(#[from] gimli::Error),
-    /// Stripped.
+    /// It has no line tables: it was stripped.
     #[error("no line tables: was it stripped?")]
     NoLines,
 }
 
-/// The number of the empty path: code that no file is known of.
+/// The number of the empty path, for code whose file is not known.
 const NO_FILE: u32 = 0;
 
 /// One row of a line table.
@@ -44,7 +44,7 @@ struct Row {
     line: u32,
 }
 
-/// A stretch of an inlined function. Those of one chain follow each other, outermost first.
+/// A range of addresses of an inlined function. The ranges of one chain follow each other, outermost first.
 struct Inlined {
     start: u64,
     end: u64,
@@ -54,7 +54,7 @@ struct Inlined {
     call_line: u32,
 }
 
-/// What is read, before it is put together.
+/// All that was read, before it is combined.
 struct Parts {
     names: Interned<String>,
     files: Interned<String>,
@@ -62,10 +62,10 @@ struct Parts {
     inlined: Vec<Inlined>,
 }
 
-/// Everything that `image`, an ELF file, says about its code.
+/// Returns the spans of an image, which is an ELF file.
 ///
 /// # Errors
-/// If it is none, is broken, or has no line tables.
+/// If it is not an ELF file, is broken, or has no line tables.
 pub fn read(image: &[u8]) -> Result<Spans, ReadError> {
     let object = object::File::parse(image)?;
     let code: Vec<(u64, u64)> = object
@@ -120,7 +120,7 @@ pub fn read(image: &[u8]) -> Result<Spans, ReadError> {
     Ok(together(parts, &symbols))
 }
 
-/// Stretches of addresses with the number of the name of the function that they belong to.
+/// Returns ranges of addresses, each with the number of its function's name.
 fn symbols(
     object: &object::File<'_>,
     code: &[(u64, u64)],
@@ -149,7 +149,7 @@ fn symbols(
     out
 }
 
-/// The paths of a unit's files, shortened, by their index in the line table; index 0 is none.
+/// Returns the shortened paths of a unit's files by their index in the line table. The index 0 is no file.
 fn files(
     unit: UnitRef<'_, Reader<'_>>,
     workspace: Option<&str>,
@@ -291,7 +291,7 @@ fn inlined(
     Ok(())
 }
 
-/// Where the entry is described that this one is an instance of, as an offset into `.debug_info`.
+/// Returns the offset in `.debug_info` of the entry that this one is an instance of.
 fn origin(
     unit: UnitRef<'_, Reader<'_>>,
     entry: &DebuggingInformationEntry<Reader<'_>>,
@@ -308,17 +308,17 @@ fn origin(
     }
 }
 
-/// The names of all functions that DWARF describes.
+/// The names of all functions in DWARF.
 struct Functions<'a>(HashMap<usize, Function<'a>>);
 
 enum Function<'a> {
     Named(&'a str),
-    /// Its name is where another entry is described.
+    /// Another entry has its name.
     Refers(usize),
 }
 
 impl<'a> Functions<'a> {
-    /// References are followed this far: a function's instance, its description, its declaration.
+    /// The largest number of references to follow: from a function's instance to its description and its declaration.
     const REFERENCES_MAX: usize = 16;
 
     fn read(dwarf: &Dwarf<Reader<'a>>, units: &[Unit<Reader<'a>>]) -> Result<Self, gimli::Error> {
@@ -362,7 +362,7 @@ impl<'a> Functions<'a> {
     }
 }
 
-/// Cuts the code where anything changes and says what holds in between.
+/// Cuts the code where anything changes. Returns the spans between the cuts.
 fn together(parts: Parts, symbols: &[(u64, u64, u32)]) -> Spans {
     let Parts {
         mut names,

@@ -1,8 +1,8 @@
-//! An image as a file: what a symbol table needs of it, and where it goes.
+//! Reads from an image's file what a symbol table needs, and puts the table into the file.
 //!
-//! The linker script puts a section `.symbols` behind everything else, in a segment of its own: eight bytes, the length of the
-//! table that follows. As linked it is 0. [`embed`] appends length and table to the file and makes section and segment point
-//! there, so nothing else moves, nothing is linked twice, and no room is reserved that could be too small or too large.
+//! The linker script puts a section `.symbols` after everything else, in a segment of its own. It has eight bytes: the length of the
+//! table that follows, which the linker sets to 0. [`embed`] appends length and table to the file, and makes section and segment
+//! point there. So nothing else moves, nothing is linked twice, and no space is reserved.
 //!
 //! ```text
 //! file    headers │ segments │ debugging information │ symbol table, section headers │ length, table
@@ -22,22 +22,22 @@ const PAGE: u64 = 4096;
 /// The length in front of the table.
 const LENGTH_BYTES: usize = 8;
 
-/// Why an image got no table.
+/// The reason why an image got no table.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// Its names and lines cannot be read.
     #[error(transparent)]
     Read(#[from] dwarf::ReadError),
-    /// Not an ELF file, or a broken one.
+    /// It is not an ELF file, or it is broken.
     #[error("no ELF file: {0}")]
     Object(#[from] object::Error),
-    /// Linked without kernel/image.ld.
+    /// It was linked without kernel/image.ld.
     #[error("no section {SECTION}: was it linked with kernel/image.ld?")]
     NoSection,
-    /// Such an image would be loaded over its own table.
+    /// The loaded image would overlap its own table.
     #[error("{SECTION} is not the last segment in memory")]
     NotLast,
-    /// There is a table already.
+    /// It has a table already.
     #[error("it has a symbol table already: take the image as the linker left it")]
     Filled,
     /// The table cannot be written.
@@ -45,7 +45,7 @@ pub enum ImageError {
     Table(#[from] WriteError),
 }
 
-/// The table for an image.
+/// Returns the table for an image.
 ///
 /// # Errors
 /// If the image is not one, or if the table would exceed a bound of its format.
@@ -57,7 +57,7 @@ pub fn describe(image: &[u8], all: bool) -> Result<Table, ImageError> {
     Ok(table::write(&spans, ends.as_deref(), build_id)?)
 }
 
-/// The last bytes of all calls in an image, in order.
+/// Returns the addresses of the last bytes of all calls in an image, in order.
 ///
 /// # Errors
 /// If a section of code cannot be read.
@@ -79,10 +79,10 @@ pub fn call_ends(object: &object::File<'_>) -> Result<Vec<u64>, object::Error> {
     Ok(ends)
 }
 
-/// The image with a table in it.
+/// Returns the image with a table in it.
 ///
 /// # Errors
-/// If there is no place for one, or if there is one already.
+/// If it has no place for a table, or has one already.
 pub fn embed(image: &[u8], table: &[u8]) -> Result<Vec<u8>, ImageError> {
     let header = FileHeader64::<LittleEndian>::parse(image)?;
     let endian = header.endian()?;
@@ -130,15 +130,15 @@ pub fn embed(image: &[u8], table: &[u8]) -> Result<Vec<u8>, ImageError> {
     Ok(out)
 }
 
-/// Both places were read from these bytes, so that they are inside.
+/// Both positions were read from these bytes, so they are inside.
 fn replace(out: &mut [u8], at: usize, bytes: &[u8]) {
     out[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
-/// The table in an image; none if there is none in it.
+/// Returns the table in an image, or `None` if it has none.
 ///
 /// # Errors
-/// If it is no ELF file.
+/// If it is not an ELF file.
 pub fn table(image: &[u8]) -> Result<Option<&[u8]>, object::Error> {
     let object = object::File::parse(image)?;
     let Some(section) = object.section_by_name(SECTION) else {

@@ -1,4 +1,4 @@
-//! Names and lines for an image: from its DWARF and symbol table into a compact table that lies in the image itself.
+//! Reads an image's DWARF and ELF symbol table, and writes names and lines into a compact table in the image itself.
 //!
 //! ```text
 //! ELF ── dwarf ──▶ spans ─┐
@@ -7,8 +7,7 @@
 //! ```
 //! The crate `symbol-table` has the format, the reader and the writer of the table.
 //!
-//! A table tells of calls only, because it is for stacks: a stack holds return addresses. That makes it a quarter of what all
-//! addresses would take.
+//! A table has only calls, because a stack has only return addresses. So it is a quarter of the size of a table of all addresses.
 #![deny(unsafe_code)]
 
 pub mod calls;

@@ -1,4 +1,4 @@
-//! Names of functions as a person wants them in a trace: without generic arguments, hashes and traits.
+//! Shortens the names of functions for people: without generic arguments, hashes and traits.
 //!
 //! | in the symbol table or in DWARF | here |
 //! |---|---|
@@ -7,11 +7,11 @@
 //! | `<app::Cache<u8> as core::fmt::Debug>::fmt::{closure#0}` | `app::Cache::fmt::{closure#0}` |
 //! | `push<u8, alloc::alloc::Global>` | `push` |
 //!
-//! The line tells apart what becomes the same: two instances of one function are the same source, and methods of one name in
-//! different traits stand on different lines.
+//! The line still distinguishes functions whose short names are equal. Two instances of one function have the same source, and
+//! methods of one name in different traits are on different lines.
 
-/// The name without generic arguments, hash and trait; mangled names of Rust are demangled first. Linear in the length for real
-/// names, quadratic at worst.
+/// Returns the name without generic arguments, hash and trait. Mangled names of Rust are demangled first. The cost is linear in the
+/// length for real names, and quadratic at worst.
 pub fn normalise(name: &str) -> String {
     // The alternate form leaves out the hash of the legacy scheme and the disambiguators of crates of the current one.
     let name = format!("{:#}", rustc_demangle::demangle(name));
@@ -20,7 +20,7 @@ pub fn normalise(name: &str) -> String {
     out
 }
 
-/// Appends `name` without what stands between angle brackets; a leading `<Type as Trait>` becomes `Type`.
+/// Appends `name` without the text between angle brackets. `<Type as Trait>` at the beginning becomes `Type`.
 fn strip(name: &str, out: &mut String) {
     let start = out.len();
     let mut rest = name;
@@ -39,7 +39,8 @@ fn strip(name: &str, out: &mut String) {
     out.push_str(rest);
 }
 
-/// `text` begins with `<`: what is inside, and what follows the bracket that closes it. Without one, everything is inside.
+/// Divides a text that begins with `<` in the text inside the brackets and the text after them. Without a closing bracket, all is
+/// inside.
 fn bracketed(text: &str) -> (&str, &str) {
     match closing(text) {
         Some(end) => (&text[1..end], &text[end + 1..]),
@@ -47,7 +48,7 @@ fn bracketed(text: &str) -> (&str, &str) {
     }
 }
 
-/// Where the bracket that `text` begins with is closed. The `>` of an arrow closes nothing.
+/// Returns the position of the bracket that closes the one at the beginning. The `>` of an arrow closes nothing.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut before = b' ';
@@ -67,7 +68,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// Where `needle` stands in `text` outside of all angle brackets.
+/// Returns the position of `needle` in `text` outside of all angle brackets.
 fn outermost(text: &str, needle: &str) -> Option<usize> {
     let mut from = 0;
     loop {

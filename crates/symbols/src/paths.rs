@@ -1,4 +1,4 @@
-//! Paths of source files as they are the same on every machine: relative to what the file belongs to.
+//! Shortens the paths of source files, so that they are the same on every machine: relative to the package or library.
 //!
 //! | in DWARF | here |
 //! |---|---|
@@ -9,9 +9,9 @@
 //! | `/elsewhere/package/src/lib.rs` | `package/src/lib.rs` |
 //! | `/elsewhere/file.c` | `file.c` |
 
-/// The path without what depends on the machine that built the image.
+/// Returns the path without the part that depends on the machine that built the image.
 ///
-/// `workspace` is where the compiler ran for the image's own packages, see [`workspace`].
+/// `workspace` is the folder in which the compiler ran for the image's own packages, see [`workspace`].
 pub fn shorten(path: &str, workspace: Option<&str>) -> String {
     let path = resolve(path);
     if !path.starts_with('/') {
@@ -20,8 +20,8 @@ pub fn shorten(path: &str, workspace: Option<&str>) -> String {
     relative(&path, workspace).to_owned()
 }
 
-/// Where cargo ran for the image's own packages, of all the folders that the compiler ran in: the one that is neither the
-/// registry's nor the toolchain's. The first, if there are several.
+/// Returns the folder in which cargo ran for the image's own packages. Of all folders in which the compiler ran, it is the first one
+/// that belongs neither to the registry nor to the toolchain.
 pub fn workspace<'a>(folders: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     folders.into_iter().find(|folder| {
         folder.starts_with('/')
@@ -49,7 +49,7 @@ fn relative<'a>(path: &'a str, workspace: Option<&str>) -> &'a str {
         .unwrap_or_else(|| path.rsplit_once('/').map_or(path, |(_, file)| file))
 }
 
-/// Inside the standard library's source.
+/// Returns the path inside the standard library's source.
 fn library(path: &str) -> Option<&str> {
     let (before, inside) = path.split_once("/library/")?;
     let installed = before.ends_with("/rustlib/src/rust");
@@ -59,7 +59,7 @@ fn library(path: &str) -> Option<&str> {
     (installed || remapped).then_some(inside)
 }
 
-/// Inside cargo's copy of a package, from the package's name on.
+/// Returns the path inside cargo's copy of a package, beginning with the package's name.
 fn package(path: &str) -> Option<&str> {
     if let Some((_, inside)) = path.split_once("/registry/src/") {
         return inside.split_once('/').map(|(_index, inside)| inside);
@@ -67,7 +67,7 @@ fn package(path: &str) -> Option<&str> {
     path.split_once("/git/checkouts/").map(|(_, inside)| inside)
 }
 
-/// The path without `.` and, where that is possible, `..`.
+/// Returns the path without `.` and, where possible, without `..`.
 fn resolve(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

@@ -1,4 +1,4 @@
-//! What is known of every address of the code: stretches of addresses, each with its chain of frames.
+//! Spans: ranges of addresses of the code, each with its chain of frames.
 
 use core::hash::Hash;
 use std::collections::HashMap;
@@ -14,8 +14,8 @@ pub struct Frame {
     pub line: u32,
 }
 
-/// From `start` up to the next span's start the frames are these: outermost first, inlined functions after what they are part of.
-/// No frame: nothing is known.
+/// The addresses from `start` to the next span's start, and their frames: outermost first, inlined functions last. Without a frame,
+/// nothing is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The first address.
@@ -24,7 +24,7 @@ pub struct Span {
     pub frames: Vec<Frame>,
 }
 
-/// All of them, in the order of their addresses, no two neighbours alike. The last one is empty: it ends the code.
+/// All spans of an image, in the order of their addresses. Two neighbours are never equal. The last one is empty: it ends the code.
 #[derive(Clone, Debug, Default)]
 pub struct Spans {
     /// Names of functions.
@@ -36,7 +36,7 @@ pub struct Spans {
 }
 
 impl Spans {
-    /// Adds a span behind all others, unless it says the same as the last one.
+    /// Adds a span after all others, unless it is equal to the last one.
     pub fn push(&mut self, start: u64, frames: &[Frame]) {
         let last: &[Frame] = self.spans.last().map_or(&[], |last| &last.frames);
         if last != frames {
@@ -45,7 +45,7 @@ impl Spans {
         }
     }
 
-    /// The frames at an address.
+    /// Returns the frames at an address.
     pub fn at(&self, address: u64) -> &[Frame] {
         let after = self.spans.partition_point(|span| span.start <= address);
         after
@@ -54,7 +54,7 @@ impl Spans {
     }
 }
 
-/// Numbers for values, in the order of their first use.
+/// Numbers values in the order of their first use.
 pub(crate) struct Interned<T> {
     numbers: HashMap<T, u32>,
     values: Vec<T>,

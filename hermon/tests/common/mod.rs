@@ -17,7 +17,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -75,22 +75,31 @@ impl Tool {
 
     /// Returns the next line, without its time of day.
     pub fn line(&self) -> String {
-        let line = self.lines.recv_timeout(DEADLINE).expect("a line");
-        match line.split_at_checked("hh:mm:ss.mmm ".len()) {
+        self.next().expect("a line")
+    }
+
+    /// The same; `None` if it has ended.
+    fn next(&self) -> Option<String> {
+        let line = match self.lines.recv_timeout(DEADLINE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => panic!("no line"),
+        };
+        Some(match line.split_at_checked("hh:mm:ss.mmm ".len()) {
             Some((time, text)) if time.bytes().filter(|&byte| byte == b':').count() == 2 => {
                 text.to_owned()
             }
             _ => line,
-        }
+        })
     }
 
     pub fn line_with(&self, part: &str) -> String {
-        loop {
-            let line = self.line();
-            if line.contains(part) {
-                return line;
-            }
-        }
+        self.says(part).expect("a line")
+    }
+
+    /// The next line with this part; `None` if the tool ends without it.
+    pub fn says(&self, part: &str) -> Option<String> {
+        std::iter::from_fn(|| self.next()).find(|line| line.contains(part))
     }
 
     pub fn interrupt(&self) {
@@ -104,6 +113,13 @@ impl Tool {
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("the tool ends")
     }
+}
+
+/// Runs until the tool has said what it says if it has the time. It waits half a second for a guest's last metrics, a second for its
+/// end after a signal, and five for a probe; on a busy machine it may need more.
+pub fn until_said<T>(mut run: impl FnMut() -> Option<T>) -> T {
+    let said = (0..50).find_map(|_| run());
+    said.expect("it is said in one of 50 runs")
 }
 
 /// Sends a signal such as `-INT`.
