@@ -99,7 +99,7 @@ impl Tool {
 
     /// The next line with this part; `None` if the tool ends without it.
     pub fn says(&self, part: &str) -> Option<String> {
-        std::iter::from_fn(|| self.next()).find(|line| line.contains(part))
+        core::iter::from_fn(|| self.next()).find(|line| line.contains(part))
     }
 
     pub fn interrupt(&self) {
