@@ -165,7 +165,7 @@ fn a_signal_during_the_probe_or_later_ends_the_guest_and_is_called_by_its_name()
 
 #[test]
 fn the_guest_is_gone_when_the_tool_was_killed() {
-    for (accel, signal) in [("tcg", "-KILL"), ("auto", "-KILL"), ("tcg", "-QUIT")] {
+    for (accel, signal) in [("tcg", "-KILL"), ("auto", "-KILL"), ("tcg", "-ABRT")] {
         let stage = Stage::new("echo $$ >&3; exec sleep 600");
         let tool = Tool::start(stage.arguments(accel));
         assert_ne!(stage.next(), GONE);
