@@ -86,6 +86,12 @@ fn every_query_of_every_panel_and_variable_and_annotation_is_answered() {
         own.integer("uptime_us") > 1_500_000
     });
     first.kill();
+    // A guest's date lags by up to two seconds, and no point of the second boot may be dated before one of the first.
+    let killed = seconds_now();
+    until("a later date", || match seconds_now() - killed {
+        0..=2 => Err("too early".to_owned()),
+        _ => Ok(()),
+    });
     let _alpha = Image::boot("alpha", Transport::Udp, pipeline.port, "--interval 1s");
     let _beta = Image::boot("beta", Transport::Tcp, pipeline.port, "--interval 1s");
 
