@@ -11,12 +11,14 @@
 //! | [`trace`] | a client of the memtrace port, and the traces it reads |
 //! | [`qmp`] | commands to QEMU itself |
 //! | [`wire`] | the other end of the guest's network cable: Ethernet frames by hand |
+//! | [`cable`] | a hostile host on the guest's network, alone or beside QEMU's own network |
 //! | [`measure`] | medians, the processor time of a process, reported figures |
 //!
 //! No function here sleeps. Each waits for a line, a datagram or an end, and gives up at a deadline.
 #![deny(unsafe_code)]
 
 pub mod boot;
+pub mod cable;
 pub mod control;
 pub mod gate;
 pub mod image;

@@ -119,6 +119,16 @@ pub enum Net {
         /// The port to which QEMU sends the guest's frames.
         peer: u16,
     },
+    /// QEMU's own network with these ports, and such a wire, on one hub: both get every frame of the guest, and the guest
+    /// gets the frames of both.
+    Hub {
+        /// The ports that lead into the guest.
+        forwards: Vec<Forward>,
+        /// The port on which QEMU receives frames for the guest.
+        qemu: u16,
+        /// The port to which QEMU sends frames.
+        peer: u16,
+    },
 }
 
 /// A TCP port on this host's loopback that leads into the guest.
@@ -216,7 +226,9 @@ impl Vm {
             Nic::Transitional(net) => (net, ",disable-legacy=off,disable-modern=off"),
             Nic::Modern(net) => (net, ",disable-legacy=on,disable-modern=off"),
         };
-        line.option("-netdev", net.argument());
+        for netdev in net.netdevs() {
+            line.option("-netdev", netdev);
+        }
         let [a, b, c, d, e, f] = GUEST_MAC;
         let mac = format!("mac={a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
         if self.machine == Machine::Microvm {
@@ -233,24 +245,40 @@ impl Vm {
 }
 
 impl Net {
-    fn argument(&self) -> String {
+    /// Returns the values of the options `-netdev`; the NIC is connected to `net0`.
+    fn netdevs(&self) -> Vec<String> {
         match self {
-            Self::User(forwards) => forwards.iter().fold(
-                String::from("user,id=net0,ipv6=off"),
-                |argument,
-                 Forward {
-                     host,
-                     address,
-                     guest,
-                 }| {
-                    argument + &format!(",hostfwd=tcp:127.0.0.1:{host}-{address}:{guest}")
-                },
-            ),
-            Self::Wire { qemu, peer } => {
-                format!("socket,id=net0,udp=127.0.0.1:{peer},localaddr=127.0.0.1:{qemu}")
-            }
+            Self::User(forwards) => vec![user("net0", forwards)],
+            Self::Wire { qemu, peer } => vec![wire("net0", *qemu, *peer)],
+            Self::Hub {
+                forwards,
+                qemu,
+                peer,
+            } => vec![
+                user("user", forwards),
+                "hubport,id=hub-user,hubid=0,netdev=user".into(),
+                wire("wire", *qemu, *peer),
+                "hubport,id=hub-wire,hubid=0,netdev=wire".into(),
+                "hubport,id=net0,hubid=0".into(),
+            ],
         }
     }
+}
+
+fn user(id: &str, forwards: &[Forward]) -> String {
+    let start = format!("user,id={id},ipv6=off");
+    forwards.iter().fold(start, |argument, forward| {
+        let Forward {
+            host,
+            address,
+            guest,
+        } = forward;
+        argument + &format!(",hostfwd=tcp:127.0.0.1:{host}-{address}:{guest}")
+    })
+}
+
+fn wire(id: &str, qemu: u16, peer: u16) -> String {
+    format!("socket,id={id},udp=127.0.0.1:{peer},localaddr=127.0.0.1:{qemu}")
 }
 
 #[derive(Default)]
@@ -359,6 +387,26 @@ mod tests {
             line.contains("-netdev socket,id=net0,udp=127.0.0.1:1002,localaddr=127.0.0.1:1001"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn a_hub_connects_the_nic_with_qemus_network_and_with_a_wire() {
+        let net = Net::Hub {
+            forwards: Vec::new(),
+            qemu: 1001,
+            peer: 1002,
+        };
+        let line = line(&vm(Machine::Q35, Nic::Default(net)));
+        for part in [
+            "-netdev user,id=user,ipv6=off ",
+            "-netdev hubport,id=hub-user,hubid=0,netdev=user ",
+            "-netdev socket,id=wire,udp=127.0.0.1:1002,localaddr=127.0.0.1:1001 ",
+            "-netdev hubport,id=hub-wire,hubid=0,netdev=wire ",
+            "-netdev hubport,id=net0,hubid=0 ",
+            "-device virtio-net-pci,netdev=net0,",
+        ] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
     }
 
     #[test]

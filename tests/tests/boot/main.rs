@@ -5,6 +5,7 @@ mod arguments;
 mod control;
 mod endings;
 mod examples;
+mod hostile;
 mod image;
 mod machines;
 mod metrics;

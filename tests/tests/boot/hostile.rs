@@ -1,0 +1,3 @@
+//! Attacks on the monitoring network: a hostile host on the guest's cable, beside an honest operator with real sockets.
+
+mod cable;
