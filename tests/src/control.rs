@@ -1,6 +1,6 @@
 //! A client of the control port.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
@@ -21,6 +21,11 @@ impl Port {
     pub fn free() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         Self(listener.local_addr().expect("bound").port())
+    }
+
+    /// Returns the address on this host.
+    pub const fn address(self) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.0)
     }
 
     /// Returns a user network that forwards the port to the guest at `address`.

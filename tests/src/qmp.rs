@@ -27,8 +27,20 @@ impl Qmp {
     /// # Panics
     /// Panics if QEMU refuses it.
     pub fn execute(&mut self, command: &str) {
+        self.execute_with(command, "{}");
+    }
+
+    /// Executes a command with these arguments, a JSON object.
+    ///
+    /// # Panics
+    /// Panics if QEMU refuses it.
+    pub fn execute_with(&mut self, command: &str, arguments: &str) {
         let stream = self.0.get_mut();
-        writeln!(stream, r#"{{"execute": "{command}"}}"#).expect("QEMU listens");
+        writeln!(
+            stream,
+            r#"{{"execute": "{command}", "arguments": {arguments}}}"#
+        )
+        .expect("QEMU listens");
         loop {
             let mut line = String::new();
             let len = self.0.read_line(&mut line).expect("QEMU answers");

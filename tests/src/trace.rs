@@ -1,6 +1,6 @@
 //! A client of the memtrace port, and the profile in a trace, which is read strictly.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -35,14 +35,24 @@ impl Ports {
         }
     }
 
+    /// Returns the address on this host that leads to the memtrace port.
+    pub const fn memtrace_address(self) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.memtrace)
+    }
+
     /// Returns a user network that forwards the ports to a guest with an address by DHCP.
     pub fn network(self) -> Net {
+        Net::User(self.forwards())
+    }
+
+    /// Returns the forwardings of the ports to a guest with an address by DHCP.
+    pub fn forwards(self) -> Vec<Forward> {
         let memtrace = Forward {
             host: self.memtrace,
             address: GUEST_BY_DHCP,
             guest: MEMTRACE_PORT,
         };
-        Net::User(vec![self.control.forward_to(GUEST_BY_DHCP), memtrace])
+        vec![self.control.forward_to(GUEST_BY_DHCP), memtrace]
     }
 
     /// Connects to the memtrace port.
