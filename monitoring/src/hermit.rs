@@ -19,6 +19,7 @@ use kernel::task::Priority;
 use kernel::virtio::{Nic, NicError};
 use kernel::{clock, console, entropy, task};
 
+use agent::Seed;
 use agent::config::Config;
 use agent::monitor::{Event, Monitor, Next, Subject};
 use agent::sources::Image;
@@ -170,7 +171,7 @@ fn run() {
         return;
     };
     log::info!(target: "monitoring", "monitoring: starting, network card: {}", nic.interrupt());
-    let (mac, seed) = (nic.mac(), entropy::u64());
+    let (mac, seed) = (nic.mac(), Seed::of_samples(&entropy::samples()));
     if let Err(error) = task::watch_stack("monitoring") {
         log::warn!(target: "monitoring", "monitoring: {error}");
     }
@@ -180,10 +181,11 @@ fn run() {
         build: profile::build_id(),
         kernel: kernel::HERMIT_VERSION,
     };
-    let trace = profile::take(&config, &image, profile, seed).unwrap_or_else(|error| {
-        log::warn!(target: "monitoring", "monitoring: {error}");
-        None
-    });
+    let trace =
+        profile::take(&config, &image, profile, seed.number("profile")).unwrap_or_else(|error| {
+            log::warn!(target: "monitoring", "monitoring: {error}");
+            None
+        });
     let mut monitor = Monitor::new(
         &config,
         Subject {
@@ -195,7 +197,7 @@ fn run() {
         storage,
         &mut nic,
         mac,
-        seed,
+        &seed,
         now(),
     );
     loop {

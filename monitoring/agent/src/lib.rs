@@ -25,6 +25,9 @@ pub mod config;
 pub mod control;
 pub mod emit;
 pub mod monitor;
+mod seed;
 pub mod sources;
 pub mod storage;
 pub mod trace;
+
+pub use self::seed::Seed;

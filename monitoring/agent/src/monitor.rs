@@ -17,6 +17,7 @@ use smoltcp::phy::Device;
 
 pub use event::Event;
 
+use crate::Seed;
 use crate::config::{Config, VmName};
 use crate::control::{Control, Managed, Status};
 use crate::emit::{Emission, EncodeCounts, Schedule, Sink};
@@ -79,6 +80,7 @@ impl<'a> Subject<'a> {
 /// The monitoring of one image: a network interface, its services and the emitter. Allocates nothing.
 ///
 /// ```
+/// use agent::Seed;
 /// use agent::config::Config;
 /// use heap_profiler::{HeapSource, HeapStats};
 /// use agent::monitor::{Monitor, Next, Subject};
@@ -114,7 +116,8 @@ impl<'a> Subject<'a> {
 /// let now = Now::default();
 /// let storage = Storage::take()?;
 /// let subject = Subject::new(&NoHeap);
-/// let mut monitor = Monitor::new(&Config::default(), subject, storage, &mut device, mac, 7, now);
+/// let seed = Seed::of_samples(&[7]);
+/// let mut monitor = Monitor::new(&Config::default(), subject, storage, &mut device, mac, &seed, now);
 /// match monitor.turn(now, &mut device, &mut |event| println!("{event}")) {
 ///     Next::Again => {}
 ///     Next::At(time) => println!("nothing to do until {time}"),
@@ -154,8 +157,8 @@ pub struct Monitor<'a> {
 }
 
 impl<'a> Monitor<'a> {
-    /// Creates a monitor on `device` with the hardware address `mac`. `seed` should differ from boot to boot: ports,
-    /// sequence numbers and the pauses between attempts are derived from it.
+    /// Creates a monitor on `device` with the hardware address `mac`. Ports, sequence numbers
+    /// and the pauses between attempts are derived from `seed`.
     ///
     /// # Panics
     /// If the device is not Ethernet, or the memory is smaller than [`Storage`] states.
@@ -166,7 +169,7 @@ impl<'a> Monitor<'a> {
         storage: Storage<'a>,
         device: &mut D,
         mac: [u8; 6],
-        seed: u64,
+        seed: &Seed,
         now: Now,
     ) -> Self {
         let mut config = *config;
@@ -187,12 +190,12 @@ impl<'a> Monitor<'a> {
                 storage.stack,
                 device,
                 mac,
-                seed,
+                seed.network_key(),
                 now.mono,
             ),
             outbox: Outbox::new(storage.waiting, storage.on_the_way),
             datagram: DatagramPush::default(),
-            stream: StreamPush::new(config.interval, seed),
+            stream: StreamPush::new(config.interval, seed.number("pauses")),
             control: Control::new(config, storage.control),
             schedule: Schedule::new(config.interval),
             emission: Emission::new(),
@@ -304,7 +307,7 @@ impl<'a> Monitor<'a> {
     }
 
     fn follow_address(&mut self, now: Now, events: &mut dyn FnMut(Event)) {
-        while let Some(event) = self.stack.address_event() {
+        while let Some(event) = self.stack.address_event(now.mono) {
             match event {
                 AddressEvent::Lost { cidr } => {
                     self.no_address_since = Some(now.mono);
@@ -313,6 +316,11 @@ impl<'a> Monitor<'a> {
                 AddressEvent::Refused { server, refused } => {
                     if refused.is_power_of_two() {
                         events(Event::LeaseRefused { server, refused });
+                    }
+                }
+                AddressEvent::Contradicted(conflict) => {
+                    if conflict.conflicts.is_power_of_two() {
+                        events(Event::Contradicted(conflict));
                     }
                 }
                 AddressEvent::Gained { cidr, by, .. } => {
@@ -409,7 +417,7 @@ impl<'a> Monitor<'a> {
             log: logging::lines(),
             log_sources: log.len(),
             log_refused: log.refused(),
-            frames: *self.stack.frame_counts(),
+            frames: self.stack.frame_counts(),
             nic_dropped: self.nic_dropped,
             sockets: self.stack.socket_counts(),
             resets: self.resets,

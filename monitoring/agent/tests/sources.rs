@@ -83,6 +83,7 @@ fn readings() -> Readings {
             addresses_lost: n(),
             leases_refused: n(),
             dhcp_dropped: n(),
+            arp_conflicts: n(),
         },
         nic_dropped: n(),
         sockets: SocketCounts {

@@ -83,6 +83,23 @@ pub const DHCP_BURST: u32 = 8;
 pub const DHCP_EVERY: Micros = Micros::from_secs(1);
 /// Time without an address after which DHCP is reported to fail: five requests, 2 s apart, had no answer.
 pub const DHCP_PATIENCE: Micros = Micros::from_secs(10);
+/// Time between two questions for one hardware address (RFC 1122, section 2.3.2.1).
+pub const ARP_EVERY: Micros = Micros::from_secs(1);
+/// Time after which a host that was silent is asked whether it is still there, half of the minute for which RFC 1122
+/// (section 2.3.2.1) lets an entry live.
+pub const ARP_FRESH: Micros = Micros::from_secs(30);
+/// Questions to a known host before everybody is asked.
+pub const ARP_PROBES: u8 = 3;
+/// Time between two announcements that defend our address (RFC 5227, section 2.4: DEFEND_INTERVAL).
+pub const ARP_DEFEND: Micros = Micros::from_secs(10);
+/// Hardware addresses of clients. More than there are sockets that listen, so that a client with a connection keeps its
+/// place, and the next one finds one.
+pub const CLIENTS: usize = 16;
+/// Longest frame, in bytes: 1,500 (Ethernet) with a header of 14.
+pub const FRAME_MAX: usize = 1_514;
+/// Longest segment that waits for the hardware address of its next hop, in bytes: one that opens a connection.
+pub const PARKED_MAX: usize = 96;
+
 /// First pause after a failed attempt.
 pub const BACK_OFF_MIN: Micros = Micros::from_millis(100);
 /// Longest pause. The pause also never exceeds the interval: one attempt per interval is not more traffic than the
@@ -129,6 +146,10 @@ const _: () = {
     assert!(
         CONTROL_SPARE > 0,
         "a port needs a spare socket that listens when all others are taken"
+    );
+    assert!(
+        CLIENTS > CONTROL_SOCKETS + TRACE_SOCKETS,
+        "a client with a connection keeps its place"
     );
     assert!(BACK_OFF_MIN.0 <= BACK_OFF_MAX.0 && CONNECT_MIN.0 <= CONNECT_MAX.0);
 };

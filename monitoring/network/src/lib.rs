@@ -25,10 +25,12 @@ pub mod bounds;
 pub mod datagram;
 pub mod outbox;
 pub mod push;
+mod random;
 pub mod ring;
 pub mod stack;
 mod stream;
 pub mod tcp;
 
 pub use self::address::{ALLOW_MAX, Addressing, Allow, BadValue, Cidr, Target, parse_cidr};
+pub use self::random::Key;
 pub use self::stream::{Closed, Datagrams, Link, LinkState, Service, Step, Stream, Unreachable};

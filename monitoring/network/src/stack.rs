@@ -6,18 +6,18 @@
 //! Properties of smoltcp 0.14 that shape this file:
 //! * It discards a datagram that is due while the interface has no address, and reports it as sent
 //!   (`src/socket/udp.rs`, dispatch). So the emitter takes it back first.
-//! * It asserts that a next hop is a unicast address (`src/iface/neighbor.rs`, lookup). So a router's or server's
-//!   address from DHCP is checked before use; otherwise one frame from a rogue server would end the image.
-//! * It asks for one hardware address per second, for all sockets (`NeighborCache::SILENT_TIME`). A socket whose peer
-//!   does not answer can keep all others from finding theirs, so no socket may ask without end (the deadlines of
-//!   `tcp.rs`).
+//! * Its sequence numbers can be predicted, it panics on some segments, and its cache of hardware addresses is small and
+//!   slow. So all frames pass a gate (`stack/gate.rs`), and smoltcp never sees an ARP packet of the network.
 //! * It drops a packet larger than the MTU without a message: [`Datagrams::limit`] follows the device.
 
-mod counted;
-mod filter;
+mod dhcp_rate;
+mod gate;
+mod neighbours;
+mod numbers;
 mod ports;
+mod wire;
 
-use core::cell::Cell;
+use core::cell::RefCell;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use smoltcp::iface::{Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult};
@@ -25,19 +25,26 @@ use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::phy::Device;
 use smoltcp::socket::{AnySocket as _, dhcpv4, tcp, udp};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Cidr};
 
-use self::counted::{Counted, Traffic};
-use self::filter::{DhcpRate, Filter};
+use self::gate::Gate;
+pub use self::neighbours::Conflict;
+use self::neighbours::Role;
 use self::ports::Ports;
+use self::wire::{Frames, Wire};
 use super::address::{Addressing, Allow, Cidr, Target};
 use super::bounds::DATAGRAM_MAX;
+use super::random::{Key, Random};
 use super::stream::{Closed, Datagrams, Service};
-use super::tcp::{Client, ClientLink, DYNAMIC_PORTS, ListenCounts};
+use super::tcp::{Client, ClientLink, ListenCounts, Listener};
 use units::Micros;
 
 /// Sockets of the stack: DHCP, the emitter, the ports that listen.
 pub const SOCKETS: usize = 2 + Ports::SOCKETS;
+
+/// The purposes of random sequences.
+const PORTS: u8 = 3;
+const SMOLTCP: u8 = 4;
 
 /// The header of IPv4 without options and that of UDP, in bytes.
 const UDP_HEADERS: usize = 20 + 8;
@@ -119,14 +126,17 @@ pub enum AddressEvent {
         /// Leases refused since boot, including this one.
         refused: u64,
     },
+    /// An ARP packet contradicts what is known: another host claims our address, or the gateway's or the receiver's.
+    Contradicted(Conflict),
 }
 
 /// The interface and its sockets. Never allocates.
 pub struct Stack<'a> {
     interface: Interface,
     sockets: SocketSet<'a>,
+    gate: RefCell<Gate>,
+    frames: Frames,
     dhcp: Option<SocketHandle>,
-    dhcp_rate: DhcpRate,
     current: Option<Lease>,
     wanted: Option<Lease>,
     emitter: Emitter,
@@ -151,6 +161,8 @@ pub struct FrameCounts {
     pub leases_refused: u64,
     /// DHCP messages dropped because they came faster than the limit ([`DHCP_EVERY`](super::bounds::DHCP_EVERY)).
     pub dhcp_dropped: u64,
+    /// ARP packets that contradicted what is known.
+    pub arp_conflicts: u64,
 }
 
 /// Numbers of TCP sockets, by their state now.
@@ -172,6 +184,8 @@ pub struct SocketCounts {
 struct Lease {
     cidr: Cidr,
     gateway: Option<Ipv4Addr>,
+    /// The DHCP server.
+    server: Option<Ipv4Addr>,
 }
 
 enum Emitter {
@@ -196,7 +210,7 @@ pub enum Way<'s, 'a> {
 
 impl<'a> Stack<'a> {
     /// Creates an interface on `device` with the hardware address `mac`. Ports, sequence numbers and transaction
-    /// numbers are derived from `seed`.
+    /// numbers are derived from `key`.
     ///
     /// # Panics
     /// If the device is not Ethernet, or the memory is smaller than [`StackMemory`] states.
@@ -206,17 +220,27 @@ impl<'a> Stack<'a> {
         memory: StackMemory<'a>,
         device: &mut D,
         mac: [u8; 6],
-        seed: u64,
+        key: Key,
         now: Micros,
     ) -> Self {
-        let mut interface_config = InterfaceConfig::new(EthernetAddress(mac).into());
-        interface_config.random_seed = seed;
+        let mac = EthernetAddress(mac);
+        let mut interface_config = InterfaceConfig::new(mac.into());
+        interface_config.random_seed = u64::from(Random::new(key, SMOLTCP).u32());
+        let mut port = Random::new(key, PORTS);
         let interface = Interface::new(interface_config, device, instant(now));
         let mut sockets = SocketSet::new(memory.sockets);
         let (emitter, ports) = memory.buffers.split_at_mut(StackMemory::EMITTER);
         let (dhcp, wanted) = match settings.addressing {
             Addressing::Dhcp => (Some(sockets.add(dhcp_socket())), None),
-            Addressing::Static { cidr, gateway } => (None, Some(Lease { cidr, gateway })),
+            Addressing::Static { cidr, gateway } => {
+                let server = None;
+                let lease = Lease {
+                    cidr,
+                    gateway,
+                    server,
+                };
+                (None, Some(lease))
+            }
         };
         let emitter = match settings.target {
             Target::Off => Emitter::Off,
@@ -231,7 +255,7 @@ impl<'a> Stack<'a> {
                 // No receive buffer: a receiver of metrics sends nothing.
                 let mut socket =
                     udp::Socket::new(udp::PacketBuffer::new([].as_mut(), [].as_mut()), buffer);
-                let bound = socket.bind(DYNAMIC_PORTS | seed as u16);
+                let bound = socket.bind(port.port());
                 debug_assert!(bound.is_ok(), "the port is not 0");
                 Emitter::Udp {
                     handle: sockets.add(socket),
@@ -241,24 +265,25 @@ impl<'a> Stack<'a> {
             }
             Target::Tcp(remote) => Emitter::Tcp(Client::new(
                 remote,
-                seed,
+                port,
                 &mut emitter[..Client::MEMORY],
                 &mut sockets,
             )),
         };
         let listening = [settings.control_port, settings.memtrace_port];
-        let ports = Ports::new(listening, settings.allow, ports, &mut sockets);
-        let counts = FrameCounts::default();
+        let ports = Ports::new(listening, ports, &mut sockets);
+        let gate = Gate::new(mac, key, listening, settings.allow, now);
         Self {
             interface,
             sockets,
+            gate: RefCell::new(gate),
+            frames: Frames::EMPTY,
             dhcp,
-            dhcp_rate: DhcpRate::new(now),
             current: None,
             wanted,
             emitter,
             ports,
-            counts,
+            counts: FrameCounts::default(),
         }
     }
 
@@ -270,16 +295,12 @@ impl<'a> Stack<'a> {
         device: &mut D,
         budget: usize,
     ) -> usize {
-        let port = match &self.emitter {
-            Emitter::Tcp(client) => Some(client.port()),
-            Emitter::Off | Emitter::Udp { .. } => None,
-        };
-        self.dhcp_rate.follow(now);
-        let dhcp = &self.dhcp_rate;
-        let traffic = Cell::new(Traffic::default());
-        let mut device = Counted {
-            device: &mut Filter { device, port, dhcp },
-            traffic: &traffic,
+        self.follow_connections(now);
+        let mut wire = Wire {
+            device,
+            frames: &mut self.frames,
+            gate: &self.gate,
+            now,
         };
         let mut frames = 0;
         while frames < budget {
@@ -290,49 +311,78 @@ impl<'a> Stack<'a> {
                 }
                 self.ports.listen_now(&mut self.sockets);
             }
-            match self
-                .interface
-                .poll_ingress_single(instant(now), &mut device, &mut self.sockets)
-            {
-                PollIngressSingleResult::None => break,
+            let polled =
+                self.interface
+                    .poll_ingress_single(instant(now), &mut wire, &mut self.sockets);
+            let handled = wire.frames.handled();
+            frames += handled;
+            match polled {
+                PollIngressSingleResult::None if handled == 0 => break,
+                PollIngressSingleResult::None => {}
                 PollIngressSingleResult::PacketProcessed
                 | PollIngressSingleResult::SocketStateChanged => {
                     frames += 1;
                 }
             }
         }
-        self.counts.frames_received += frames as u64;
-        self.counts.dhcp_dropped = self.dhcp_rate.dropped();
-        self.count(traffic.get());
         self.note(Closed::Reset);
         frames
     }
 
     /// Sends what is due, at most one frame per socket. Returns `true` if any frame was sent.
     pub fn egress<D: Device + ?Sized>(&mut self, now: Micros, device: &mut D) -> bool {
-        let traffic = Cell::new(Traffic::default());
-        let mut device = Counted {
+        self.follow_connections(now);
+        let mut wire = Wire {
             device,
-            traffic: &traffic,
+            frames: &mut self.frames,
+            gate: &self.gate,
+            now,
         };
+        let sent = wire.send_due(instant(now));
         let result = self
             .interface
-            .poll_egress(instant(now), &mut device, &mut self.sockets);
-        self.count(traffic.get());
+            .poll_egress(instant(now), &mut wire, &mut self.sockets);
         self.note(Closed::Silent);
-        result == PollResult::SocketStateChanged
+        sent || result == PollResult::SocketStateChanged
+    }
+
+    /// Tells the gate what it must know of the sockets.
+    fn follow_connections(&mut self, now: Micros) {
+        let gate = self.gate.get_mut();
+        gate.dhcp.follow(now);
+        if let Emitter::Tcp(client) = &self.emitter {
+            gate.follow(client.remote(), client.port());
+        }
+        let sockets = &self.sockets;
+        gate.neighbours.keep(|address| {
+            let mut connections = sockets
+                .iter()
+                .filter_map(|(_, socket)| tcp::Socket::downcast(socket));
+            connections.any(|socket| {
+                let remote = socket.remote_endpoint();
+                remote.is_some_and(|remote| remote.addr == IpAddress::Ipv4(address))
+            })
+        });
     }
 
     /// Returns the next change of the address. The caller must call this between [`Stack::ingress`] and
     /// [`Stack::egress`] until it returns `None`.
-    pub fn address_event(&mut self) -> Option<AddressEvent> {
+    pub fn address_event(&mut self, now: Micros) -> Option<AddressEvent> {
         if let Some(refused) = self.poll_dhcp() {
             return Some(refused);
         }
         if self.current == self.wanted {
-            return None;
+            return self
+                .gate
+                .get_mut()
+                .neighbours
+                .conflict()
+                .map(AddressEvent::Contradicted);
         }
         if let Some(Lease { cidr, .. }) = self.current.take() {
+            let gate = self.gate.get_mut();
+            gate.neighbours.set_own(None);
+            gate.forget();
             self.interface
                 .update_ip_addrs(|addresses| addresses.clear());
             self.interface.routes_mut().remove_default_ipv4_route();
@@ -342,17 +392,41 @@ impl<'a> Stack<'a> {
             self.counts.addresses_lost += 1;
             return Some(AddressEvent::Lost { cidr });
         }
-        let lease @ Lease { cidr, gateway } = self.wanted?;
+        let lease = self.wanted?;
+        let Lease {
+            cidr,
+            gateway,
+            server,
+        } = lease;
         self.current = Some(lease);
-        let address = IpCidr::Ipv4(Ipv4Cidr::new(cidr.address(), cidr.prefix()));
+        let gate = self.gate.get_mut();
+        gate.forget();
+        let neighbours = &mut gate.neighbours;
+        neighbours.set_own(Some(cidr));
+        let on_link = |address: &Ipv4Addr| cidr.contains(*address);
+        let receiver = match &self.emitter {
+            Emitter::Off => None,
+            Emitter::Udp { remote, .. } => Some(*remote.ip()),
+            Emitter::Tcp(client) => Some(*client.remote().ip()),
+        };
+        for (role, host) in [
+            (Role::Gateway, gateway),
+            (Role::Receiver, receiver.filter(on_link)),
+            (Role::DhcpServer, server.filter(on_link)),
+        ] {
+            if let Some(host) = host {
+                neighbours.expect(role, host, now);
+            }
+        }
+        // A network of two hosts, in which the other one is the router to everywhere: see `gate.rs`.
+        let own = cidr.address();
         self.interface.update_ip_addrs(|addresses| {
-            let pushed = addresses.push(address);
+            let pushed = addresses.push(IpCidr::Ipv4(Ipv4Cidr::new(own, 31)));
             debug_assert!(pushed.is_ok(), "the list was empty");
         });
-        if let Some(gateway) = gateway {
-            let added = self.interface.routes_mut().add_default_ipv4_route(gateway);
-            debug_assert!(added.is_ok(), "there was no route");
-        }
+        let router = Gate::router(own);
+        let added = self.interface.routes_mut().add_default_ipv4_route(router);
+        debug_assert!(added.is_ok(), "there was no route");
         let by = if self.dhcp.is_some() {
             By::Dhcp
         } else {
@@ -376,8 +450,9 @@ impl<'a> Stack<'a> {
 
     /// Returns the time at which [`Stack::egress`] has something to do. A time in the past means now.
     pub fn poll_at(&mut self, now: Micros) -> Option<Micros> {
-        let at = self.interface.poll_at(instant(now), &self.sockets)?;
-        Some(Micros(u64::try_from(at.total_micros()).unwrap_or(0)))
+        let at = self.interface.poll_at(instant(now), &self.sockets);
+        let at = at.map(|at| Micros(u64::try_from(at.total_micros()).unwrap_or(0)));
+        [at, self.gate.get_mut().next()].into_iter().flatten().min()
     }
 
     /// Returns the way of emission.
@@ -390,10 +465,12 @@ impl<'a> Stack<'a> {
                 limit,
             } => {
                 let socket = self.sockets.get_mut(*handle);
+                let hop = self.gate.get_mut().neighbours.hop(*remote.ip());
                 Way::Udp(UdpWay {
                     socket,
                     remote: *remote,
                     limit: *limit,
+                    has_hop: hop.is_some(),
                 })
             }
             Emitter::Tcp(client) => {
@@ -421,15 +498,20 @@ impl<'a> Stack<'a> {
     /// Returns the counts of the control port.
     #[must_use]
     pub fn control_counts(&self) -> ListenCounts {
-        let listener = self.ports.control.as_ref();
-        listener.map_or_else(ListenCounts::default, |it| *it.counts())
+        self.listen_counts(self.ports.control.as_ref())
     }
 
     /// Returns the counts of the memtrace port.
     #[must_use]
     pub fn trace_counts(&self) -> ListenCounts {
-        let listener = self.ports.trace.as_ref();
-        listener.map_or_else(ListenCounts::default, |it| *it.counts())
+        self.listen_counts(self.ports.trace.as_ref())
+    }
+
+    fn listen_counts<const N: usize>(&self, listener: Option<&Listener<N>>) -> ListenCounts {
+        listener.map_or_else(ListenCounts::default, |it| ListenCounts {
+            denied: it.counts().denied + self.gate.borrow().denied(it.port()),
+            ..*it.counts()
+        })
     }
 
     /// Returns `true` if a connection of the memtrace port is open, or is being closed.
@@ -466,14 +548,17 @@ impl<'a> Stack<'a> {
 
     /// Returns the counts of the interface.
     #[must_use]
-    pub const fn frame_counts(&self) -> &FrameCounts {
-        &self.counts
-    }
-
-    fn count(&mut self, traffic: Traffic) {
-        self.counts.bytes_received += traffic.bytes_received;
-        self.counts.frames_sent += traffic.frames_sent;
-        self.counts.bytes_sent += traffic.bytes_sent;
+    pub fn frame_counts(&self) -> FrameCounts {
+        let gate = self.gate.borrow();
+        FrameCounts {
+            frames_received: gate.traffic.frames_received,
+            bytes_received: gate.traffic.bytes_received,
+            frames_sent: gate.traffic.frames_sent,
+            bytes_sent: gate.traffic.bytes_sent,
+            dhcp_dropped: gate.dhcp.dropped(),
+            arp_conflicts: gate.neighbours.conflicts(),
+            ..self.counts
+        }
     }
 
     fn note(&mut self, cause: Closed) {
@@ -496,7 +581,11 @@ impl<'a> Stack<'a> {
                         let gateway = lease.router.filter(|&router| {
                             cidr.contains(router) && Cidr::new(router, cidr.prefix()).is_some()
                         });
-                        self.wanted = Some(Lease { cidr, gateway });
+                        self.wanted = Some(Lease {
+                            cidr,
+                            gateway,
+                            server: Some(server),
+                        });
                     }
                     None => {
                         self.counts.leases_refused += 1;
@@ -536,6 +625,8 @@ pub struct UdpWay<'s, 'a> {
     socket: &'s mut udp::Socket<'a>,
     remote: SocketAddrV4,
     limit: usize,
+    /// `true` if the hardware address of the next hop is known.
+    has_hop: bool,
 }
 
 impl Datagrams for UdpWay<'_, '_> {
@@ -548,6 +639,10 @@ impl Datagrams for UdpWay<'_, '_> {
     }
 
     fn send(&mut self, first: &[u8], second: &[u8]) -> bool {
+        // A datagram to an unknown host would be lost, and its lines counted as sent.
+        if !self.has_hop {
+            return false;
+        }
         let Ok(payload) = self.socket.send(first.len() + second.len(), self.remote) else {
             return false;
         };

@@ -15,16 +15,13 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::Duration;
 use smoltcp::wire::IpAddress;
 
-use super::address::Allow;
 use super::bounds::{
     KEEP_ALIVE, LEAVING, LINGER, LINGER_BYTES, OPENING, PUSH_RECEIVE_BYTES, PUSH_SEND_BYTES,
     SILENCE,
 };
+use super::random::Random;
 use super::stream::{Closed, Link, LinkState, Service, Step, Stream, Unreachable};
 use units::Micros;
-
-/// First port of the dynamic range (RFC 6335, section 6); it ends at 65535.
-pub(super) const DYNAMIC_PORTS: u16 = 49_152;
 
 fn socket<'a>(receive: &'a mut [u8], send: &'a mut [u8]) -> Socket<'a> {
     let mut socket = Socket::new(SocketBuffer::new(receive), SocketBuffer::new(send));
@@ -69,6 +66,7 @@ impl Stream for SocketStream<'_, '_> {
 pub(super) struct Client {
     handle: SocketHandle,
     remote: SocketAddrV4,
+    ports: Random,
     port: u16,
     last: State,
     closed: Closed,
@@ -79,7 +77,7 @@ impl Client {
 
     pub(super) fn new<'a>(
         remote: SocketAddrV4,
-        seed: u64,
+        mut ports: Random,
         memory: &'a mut [u8],
         sockets: &mut SocketSet<'a>,
     ) -> Self {
@@ -88,11 +86,11 @@ impl Client {
         socket.set_keep_alive(Some(Duration::from_micros(KEEP_ALIVE.0)));
         socket.set_timeout(Some(Duration::from_micros(SILENCE.0)));
         let handle = sockets.add(socket);
-        let port = DYNAMIC_PORTS | seed as u16;
         Self {
             handle,
             remote,
-            port,
+            port: ports.port(),
+            ports,
             last: State::Closed,
             closed: Closed::Here,
         }
@@ -107,6 +105,11 @@ impl Client {
             self.closed = cause;
         }
         self.last = state;
+    }
+
+    /// Returns the other end.
+    pub(super) const fn remote(&self) -> SocketAddrV4 {
+        self.remote
     }
 
     /// Returns the local port of the connection, or of the last one.
@@ -188,7 +191,11 @@ impl Link for ClientLink<'_, '_> {
         if self.socket.is_open() {
             self.client.abort(self.socket);
         }
-        self.client.port = self.client.port.checked_add(1).unwrap_or(DYNAMIC_PORTS);
+        // Two in a row are the same once in 16,384 times; the peer may still know the former connection.
+        let last = self.client.port;
+        while self.client.port == last {
+            self.client.port = self.client.ports.port();
+        }
         self.socket
             .connect(self.context, self.client.remote, self.client.port)
             .map_err(|_| Unreachable)?;
@@ -282,7 +289,6 @@ pub(super) struct Listener<const SOCKETS: usize> {
     slots: [Slot; SOCKETS],
     port: u16,
     connections: usize,
-    allow: Allow,
     counts: ListenCounts,
 }
 
@@ -291,7 +297,6 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
     pub(super) fn new<'a>(
         port: u16,
         size: Size,
-        allow: Allow,
         memory: &'a mut [u8],
         sockets: &mut SocketSet<'a>,
     ) -> Self {
@@ -312,9 +317,13 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
             slots: [Slot::Listening; SOCKETS],
             port,
             connections: size.connections,
-            allow,
             counts: ListenCounts::default(),
         }
+    }
+
+    /// Returns the port.
+    pub(super) const fn port(&self) -> u16 {
+        self.port
     }
 
     pub(super) const fn counts(&self) -> &ListenCounts {
@@ -345,7 +354,7 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
                 Slot::Listening if closed => listen(socket, self.port),
                 Slot::Listening if !socket.is_listening() => {
                     let peer = peer(socket);
-                    if !self.allow.contains(peer) || !service.admits(index, now, peer) {
+                    if !service.admits(index, now, peer) {
                         self.counts.denied += 1;
                         self.reset(index, now, socket); // 10
                     } else if self.taken() < self.connections {

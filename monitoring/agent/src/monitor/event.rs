@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 
 use crate::trace::TraceEvent;
 use network::push::{ConnectFailure, Loss};
-use network::stack::By;
+use network::stack::{By, Conflict};
 use network::{Cidr, Target};
 
 /// An event that is worth a line in the log. Its `Display` is that line.
@@ -38,6 +38,8 @@ pub enum Event {
         /// Number of such leases since boot.
         refused: u64,
     },
+    /// Another host claims our address, or that of the gateway or the receiver. Sent for the 1st, 2nd, 4th, 8th … time.
+    Contradicted(Conflict),
     /// Every address may connect to the ports that listen. Sent once.
     OpenToAll,
     /// There is no route to the receiver of metrics: it is in another network, and there is no gateway.
@@ -132,6 +134,15 @@ impl fmt::Display for Event {
                     "the lease of DHCP server {server} is unusable, refusal {refused}"
                 )
             }
+            Self::Contradicted(Conflict {
+                address,
+                mac: [a, b, c, d, e, g],
+                conflicts,
+            }) => write!(
+                f,
+                "the host {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x} claims the address {address} of another, \
+                 conflict {conflicts}"
+            ),
             Self::OpenToAll => {
                 f.write_str("every address may connect, --allow names those that may")
             }

@@ -113,7 +113,7 @@ static TCP: Declared<Readings, 8> = Declared::new(
     ],
 );
 
-static MONITORING: Declared<Readings, 45> = Declared::new(
+static MONITORING: Declared<Readings, 46> = Declared::new(
     "monitoring",
     "the monitoring: lines sent and lost, the cost of its loop, its connections",
     [
@@ -143,6 +143,8 @@ static MONITORING: Declared<Readings, 45> = Declared::new(
         Row::u64("addresses_lost", "addresses", "how often the address was lost", |it| it.frames.addresses_lost),
         Row::u64("leases_refused", "leases", "answers of a DHCP server that were unusable", |it| it.frames.leases_refused),
         Row::u64("dhcp_dropped", "messages", "DHCP messages dropped because they came faster than the limit", |it| it.frames.dhcp_dropped),
+        Row::u64("arp_conflicts", "packets", "ARP packets that claimed our address, or the gateway's or receiver's, for another host",
+            |it| it.frames.arp_conflicts),
         Row::u64("control_open", "connections", "open connections of the control port now", |it| it.own.connections.open),
         Row::u64("control_accepted", "connections", "connections of the control port that were opened", |it| it.own.connections.accepted),
         Row::u64("control_refused", "connections", "connections of the control port that were refused because all places were taken",

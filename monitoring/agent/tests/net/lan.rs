@@ -6,6 +6,7 @@
 use core::net::Ipv4Addr;
 use std::collections::{BTreeMap, VecDeque};
 
+use agent::Seed;
 use agent::config::{Addressing, Allow, Config, parse_cidr, parse_interval};
 use agent::control::Help;
 use agent::monitor::{Event, Monitor, Next, Subject};
@@ -305,7 +306,15 @@ impl Lan {
             trace: None,
             machine: None,
         };
-        let monitor = Monitor::new(config, subject, storage, &mut nic, GUEST_MAC, 7, now);
+        let monitor = Monitor::new(
+            config,
+            subject,
+            storage,
+            &mut nic,
+            GUEST_MAC,
+            &Seed::of_samples(&[7]),
+            now,
+        );
         // Most tests look at these two. Others switch on the sources that they need.
         registry.disable_all();
         for source in ["memory", "monitoring"] {

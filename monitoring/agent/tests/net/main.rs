@@ -4,6 +4,7 @@ mod address;
 mod clients;
 mod datagrams;
 mod fake;
+mod forged;
 mod frames;
 mod lan;
 mod metrics;

@@ -2,7 +2,6 @@
 
 use smoltcp::iface::SocketSet;
 
-use crate::address::Allow;
 use crate::bounds::{
     CONTROL_CONNECTIONS, CONTROL_RECEIVE_BYTES, CONTROL_SEND_BYTES, CONTROL_SOCKETS,
     TRACE_CONNECTIONS, TRACE_RECEIVE_BYTES, TRACE_SEND_BYTES, TRACE_SOCKETS,
@@ -37,17 +36,16 @@ impl Ports {
     /// Bytes of their buffers.
     pub const BYTES: usize = Self::CONTROL_BYTES + TRACE.memory(TRACE_SOCKETS);
 
-    /// Listens on these ports; `None` is off. Only addresses in `allow` may connect.
+    /// Listens on these ports; `None` is off.
     pub fn new<'a>(
         [control_port, trace_port]: [Option<u16>; 2],
-        allow: Allow,
         memory: &'a mut [u8],
         sockets: &mut SocketSet<'a>,
     ) -> Self {
         let (control, trace) = memory.split_at_mut(Self::CONTROL_BYTES);
         Self {
-            control: control_port.map(|port| Listener::new(port, CONTROL, allow, control, sockets)),
-            trace: trace_port.map(|port| Listener::new(port, TRACE, allow, trace, sockets)),
+            control: control_port.map(|port| Listener::new(port, CONTROL, control, sockets)),
+            trace: trace_port.map(|port| Listener::new(port, TRACE, trace, sockets)),
         }
     }
 
