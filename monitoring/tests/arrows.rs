@@ -57,7 +57,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "agent",
         &[
-            "config", "trace", "control", "emit", "sources", "storage", "monitor",
+            "seed", "config", "trace", "control", "emit", "sources", "storage", "monitor",
         ],
     ),
     (

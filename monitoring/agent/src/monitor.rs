@@ -17,7 +17,7 @@ use smoltcp::phy::Device;
 
 pub use event::Event;
 
-use crate::Seed;
+use crate::seed::Seed;
 use crate::config::{Config, VmName};
 use crate::control::{Control, Managed, Status};
 use crate::emit::{Emission, EncodeCounts, Schedule, Sink};
