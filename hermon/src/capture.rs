@@ -17,7 +17,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,9 +34,13 @@ use thiserror::Error;
 use crate::address::{Address, ConnectError};
 use crate::ending::{SAME, catch};
 use crate::progress::{Counts, Line, Progress};
+use crate::proof;
 
 /// The time limit of the first packet. The image sends it at once.
 const FIRST: Duration = Duration::from_secs(10);
+
+/// The longest line before a trace, in bytes: a challenge, or an error.
+const LINE_MAX: usize = 512;
 
 /// The time in which the image must send the rest and close after it was asked to end. It does so within a quarter of a
 /// second.
@@ -62,6 +66,17 @@ pub(crate) enum CaptureError {
         "{0} closed the connection without a trace: it serves one client at a time, is there another?"
     )]
     Refused(Address),
+    /// The port asks for a token, and none was given.
+    #[error("{0} asks for a token: give it with --token, or in the variable HERMON_TOKEN")]
+    NeedsToken(Address),
+    /// The token is wrong.
+    #[error("{address} does not take the token: {reply}")]
+    Token {
+        /// The memtrace port.
+        address: Address,
+        /// The reply.
+        reply: String,
+    },
     /// The connection failed before there was a trace.
     #[error("{address} sent no trace: {source}")]
     Read {
@@ -173,7 +188,67 @@ pub(crate) fn connect(address: &Address) -> Result<Connection, CaptureError> {
     })
 }
 
+/// Reads a line, and not a byte after it.
+fn line(stream: &mut TcpStream) -> io::Result<String> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.len() < LINE_MAX && stream.read(&mut byte)? == 1 && byte != *b"\n" {
+        line.extend(byte);
+    }
+    let text = String::from_utf8_lossy(&line);
+    Ok(text.replace(char::is_control, "\u{fffd}"))
+}
+
 impl Connection {
+    /// Proves to know the token, if the port asks for that: then the first bytes are a challenge and not a trace.
+    ///
+    /// # Errors
+    /// [`CaptureError`], if there is no token or the port does not take it. What else may be wrong is found when the
+    /// trace is read.
+    pub(crate) fn prove(&mut self, token: Option<&str>, stop: &Stop) -> Result<(), CaptureError> {
+        let address = self.address.clone();
+        let failed = |source| CaptureError::Read {
+            address: address.clone(),
+            source,
+        };
+        self.stream.set_read_timeout(Some(TICK)).map_err(failed)?;
+        if self.first_byte(stop).map_err(failed)? == Some(b'o') {
+            let challenge = line(&mut self.stream).map_err(failed)?;
+            let Some(token) = token else {
+                return Err(CaptureError::NeedsToken(address));
+            };
+            let answer = proof::answer(&challenge, token).unwrap_or_default();
+            let sent = self.stream.write_all(format!("{answer}\n").as_bytes());
+            sent.map_err(failed)?;
+            if self.first_byte(stop).map_err(failed)? == Some(b'e') {
+                let reply = line(&mut self.stream).map_err(failed)?;
+                return Err(CaptureError::Token { address, reply });
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next byte and leaves it there.
+    fn first_byte(&self, stop: &Stop) -> io::Result<Option<u8>> {
+        let until = Instant::now() + FIRST;
+        let mut first = [0];
+        while Instant::now() < until && !stop.asked() {
+            match self.stream.peek(&mut first) {
+                Ok(1) => return Ok(Some(first[0])),
+                Ok(_) => break,
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock
+                            | io::ErrorKind::TimedOut
+                            | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     /// Makes SIGINT, SIGTERM and SIGHUP end the trace: after the first the image is asked to end it, after the second
     /// nothing is waited for.
     ///

@@ -391,7 +391,7 @@ mod tests {
         let (mut control, asked) = image(&["ok", "ok: *:enabled", "ok: *:info"]);
         control.token = Some("open sesame".to_owned());
         assert_eq!(control.states().unwrap().metrics.len(), 1);
-        assert_eq!(asked.join().unwrap(), ["auth open sesame", "m*", "l*"]);
+        assert_eq!(asked.join().unwrap(), ["auth", "m*", "l*"]);
         let (mut control, _asked) = image(&["error: wrong token"]);
         control.token = Some("x".to_owned());
         assert_eq!(control.states().unwrap_err().to_string(), "wrong token");

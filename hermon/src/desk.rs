@@ -18,7 +18,7 @@ use hermon_amounts as amounts;
 use hermon_heap::flame::FlameFile;
 use hermon_machine::guest;
 
-use crate::address::{self, Addresses, Each};
+use crate::address::{self, Each};
 use crate::control::Control;
 use crate::database::{self, Database, Keep};
 use crate::ending::Ending;
@@ -121,7 +121,7 @@ impl Desk {
         options: &DeskOptions,
         title: &str,
         controls: Each<Control>,
-        traces: Addresses,
+        taker: Option<Taker>,
         ending: &Ending,
     ) -> Result<Self, Failure> {
         let drawn = !options.plain && view::is_possible();
@@ -144,7 +144,7 @@ impl Desk {
                 let file = options.profile.clone().map(FlameFile::open);
                 let heap = Heap {
                     file: file.transpose()?,
-                    taker: (!traces.is_empty()).then(|| Taker::new(traces)),
+                    taker,
                 };
                 Some(web::serve(address, Arc::clone(live), controls, heap)?)
             }

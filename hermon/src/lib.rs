@@ -47,6 +47,7 @@ mod manual;
 mod meaning;
 mod point;
 mod progress;
+mod proof;
 mod receive;
 mod recorder;
 mod report;

@@ -22,6 +22,7 @@ use crate::ending::Ending;
 use crate::exit::{Exit, Failure};
 use crate::receive::Port;
 use crate::said::Origin;
+use crate::taker::Taker;
 
 /// The choice of the accelerator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -200,8 +201,8 @@ fn session(
     let token = application::value_of(&options.arguments, "--token").map(str::to_owned);
     let controls =
         led(options.control_port, &forwards).map(|&address| Control::new(address, token.clone()));
-    let traces = led(options.memtrace_port, &forwards);
-    let mut desk = Desk::open(&options.desk, &title, controls, traces, ending)?;
+    let taker = Taker::new(led(options.memtrace_port, &forwards), token.clone());
+    let mut desk = Desk::open(&options.desk, &title, controls, taker, ending)?;
     desk.say_page()?;
     let mut arguments = options.arguments.clone();
     let received = metrics.is_some();

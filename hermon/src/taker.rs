@@ -110,6 +110,7 @@ struct Inside {
 #[derive(Debug)]
 pub(crate) struct Taker {
     addresses: Addresses,
+    token: Option<String>,
     inside: Arc<Mutex<Inside>>,
 }
 
@@ -119,12 +120,14 @@ fn lock(inside: &Mutex<Inside>) -> MutexGuard<'_, Inside> {
 }
 
 impl Taker {
-    /// Creates a taker for machines with these memtrace ports. Connects to nothing yet.
-    pub(crate) fn new(addresses: Addresses) -> Self {
-        Self {
+    /// Creates a taker for machines with these memtrace ports, unless there are none. Connects to nothing yet.
+    /// `token` is the one that the ports may ask for.
+    pub(crate) fn new(addresses: Addresses, token: Option<String>) -> Option<Self> {
+        (!addresses.is_empty()).then(|| Self {
             addresses,
+            token,
             inside: Arc::default(),
-        }
+        })
     }
 
     /// Returns the machines whose traces can be taken: those of `heard` that have a port, and all that were named with
@@ -169,11 +172,12 @@ impl Taker {
             bytes: 0,
             samples: 0,
         };
+        let token = self.token.clone();
         // The thread waits for the lock, so that (1) comes before (2) and (3).
         thread::Builder::new()
             .name("trace".to_owned())
             .spawn(move || {
-                let work = || capture(&shared, address.into(), &vm, seconds);
+                let work = || capture(&shared, address.into(), token.as_deref(), &vm, seconds);
                 let made = panic::catch_unwind(AssertUnwindSafe(work));
                 let mut inside = lock(&shared);
                 inside.state.going = None;
@@ -228,11 +232,13 @@ impl Progress for Teller<'_> {
 fn capture(
     inside: &Mutex<Inside>,
     address: Address,
+    token: Option<&str>,
     vm: &str,
     seconds: u64,
 ) -> Result<([Arc<FlameGraph>; 2], Option<String>), NoProfile> {
     let began = Instant::now();
-    let connection = capture::connect(&address)?;
+    let mut connection = capture::connect(&address)?;
+    connection.prove(token, &Stop::default())?;
     let mut file = tempfile::tempfile().map_err(NoProfile::File)?;
     let written = file.try_clone().map_err(NoProfile::File)?;
     // The file has no name; the folder says which disk is full.
@@ -288,7 +294,7 @@ mod tests {
     #[test]
     fn machines_are_those_with_a_port_and_one_without_a_name_if_there_is_no_other() {
         let machines = |addresses: &str, heard: &[&str]| {
-            let taker = Taker::new(addresses.parse().unwrap());
+            let taker = Taker::new(addresses.parse().unwrap(), None).unwrap();
             taker.machines(heard.iter().copied()).join(" ")
         };
         assert_eq!(machines("b=127.0.0.1:1", &["c", "a"]), "b");
@@ -296,14 +302,14 @@ mod tests {
             machines("127.0.0.1:1,b=127.0.0.1:2", &["c", "b", "a"]),
             "a b c"
         );
-        let taker = Taker::new("127.0.0.1:1".parse().unwrap());
+        let taker = Taker::new("127.0.0.1:1".parse().unwrap(), None).unwrap();
         assert_eq!(taker.machines([].into_iter()), [""]);
         assert_eq!(taker.machines(["a"].into_iter()), ["a"]);
     }
 
     #[test]
     fn what_cannot_begin_changes_nothing() {
-        let taker = Taker::new("a=127.0.0.1:1".parse().unwrap());
+        let taker = Taker::new("a=127.0.0.1:1".parse().unwrap(), None).unwrap();
         for (vm, seconds, want) in [
             ("b", 5, "no memtrace port is known of \"b\": give --trace"),
             ("a", 6, "a trace takes 5, 15 or 60 seconds, not 6"),

@@ -89,11 +89,12 @@ pub(crate) fn trace(options: &Options) -> Result<Exit, Failure> {
             passing.path()
         }
     };
-    let connection = capture::connect(&options.address)?;
-    // Only now, so that an existing file is kept if there is no image.
-    let file = File::create(path).map_err(cannot_write(path))?;
+    let mut connection = capture::connect(&options.address)?;
     let stop = connection.stop_on_signals();
     let stop = stop.map_err(Failure::system("cannot catch signals"))?;
+    connection.prove(options.secret.token(), &stop)?;
+    // Only now, so that an existing file is kept if there is no image, or it does not let this machine in.
+    let file = File::create(path).map_err(cannot_write(path))?;
     let taken = Capture::new(connection, file, path, options.duration, stop).run()?;
     exit::say(summary(&taken, options.output.as_deref()));
     let exit = report::print_report(path, &options.show)?;

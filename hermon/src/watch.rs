@@ -10,6 +10,7 @@ use crate::desk::{Desk, DeskOptions, Event, ears};
 use crate::exit::{Exit, Failure};
 use crate::receive::{MAX_WAITING, Port};
 use crate::said::Origin;
+use crate::taker::Taker;
 
 /// Options of `hermon watch`.
 #[derive(Debug, Args)]
@@ -25,11 +26,11 @@ pub(crate) struct Options {
     /// The image's memtrace port, for heap traces taken on the page; for several images, each by its tag vm
     #[arg(long, value_name = "ADDRESS:PORT[,VM=ADDRESS:PORT]", requires = "web")]
     trace: Option<Addresses>,
-    /// The token that the control port requires
+    /// The token that the ports of the images require
     #[arg(
         long,
         value_name = "SECRET",
-        requires = "control",
+        requires = "web",
         env = "HERMON_TOKEN",
         hide_env_values = true
     )]
@@ -52,11 +53,12 @@ pub(crate) fn watch(options: &Options) -> Result<Exit, Failure> {
     let controls = controls.map(|&address| Control::new(address, options.token.clone()));
     let address = port.address();
     let traces = options.trace.clone().unwrap_or_default();
+    let taker = Taker::new(traces, options.token.clone());
     let mut desk = Desk::open(
         &options.desk,
         &address.to_string(),
         controls,
-        traces,
+        taker,
         &ending,
     )?;
     desk.line(

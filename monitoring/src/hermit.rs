@@ -181,11 +181,10 @@ fn run() {
         build: profile::build_id(),
         kernel: kernel::HERMIT_VERSION,
     };
-    let trace =
-        profile::take(&config, &image, profile, seed.number("profile")).unwrap_or_else(|error| {
-            log::warn!(target: "monitoring", "monitoring: {error}");
-            None
-        });
+    let trace = profile::take(&config, &image, profile, &seed).unwrap_or_else(|error| {
+        log::warn!(target: "monitoring", "monitoring: {error}");
+        None
+    });
     let mut monitor = Monitor::new(
         &config,
         Subject {

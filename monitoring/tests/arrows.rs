@@ -57,7 +57,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "agent",
         &[
-            "seed", "config", "trace", "control", "emit", "sources", "storage", "monitor",
+            "seed", "config", "door", "trace", "control", "emit", "sources", "storage", "monitor",
         ],
     ),
     (
@@ -79,7 +79,8 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "network",
         &[
-            "address", "bounds", "stream", "ring", "outbox", "datagram", "push", "tcp", "stack",
+            "address", "bounds", "random", "stream", "ring", "outbox", "datagram", "push", "tcp",
+            "stack",
         ],
     ),
 ];

@@ -148,6 +148,12 @@ impl Cable {
         drop(self.socket.send_to(frame, (Ipv4Addr::LOCALHOST, self.qemu)));
     }
 
+    /// Returns a function that puts frames on the cable, for another thread.
+    pub fn sender(&self) -> impl Fn(&[u8]) + Send + use<> {
+        let (socket, qemu) = (self.socket.clone(), self.qemu);
+        move |frame| drop(socket.send_to(frame, (Ipv4Addr::LOCALHOST, qemu)))
+    }
+
     /// Returns the next frame from which `wanted` returns a value. Frames before it are gone. Returns `None` when `patience` is
     /// over.
     ///
@@ -171,6 +177,25 @@ impl Cable {
                 Err(RecvTimeoutError::Disconnected) => panic!("the cable's thread has ended"),
             }
         }
+    }
+
+    /// Sends a frame each second until another one comes from which `wanted` returns a value.
+    ///
+    /// # Panics
+    /// Panics if none comes before the deadline.
+    pub fn until_answered<T>(
+        &self,
+        frame: &[u8],
+        mut wanted: impl FnMut(&Packet<'_>) -> Option<T>,
+    ) -> T {
+        let until = Instant::now() + DEADLINE;
+        while Instant::now() < until {
+            self.send(frame);
+            if let Some(found) = self.see(Duration::from_secs(1), &mut wanted) {
+                return found;
+            }
+        }
+        panic!("no answer");
     }
 
     /// Does the same as [`Cable::see`], until the deadline of the tests.

@@ -6,6 +6,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 
 use hermon_machine::application::CONTROL_PORT;
 use hermon_machine::qemu::{Forward, GUEST_BY_DHCP, Net};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 
 use crate::DEADLINE;
 
@@ -96,6 +98,17 @@ fn is_reset(kind: ErrorKind) -> bool {
     )
 }
 
+/// Returns the answer to a challenge: the hexadecimal HMAC-SHA-256 of its text, with the token as the key.
+///
+/// # Panics
+/// Never panics: a key may have any length.
+pub fn proof(token: &str, challenge: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).expect("any length");
+    mac.update(challenge.as_bytes());
+    let proof = mac.finalize().into_bytes();
+    proof.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A connection to the control port.
 #[derive(Debug)]
 pub struct Client(BufReader<TcpStream>);
@@ -108,6 +121,17 @@ impl Client {
     pub fn ask(&mut self, command: &str) -> String {
         self.send(format!("{command}\n").as_bytes());
         self.line()
+    }
+
+    /// Proves to know the token, and returns the last answer.
+    ///
+    /// # Panics
+    /// Panics like [`Client::ask`], and if there is no challenge.
+    pub fn prove(&mut self, token: &str) -> String {
+        let reply = self.ask("auth");
+        let challenge = reply.strip_prefix("ok: ");
+        let challenge = challenge.unwrap_or_else(|| panic!("no challenge: {reply}"));
+        self.ask(&format!("auth {}", proof(token, challenge)))
     }
 
     /// Asks for the guest's uptime, in microseconds.

@@ -32,6 +32,7 @@ enum Id {
     ControlPort,
     ControlIdle,
     Token,
+    TokenPlain,
     Allow,
     MemtracePort,
     SamplingRate,
@@ -48,7 +49,7 @@ enum Id {
 /// The names of [`Kind`] as part of a sentence.
 const WORKLOADS: &str = "mixed, churn, leak, spin, exact or idle";
 
-pub(super) static ARGUMENTS: [Argument; 17] = [
+pub(super) static ARGUMENTS: [Argument; 18] = [
     Argument {
         id: Id::Influx,
         name: "influx",
@@ -94,8 +95,16 @@ pub(super) static ARGUMENTS: [Argument; 17] = [
         name: "token",
         short: None,
         value: "SECRET",
-        meaning: "control connections must begin with: auth SECRET",
+        meaning: "clients of both ports must prove to know it; hermon does with --token",
         default: None,
+    },
+    Argument {
+        id: Id::TokenPlain,
+        name: "token-plain",
+        short: None,
+        value: "on|off",
+        meaning: "takes the token in the clear, too: auth SECRET",
+        default: Some("off"),
     },
     Argument {
         id: Id::Allow,
@@ -231,6 +240,7 @@ impl<'a> Draft<'a> {
             Id::ControlPort => config.control_port = parse_port(text)?,
             Id::ControlIdle => config.control_idle = parse_idle(text)?,
             Id::Token => config.token = Some(parse_token(text)?),
+            Id::TokenPlain => config.token_plain = parse_switch(text)?,
             Id::Allow => config.allow = Allow::parse(text)?,
             Id::MemtracePort => config.memtrace_port = parse_port(text)?,
             Id::SamplingRate => config.sampling_rate = parse_rate(text)?,

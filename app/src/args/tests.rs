@@ -169,6 +169,13 @@ fn every_argument_sets_its_value_in_both_styles() {
             }),
         ),
         (
+            &["--token-plain", "on"],
+            with(Config {
+                token_plain: true,
+                ..config
+            }),
+        ),
+        (
             &["--allow", "10.0.2.0/24,10.0.3.1"],
             with(Config {
                 allow: Allow::parse("10.0.2.0/24,10.0.3.1").unwrap(),

@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use clap::Args;
 use hermon_machine::application::CONTROL_PORT;
@@ -10,6 +11,7 @@ use thiserror::Error;
 
 use crate::address::{self, Address, ConnectError};
 use crate::exit::{Exit, Failure};
+use crate::proof;
 
 /// The time limit of a reply. An image answers within a millisecond; an image that is paused or gone never answers.
 pub(crate) const REPLY: Duration = Duration::from_secs(10);
@@ -20,6 +22,9 @@ const REPLY_MAX: usize = 1 << 20;
 
 /// The beginning of a reply that says that the command did nothing.
 pub(crate) const ERROR: &str = "error:";
+
+/// The reply to a command that the image does not know.
+const NOT_KNOWN: &str = "error: unknown command";
 
 /// The levels that an image shows, quietest first.
 pub(crate) const LEVELS: [&str; 7] = ["quiet", "app", "error", "warning", "info", "debug", "trace"];
@@ -130,7 +135,7 @@ pub(crate) fn text(reply: &str) -> Option<&str> {
 }
 
 impl Client {
-    /// Connects, and sends the token if there is one. `patience` is the time limit of a reply.
+    /// Connects, and proves to know the token if there is one. `patience` is the time limit of a reply.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -154,8 +159,13 @@ impl Client {
             patience,
         };
         if let Some(token) = token {
-            // An error does not quote the token.
-            let reply = client.exchange(&format!("auth {token}"), "auth")?;
+            let reply = client.exchange(proof::ASK, proof::ASK)?;
+            let reply = match proof::answer(&reply, token) {
+                Some(line) => client.exchange(&line, proof::ASK)?,
+                // An image without a token.
+                None if reply == NOT_KNOWN => return Ok(client),
+                None => reply,
+            };
             if is_error(&reply) {
                 return Err(ClientError::Token {
                     address: address.clone(),
@@ -191,8 +201,9 @@ impl Client {
     }
 
     fn exchange(&mut self, line: &str, shown: &str) -> Result<String, ClientError> {
+        let address = self.address.clone();
         let broken = |source| ClientError::Broken {
-            address: self.address.clone(),
+            address: address.clone(),
             command: shown.to_owned(),
             source,
         };
@@ -201,10 +212,8 @@ impl Client {
             .get_mut()
             .write_all(format!("{line}\n").as_bytes());
         sent.map_err(broken)?;
-        let mut reply = Vec::new();
-        io::Read::take(&mut self.stream, REPLY_MAX as u64)
-            .read_until(b'\n', &mut reply)
-            .map_err(|error| broken(self.in_words(error)))?;
+        let reply = self.read_line();
+        let reply = reply.map_err(|error| broken(self.in_words(error)))?;
         match reply.strip_suffix(b"\n") {
             Some(text) => Ok(printable(text)),
             None if reply.len() >= REPLY_MAX => Err(broken(io::Error::other(
@@ -217,12 +226,37 @@ impl Client {
         }
     }
 
+    /// Reads to the end of a line, within the time limit of a reply however many pieces it comes in. Stops at the longest
+    /// reply and at the end of the connection.
+    fn read_line(&mut self) -> io::Result<Vec<u8>> {
+        let until = Instant::now() + self.patience;
+        let mut line = Vec::new();
+        while line.len() < REPLY_MAX && line.last() != Some(&b'\n') {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.stream.get_ref().set_read_timeout(Some(left))?;
+            let bytes = self.stream.fill_buf()?;
+            if bytes.is_empty() {
+                break;
+            }
+            let end = bytes.iter().position(|&byte| byte == b'\n');
+            let count = end
+                .map_or(bytes.len(), |end| end + 1)
+                .min(REPLY_MAX - line.len());
+            line.extend_from_slice(&bytes[..count]);
+            self.stream.consume(count);
+        }
+        Ok(line)
+    }
+
     /// Replaces the system's "resource temporarily unavailable" by clear words.
     fn in_words(&self, error: io::Error) -> io::Error {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                 let seconds = self.patience.as_secs();
-                io::Error::other(format!("nothing came within {seconds} s"))
+                io::Error::other(format!("no whole reply within {seconds} s"))
             }
             _ => error,
         }

@@ -6,9 +6,21 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
 use super::common::{DEADLINE, STARTING, Tool};
 
-/// Starts a control port that never ends: a line in, a line out. With a token, the first line must be the token.
+/// Returns the line that answers the challenge `control 00ff`.
+fn proof_of(token: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).unwrap();
+    mac.update(b"control 00ff");
+    let proof = mac.finalize().into_bytes();
+    let proof: String = proof.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("auth {proof}")
+}
+
+/// Starts a control port that never ends: a line in, a line out. With a token, the first lines must prove it.
 fn control(token: Option<&'static str>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -22,9 +34,8 @@ fn control(token: Option<&'static str>) -> SocketAddr {
                 .map_while(Result::ok)
             {
                 let reply = match (trusted, line.as_str()) {
-                    (false, line)
-                        if Some(line) == token.map(|token| format!("auth {token}")).as_deref() =>
-                    {
+                    (false, "auth") => "ok: control 00ff",
+                    (false, line) if token.is_some_and(|token| line == proof_of(token)) => {
                         trusted = true;
                         "ok"
                     }

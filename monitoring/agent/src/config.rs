@@ -62,8 +62,10 @@ pub struct Config {
     pub control_port: Option<u16>,
     /// Time after which an idle control connection is closed, from [`IDLE_MIN`] to [`IDLE_MAX`].
     pub control_idle: Micros,
-    /// The token that a control connection must send first; `None`: no token is needed.
+    /// The token that a client of a port must prove to know; `None`: no token is needed.
     pub token: Option<Token>,
+    /// `true` if the token may come in the clear, as `auth SECRET`.
+    pub token_plain: bool,
     /// The addresses that may connect to the control port and to the heap profiler.
     pub allow: Allow,
     /// TCP port of the heap profiler; `None` turns it off.
@@ -89,6 +91,7 @@ impl Default for Config {
             control_port: Some(2323),
             control_idle: CONTROL_IDLE,
             token: None,
+            token_plain: false,
             allow: Allow::ALL,
             memtrace_port: Some(4242),
             sampling_rate: DEFAULT_RATE,

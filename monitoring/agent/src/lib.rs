@@ -23,6 +23,7 @@ extern crate alloc;
 
 pub mod config;
 pub mod control;
+pub mod door;
 pub mod emit;
 pub mod monitor;
 mod seed;

@@ -17,10 +17,10 @@ use smoltcp::phy::Device;
 
 pub use event::Event;
 
-use crate::seed::Seed;
 use crate::config::{Config, VmName};
 use crate::control::{Control, Managed, Status};
 use crate::emit::{Emission, EncodeCounts, Schedule, Sink};
+use crate::seed::Seed;
 use crate::sources::{self, Image, Machine, Own, Readings};
 use crate::storage::Storage;
 use crate::trace::Profiler;
@@ -196,7 +196,7 @@ impl<'a> Monitor<'a> {
             outbox: Outbox::new(storage.waiting, storage.on_the_way),
             datagram: DatagramPush::default(),
             stream: StreamPush::new(config.interval, seed.number("pauses")),
-            control: Control::new(config, storage.control),
+            control: Control::new(config, seed.derive("control"), storage.control),
             schedule: Schedule::new(config.interval),
             emission: Emission::new(),
             readings: Readings::default(),

@@ -122,6 +122,8 @@ fn readings() -> Readings {
                 commands: n(),
                 idle_closed: n(),
                 auth_failures: n(),
+                yielded: 0,
+                foreign: n(),
             },
             sources: n() as usize,
             sources_refused: n(),

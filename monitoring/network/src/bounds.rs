@@ -44,6 +44,13 @@ pub const CONTROL_RECEIVE_BYTES: usize = 1_024;
 /// Send buffer of a control connection, in bytes: a whole short reply, or a piece of a listing.
 pub const CONTROL_SEND_BYTES: usize = REPLY_MAX;
 
+/// Control connections that have not proven to know the token yet, where one is needed. The next one takes the place of
+/// the oldest.
+pub const UNPROVEN_MAX: usize = 4;
+/// Time in which a connection must prove that it knows the token: some round trips of a slow network.
+pub const PROVE_WITHIN: Micros = Micros::from_secs(2);
+/// Time since its last command after which a control connection gives its place to a newcomer if all are taken.
+pub const YIELDS_AFTER: Micros = Micros::from_secs(2);
 /// Time after which an idle control connection is closed, unless the configuration changes it.
 pub const CONTROL_IDLE: Micros = Micros::from_secs(60);
 /// Time after which a connection whose handshake is not complete gives its socket back: two retransmissions of the
@@ -116,8 +123,8 @@ pub const TRACE_SOCKETS: usize = TRACE_CONNECTIONS + 1;
 /// Send buffer of the memtrace port, in bytes, the same as the emitter's. A packet of up to 32 KiB waits in the
 /// encoder, and samples wait in the ring.
 pub const TRACE_SEND_BYTES: usize = 8 * 1024;
-/// Receive buffer of the memtrace port, in bytes: any byte from a client ends the trace.
-pub const TRACE_RECEIVE_BYTES: usize = 64;
+/// Receive buffer of the memtrace port, in bytes: the proof of a token. Any byte after it ends the trace.
+pub const TRACE_RECEIVE_BYTES: usize = 128;
 /// Time between two looks at the ring. It holds some 2,700 samples, at the default rate those of 200 MB of
 /// allocations.
 pub const TRACE_EVERY: Micros = Micros::from_millis(10);
@@ -142,6 +149,10 @@ const _: () = {
     assert!(
         REPLY_MAX <= CONTROL_SEND_BYTES,
         "a reply must fit the empty send buffer"
+    );
+    assert!(
+        UNPROVEN_MAX < CONTROL_CONNECTIONS,
+        "clients that know no token cannot take all places"
     );
     assert!(
         CONTROL_SPARE > 0,

@@ -304,19 +304,22 @@ impl<'a> Stack<'a> {
         };
         let mut frames = 0;
         while frames < budget {
-            if self.ports.is_exhausted(&self.sockets) {
+            if let Some(port) = wire.frames.knocks {
                 if frames > 0 {
-                    // Refused connections get their reset before the next frame is taken.
+                    // Connections that were refused get their reset first.
                     break;
                 }
-                self.ports.listen_now(&mut self.sockets);
+                self.ports.listen_now(port, &mut self.sockets);
+                wire.frames.knocks = None;
             }
+            self.ports.tell(&self.sockets, &mut self.gate.borrow_mut());
             let polled =
                 self.interface
                     .poll_ingress_single(instant(now), &mut wire, &mut self.sockets);
             let handled = wire.frames.handled();
             frames += handled;
             match polled {
+                PollIngressSingleResult::None if wire.frames.knocks.is_some() => {}
                 PollIngressSingleResult::None if handled == 0 => break,
                 PollIngressSingleResult::None => {}
                 PollIngressSingleResult::PacketProcessed
@@ -509,7 +512,7 @@ impl<'a> Stack<'a> {
 
     fn listen_counts<const N: usize>(&self, listener: Option<&Listener<N>>) -> ListenCounts {
         listener.map_or_else(ListenCounts::default, |it| ListenCounts {
-            denied: it.counts().denied + self.gate.borrow().denied(it.port()),
+            denied: self.gate.borrow().denied(it.port()),
             ..*it.counts()
         })
     }

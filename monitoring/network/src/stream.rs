@@ -1,7 +1,5 @@
 //! The traits between services and connections: bytes and states, no sockets.
 
-use core::net::Ipv4Addr;
-
 use units::Micros;
 
 /// A stream of bytes with a peer, as a service sees it.
@@ -101,17 +99,19 @@ pub enum Step {
 /// `slot` is the number of the connection, below the number of the port's sockets; a slot has one connection
 /// at a time.
 pub trait Service {
-    /// Returns `true` if an allowed peer may connect now. Called once for each connection, before it is opened.
-    fn admits(&mut self, _slot: usize, _now: Micros, _peer: Ipv4Addr) -> bool {
-        true
-    }
-
     /// Tells the service that a connection was opened.
     fn opened(&mut self, slot: usize, now: Micros);
 
     /// Tells the service that an opened connection has ended without its request.
     fn closed(&mut self, slot: usize) {
         let _ = slot;
+    }
+
+    /// Returns the slot of an open connection that ends, so that its place goes to a newcomer. Called when a peer has
+    /// connected and all places are taken; with `None` the newcomer is refused.
+    fn gives_up(&mut self, now: Micros) -> Option<usize> {
+        let _ = now;
+        None
     }
 
     /// Tells the service that a connection was refused because all sockets were taken.

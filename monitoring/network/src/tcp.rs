@@ -8,12 +8,11 @@
 //!   not confuse it with the last one.
 //! * A peer that answers window probes never times out, so the services must notice stalls.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::SocketAddrV4;
 
 use smoltcp::iface::{Context, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::Duration;
-use smoltcp::wire::IpAddress;
 
 use super::bounds::{
     KEEP_ALIVE, LEAVING, LINGER, LINGER_BYTES, OPENING, PUSH_RECEIVE_BYTES, PUSH_SEND_BYTES,
@@ -219,22 +218,26 @@ impl Link for ClientLink<'_, '_> {
 ///  ┌───────────┐ ────────────▶ ┌─────────┐ ─────────────────────────────▶ ┌─────────┐
 ///  │ Listening │               │ Opening │                                │ Serving │
 ///  └───────────┘ ◀──────────── └─────────┘        ┌─────────┐ ◀────────── └─────────┘
-///   ▲  ▲  │  ▲      3 reset         │             │ Closing │  5 the        │     │
-///   │  │  │  │                      │ 4 OPENING   └─────────┘  service      │     │
-///   │  │  │  └──────────────────────│─── 7 closed ──┘  │ 8     closes       │     │ 9 the
-///   │  │  └──────────┐              │                  │ LINGER(_BYTES),    │     │ service
-///   │  │ 10 a SYN,   │              │                  │ TIME-WAIT          │     │ aborts
-///   │  │ refused     ▼              ▼                  ▼                    │     │
+///   ▲  ▲     ▲      3 reset,        │             │ Closing │  5 the        │     │
+///   │  │     │      12 given up     │ 4 OPENING,  └─────────┘  service      │     │
+///   │  │     └──────────────────────│─── 7 closed ──┘  │ 8     closes       │     │ 9 the service
+///   │  │                            │                  │ LINGER(_BYTES),    │     │ aborts, or the
+///   │  │                            │ 10 no place      │ TIME-WAIT          │     │ place goes to
+///   │  │                            ▼                  ▼                    │     │ a newcomer
 ///   │  │           ┌────────────────────────────────────────┐ ◀─────────────│─────┘
 ///   │  └────────── │                Leaving                 │               │
 ///   │  11 it left  └────────────────────────────────────────┘               │
 ///   └───────────────────────────── 6 reset ─────────────────────────────────┘
 /// ```
+/// A handshake holds a socket and no place: when no socket listens, the oldest handshake is given up (12). Spoofed
+/// SYNs therefore keep nobody out as long as a handshake takes less time than as many SYNs as there are spare sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
     Listening,
     Opening {
         deadline: Micros,
+        /// The number of handshakes that began before.
+        order: u64,
     },
     Serving,
     /// The bytes that the peer still sends are discarded.
@@ -289,6 +292,7 @@ pub(super) struct Listener<const SOCKETS: usize> {
     slots: [Slot; SOCKETS],
     port: u16,
     connections: usize,
+    handshakes: u64,
     counts: ListenCounts,
 }
 
@@ -317,6 +321,7 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
             slots: [Slot::Listening; SOCKETS],
             port,
             connections: size.connections,
+            handshakes: 0,
             counts: ListenCounts::default(),
         }
     }
@@ -336,10 +341,9 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
         self.slots.iter().all(quiet)
     }
 
-    /// Returns `true` if no socket listens: the next SYN would get an uncounted reset.
-    pub(super) fn is_exhausted(&self, sockets: &SocketSet<'_>) -> bool {
-        !self
-            .handles
+    /// Returns `true` if a socket listens.
+    pub(super) fn listens(&self, sockets: &SocketSet<'_>) -> bool {
+        self.handles
             .iter()
             .any(|&handle| sockets.get::<Socket<'_>>(handle).is_listening())
     }
@@ -353,19 +357,10 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
             match self.slots[index] {
                 Slot::Listening if closed => listen(socket, self.port),
                 Slot::Listening if !socket.is_listening() => {
-                    let peer = peer(socket);
-                    if !service.admits(index, now, peer) {
-                        self.counts.denied += 1;
-                        self.reset(index, now, socket); // 10
-                    } else if self.taken() < self.connections {
-                        // 1
-                        let deadline = now + OPENING;
-                        self.slots[index] = Slot::Opening { deadline };
-                    } else {
-                        self.counts.refused += 1;
-                        service.turned_away();
-                        self.reset(index, now, socket); // 10
-                    }
+                    // 1
+                    let (deadline, order) = (now + OPENING, self.handshakes);
+                    self.handshakes += 1;
+                    self.slots[index] = Slot::Opening { deadline, order };
                 }
                 Slot::Opening { .. } if socket.is_listening() => {
                     self.slots[index] = Slot::Listening; // 3
@@ -384,7 +379,9 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
                     let until = now + LEAVING;
                     self.slots[index] = Slot::Leaving { until };
                 }
-                Slot::Opening { deadline } | Slot::Closing { deadline, .. } if now >= deadline => {
+                Slot::Opening { deadline, .. } | Slot::Closing { deadline, .. }
+                    if now >= deadline =>
+                {
                     self.reset(index, now, socket); // 4, 8
                 }
                 Slot::Leaving { until } if socket.remote_endpoint().is_none() || now >= until => {
@@ -395,16 +392,54 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
         }
     }
 
-    /// Makes one socket listen, even if its last segment has not left. Called when no socket listens, after there was a
-    /// chance to send that segment.
+    /// Makes one socket listen. Called when no socket listens, after there was a chance to send last segments. A
+    /// connection whose last segment has not left goes first, then the oldest handshake, then the oldest connection that
+    /// is being closed.
     pub(super) fn listen_now(&mut self, sockets: &mut SocketSet<'_>) {
-        if let Some(index) = self
-            .slots
-            .iter()
-            .position(|slot| matches!(slot, Slot::Leaving { .. }))
-        {
-            self.listen_again(index, sockets.get_mut(self.handles[index])); // 11
+        let rank = |slot: &Slot| match *slot {
+            Slot::Leaving { until } => Some((0, until.0)),
+            Slot::Opening { order, .. } => Some((1, order)),
+            // A socket that has just got a SYN is still marked as listening.
+            Slot::Listening => Some((2, 0)),
+            Slot::Closing { deadline, .. } => Some((3, deadline.0)),
+            Slot::Serving => None,
+        };
+        let ranked = self.slots.iter().enumerate();
+        let first = ranked
+            .filter_map(|(index, slot)| Some((rank(slot)?, index)))
+            .min();
+        if let Some((_, index)) = first {
+            if matches!(self.slots[index], Slot::Opening { .. } | Slot::Listening) {
+                self.counts.refused += 1;
+            }
+            self.listen_again(index, sockets.get_mut(self.handles[index])); // 11, 12
         }
+    }
+
+    /// Finds a place for a connection that is open: a free one, or the one that the service gives up.
+    fn has_place(
+        &mut self,
+        now: Micros,
+        sockets: &mut SocketSet<'_>,
+        service: &mut impl Service,
+    ) -> bool {
+        if self.taken() < self.connections {
+            return true;
+        }
+        // A connection that is being closed and has handed over everything, the oldest one first.
+        let closing = (0..SOCKETS).filter_map(|index| match self.slots[index] {
+            Slot::Closing { deadline, .. } => {
+                let socket = sockets.get::<Socket<'_>>(self.handles[index]);
+                (socket.send_queue() == 0).then_some((deadline, index))
+            }
+            _ => None,
+        });
+        let closing = closing.min().map(|(_, index)| index);
+        let Some(index) = closing.or_else(|| service.gives_up(now)) else {
+            return false;
+        };
+        self.reset(index, now, sockets.get_mut(self.handles[index])); // 9
+        true
     }
 
     /// Lets the service work on every connection. Returns the latest time for the next call.
@@ -417,14 +452,20 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
         self.admit(now, sockets, service);
         let mut next: Option<Micros> = None;
         for index in 0..SOCKETS {
-            let socket = sockets.get_mut::<Socket<'_>>(self.handles[index]);
-            if let Slot::Opening { .. } = self.slots[index]
-                && socket.state() != State::SynReceived
-            {
-                self.slots[index] = Slot::Serving; // 2
-                self.counts.accepted += 1;
-                service.opened(index, now);
+            let handle = self.handles[index];
+            let is_open = sockets.get::<Socket<'_>>(handle).state() != State::SynReceived;
+            if matches!(self.slots[index], Slot::Opening { .. }) && is_open {
+                if self.has_place(now, sockets, service) {
+                    self.slots[index] = Slot::Serving; // 2
+                    self.counts.accepted += 1;
+                    service.opened(index, now);
+                } else {
+                    self.counts.refused += 1;
+                    service.turned_away();
+                    self.reset(index, now, sockets.get_mut(handle)); // 10
+                }
             }
+            let socket = sockets.get_mut::<Socket<'_>>(handle);
             if self.slots[index] == Slot::Serving {
                 match service.turn(index, now, &mut SocketStream(socket)) {
                     Step::Stay(until) => next = earliest(next, until),
@@ -445,7 +486,7 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
                     None => self.reset(index, now, socket), // 8
                 }
             }
-            if let Slot::Opening { deadline: at }
+            if let Slot::Opening { deadline: at, .. }
             | Slot::Closing { deadline: at, .. }
             | Slot::Leaving { until: at } = self.slots[index]
             {
@@ -476,21 +517,8 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
     }
 
     fn taken(&self) -> usize {
-        self.slots
-            .iter()
-            .filter(|slot| !matches!(slot, Slot::Listening | Slot::Leaving { .. }))
-            .count()
-    }
-}
-
-/// Returns the peer's address. A socket that has left the state of listening has a peer.
-fn peer(socket: &Socket<'_>) -> Ipv4Addr {
-    match socket.remote_endpoint() {
-        Some(endpoint) => {
-            let IpAddress::Ipv4(address) = endpoint.addr;
-            address
-        }
-        None => Ipv4Addr::UNSPECIFIED,
+        let taken = |slot: &&Slot| matches!(slot, Slot::Serving | Slot::Closing { .. });
+        self.slots.iter().filter(taken).count()
     }
 }
 

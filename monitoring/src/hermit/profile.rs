@@ -8,7 +8,9 @@ use core::fmt::{self, Write};
 use kernel::{args, clock, image, memory, panic};
 use spin::{Mutex, Once};
 
+use agent::Seed;
 use agent::config::Config;
+use agent::door::Lock;
 use agent::sources::Image;
 use agent::trace::{Always, Identity, Parts, Trace};
 use agent::trace::{LiveSites, Names, Tracer, report};
@@ -52,7 +54,7 @@ pub fn take(
     config: &Config,
     about: &Image,
     profile: &'static dyn HeapProfile,
-    seed: u64,
+    seed: &Seed,
 ) -> Result<Option<Trace<'static>>, ProfileError> {
     let symbols = SYMBOLS.call_once(symbols).as_ref();
     panic::set_report(report_panic);
@@ -81,8 +83,9 @@ fn prepare(
     about: &Image,
     profile: &'static dyn HeapProfile,
     symbols: Option<&'static Symbols<'static>>,
-    seed: u64,
+    seed: &Seed,
 ) -> Result<Option<Trace<'static>>, ProfileError> {
+    let number = seed.number("profile");
     if config.memtrace_port.is_none() && !config.heap_profile {
         return Ok(None);
     }
@@ -99,12 +102,12 @@ fn prepare(
     let profile_bytes = profile.prepare(settings).map_err(ProfileError::Prepare)?;
     let slots = profile.slots();
     let tracer = Tracer::new(slots).map_err(|_| ProfileError::Memory)?;
-    let identity = identity(about, seed);
+    let identity = identity(about, number);
     let rate = config.sampling_rate;
     let always = if config.heap_profile {
         let live = LiveSites::new(slots).map_err(|_| ProfileError::Memory)?;
         let live = Box::leak(Box::new(Mutex::new(live)));
-        profile.start(rate, seed).map_err(ProfileError::Start)?;
+        profile.start(rate, number).map_err(ProfileError::Start)?;
         Some(Always { live, rate })
     } else {
         None
@@ -117,6 +120,7 @@ fn prepare(
         identity,
         rate,
         always,
+        lock: Lock::new(config, seed.derive("memtrace")),
     })))
 }
 

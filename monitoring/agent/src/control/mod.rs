@@ -18,7 +18,7 @@
 
 mod answer;
 mod command;
-mod door;
+mod foreign;
 mod listing;
 mod profiler;
 mod reply;
@@ -29,7 +29,6 @@ mod switches;
 
 pub use self::answer::{Managed, answer};
 pub use self::command::{COMMANDS, Command, CommandError, Help, PROTOCOL, Query};
-pub use self::door::{DOOR_ADDRESSES, DOOR_CLOSED, DOOR_FAILURES, Door, Refusal};
 pub use self::listing::{Listing, Which};
 pub use self::reply::{Full, Reply};
 pub use self::service::{Control, Serving};

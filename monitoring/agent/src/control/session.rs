@@ -12,21 +12,24 @@
 //!                     │ Reading │                                │ Skipping │
 //!                     └─────────┘ ◀───────────────────────────── └──────────┘
 //!                       │   │       3 the end of that command          │
-//!     5 a first line    │   │ 4 the client closed its half, or         │
-//!     that is not let   ▼   ▼   nothing moved for the idle time        ▼
-//!     in: reply ──▶ Ending ──▶ closed ◀────────────────────────────────
+//!     5 not let in, or  │   │ 4 the client closed its half, or         │
+//!     HTTP or TLS:      ▼   ▼   nothing moved for the idle time        ▼
+//!     reply ──────▶ Ending ──▶ closed ◀────────────────────────────────
 //! ```
+//! A proof of the token that must wait (see [`Door`]) is `Proving` until it is compared.
+//!
+//! A page of any site can make a browser send a request to the port, with a body that holds commands. So a request and
+//! the beginning of a TLS handshake get one answer, and not a byte after them is read.
 //!
 //! The session reads the next command only when the last reply is handed over whole. So a client that does not read
 //! stops itself, and needs no memory besides its own buffers.
 
-use core::net::Ipv4Addr;
-
 use super::answer::{Managed, answer};
 use super::command::{Command, CommandError};
-use super::door::Door;
+use super::foreign;
 use super::reply::Reply;
-use network::bounds::{COMMAND_MAX, REPLY_MAX};
+use crate::door::{Challenge, Door, Knock, Refusal};
+use network::bounds::{COMMAND_MAX, PROVE_WITHIN, REPLY_MAX, YIELDS_AFTER};
 use network::{Step, Stream};
 use units::Micros;
 
@@ -42,6 +45,10 @@ pub struct ControlCounts {
     pub idle_closed: u64,
     /// Connections that did not begin with the token.
     pub auth_failures: u64,
+    /// Connections that gave their place to a newcomer.
+    pub yielded: u64,
+    /// Connections that spoke HTTP or TLS.
+    pub foreign: u64,
 }
 
 /// The state of a session; the module's documentation has the drawing.
@@ -51,6 +58,8 @@ enum State {
     Reading,
     /// The session discards the rest of a command that is too long.
     Skipping,
+    /// A line of this length, a proof of the token, waits to be compared.
+    Proving { len: usize, until: Micros },
     /// The session hands over the last reply.
     Ending,
 }
@@ -61,6 +70,8 @@ enum Found {
     /// A command: this many bytes at the start of the line.
     Command(usize),
     TooLong,
+    /// The first bytes of a TLS handshake.
+    Tls,
 }
 
 /// One connection: its command and its reply.
@@ -72,8 +83,15 @@ pub struct Session<'a> {
     /// Length of the command that is being answered. The reply needs the command's names until it is handed over.
     answered: usize,
     reply: Reply<'a>,
-    peer: Ipv4Addr,
+    challenge: Option<Challenge>,
     trusted: bool,
+    /// `true` while the connection is open.
+    is_open: bool,
+    /// `true` if its place was given to a newcomer.
+    has_yielded: bool,
+    opened: Micros,
+    /// The time of the last command, or of the opening.
+    since: Micros,
     /// The time when a byte last moved in either direction.
     moved: Micros,
     idle: Micros,
@@ -96,17 +114,16 @@ impl<'a> Session<'a> {
             len: 0,
             answered: 0,
             reply,
-            peer: Ipv4Addr::UNSPECIFIED,
+            challenge: None,
             trusted: false,
+            is_open: false,
+            has_yielded: false,
+            opened: Micros::ZERO,
+            since: Micros::ZERO,
             moved: Micros::ZERO,
             idle,
             unacknowledged: 0,
         }
-    }
-
-    /// Sets the address of the next connection's client.
-    pub const fn meet(&mut self, peer: Ipv4Addr) {
-        self.peer = peer;
     }
 
     /// Resets the session for a new connection.
@@ -115,9 +132,40 @@ impl<'a> Session<'a> {
         self.len = 0;
         self.answered = 0;
         self.reply.clear();
+        self.challenge = None;
         self.trusted = false;
+        self.is_open = true;
+        self.has_yielded = false;
+        self.opened = now;
+        self.since = now;
         self.moved = now;
         self.unacknowledged = 0;
+    }
+
+    /// Notes that the connection has ended.
+    pub const fn close(&mut self) {
+        self.is_open = false;
+    }
+
+    /// Returns the time since which the connection has given no command, if it may give its place to a newcomer. With a
+    /// token only a client that has not proven to know it may, unless its proof waits.
+    pub fn yields(&self, now: Micros, is_guarded: bool) -> Option<Micros> {
+        let may = if is_guarded {
+            self.is_unproven() && !matches!(self.state, State::Proving { .. })
+        } else {
+            now >= self.since + YIELDS_AFTER
+        };
+        (self.is_open && !self.has_yielded && may).then_some(self.since)
+    }
+
+    /// Returns `true` if the client has not proven that it knows the token.
+    pub const fn is_unproven(&self) -> bool {
+        self.is_open && !self.has_yielded && !self.trusted
+    }
+
+    /// Ends the connection at its next turn, for a newcomer.
+    pub const fn give_up(&mut self) {
+        self.has_yielded = true;
     }
 
     /// Answers the commands that have arrived, as long as the client takes the replies. The connection's buffers bound
@@ -130,6 +178,9 @@ impl<'a> Session<'a> {
         door: &mut Door,
         counts: &mut ControlCounts,
     ) -> Step {
+        if self.has_yielded {
+            return Step::Abort;
+        }
         let unacknowledged = stream.unacknowledged();
         if unacknowledged < self.unacknowledged {
             self.moved = now;
@@ -140,9 +191,14 @@ impl<'a> Session<'a> {
             if finished {
                 break;
             }
-            match self.read(now, stream) {
+            let found = match self.state {
+                State::Proving { until, .. } if now < until => break,
+                State::Proving { len, .. } => Some(Found::Command(len)),
+                _ => self.read(now, stream),
+            };
+            match found {
                 Some(found) => {
-                    counts.commands += 1;
+                    self.since = now;
                     self.answer(found, now, managed, door, counts);
                 }
                 None if stream.ended() => finished = true,
@@ -153,7 +209,20 @@ impl<'a> Session<'a> {
         if finished && self.reply.is_done() {
             return Step::Close; // 4, 5
         }
-        let idle_at = self.moved + self.idle;
+        if let State::Proving { until, .. } = self.state {
+            return Step::Stay(until);
+        }
+        let mut idle_at = self.moved + self.idle;
+        if door.is_guarded() && !self.trusted && self.state != State::Ending {
+            let late = self.opened + PROVE_WITHIN;
+            if now >= late {
+                counts.auth_failures += 1;
+                self.reply.set_error(&Refusal::TooLate);
+                self.state = State::Ending; // 5
+                return Step::Stay(now);
+            }
+            idle_at = idle_at.min(late);
+        }
         if now < idle_at {
             return Step::Stay(idle_at);
         }
@@ -195,25 +264,50 @@ impl<'a> Session<'a> {
     ) {
         let line = match found {
             Found::Command(len) => &self.line[..len],
-            Found::TooLong => &[],
+            // Its beginning is kept: a request may have a long path.
+            Found::TooLong => &self.line[..COMMAND_MAX],
+            Found::Tls => &[],
         };
+        if found == Found::Tls || foreign::is_http(line) {
+            counts.foreign += 1;
+            if found == Found::Tls {
+                self.reply.set(format_args!("{}", foreign::TLS));
+            } else {
+                self.reply.set(format_args!("{}", foreign::HTTP));
+            }
+            self.state = State::Ending; // 5
+            return;
+        }
+        counts.commands += 1;
+        let line = if found == Found::TooLong { &[] } else { line };
         if door.is_guarded() && !self.trusted {
-            match door.knock(self.peer, now, line) {
-                Ok(()) => {
+            match door.knock(now, line, self.challenge.as_ref()) {
+                Knock::Challenge => {
+                    let challenge = self.challenge.insert(door.challenge());
+                    self.reply.set(format_args!("ok: {challenge}"));
+                }
+                Knock::Admitted => {
+                    self.challenge = None;
                     self.trusted = true;
+                    self.state = State::Reading;
                     self.reply.set(format_args!("ok"));
                 }
-                Err(refusal) => {
+                Knock::Refused(refusal) => {
                     counts.auth_failures += 1;
                     self.reply.set_error(&refusal);
                     self.state = State::Ending; // 5
+                }
+                Knock::Wait(until) => {
+                    counts.commands -= 1;
+                    let len = line.len();
+                    self.state = State::Proving { len, until };
                 }
             }
             return;
         }
         let command = match found {
             Found::Command(_) => Command::parse(line),
-            Found::TooLong => Err(CommandError::TooLong),
+            Found::TooLong | Found::Tls => Err(CommandError::TooLong),
         };
         answer(command, managed, &mut self.reply);
         self.answered = line.len();
@@ -250,6 +344,9 @@ impl<'a> Session<'a> {
     fn add(&mut self, byte: u8) -> Option<Found> {
         if self.state == State::Skipping {
             return None;
+        }
+        if self.len == 1 && foreign::is_tls([self.line[0], byte]) {
+            return Some(Found::Tls);
         }
         // One byte beyond COMMAND_MAX is kept if it is a carriage return, which may belong to the end.
         if self.len < COMMAND_MAX || (self.len == COMMAND_MAX && byte == b'\r') {

@@ -113,7 +113,7 @@ static TCP: Declared<Readings, 8> = Declared::new(
     ],
 );
 
-static MONITORING: Declared<Readings, 46> = Declared::new(
+static MONITORING: Declared<Readings, 47> = Declared::new(
     "monitoring",
     "the monitoring: lines sent and lost, the cost of its loop, its connections",
     [
@@ -152,10 +152,11 @@ static MONITORING: Declared<Readings, 46> = Declared::new(
         Row::u64("control_denied", "connections", "connections of the control port that were refused because of their address",
             |it| it.own.connections.denied),
         Row::u64("control_commands", "commands", "commands that were answered", |it| it.own.control.commands),
-        Row::u64("control_idle_closed", "connections", "connections of the control port that were closed because they were idle",
-            |it| it.own.control.idle_closed),
+        Row::u64("control_idle_closed", "connections", "connections of the control port that were closed because they were idle, or for a newcomer",
+            |it| it.own.control.idle_closed + it.own.control.yielded),
         Row::u64("control_auth_failures", "connections", "connections of the control port that did not begin with the token",
             |it| it.own.control.auth_failures),
+        Row::u64("control_foreign", "connections", "connections of the control port that spoke HTTP or TLS", |it| it.own.control.foreign),
         Row::u64("uptime_us", "µs", "time since boot", |it| it.uptime.0),
         Row::u64("sources", "sources", "sources that are registered", |it| it.own.sources as u64),
         Row::u64("sources_refused", "sources", "sources whose name is taken, or for which there is no place", |it| it.own.sources_refused),

@@ -15,6 +15,7 @@
 //!
 //! Nothing here knows a socket or a clock; a turn does bounded work.
 
+mod entrance;
 mod live;
 mod names;
 mod profiler;

@@ -12,7 +12,8 @@
 //! ```
 //! Only one client is served at a time: samples are taken once, and two traces of one heap would be the same. Another
 //! client is closed at once, and the log says why. A client that does not read stops the encoder. Then the ring becomes
-//! full, and the trace counts what is lost; the application never stops.
+//! full, and the trace counts what is lost; the application never stops. With a token, a client must prove to know it
+//! before (1), see `entrance.rs`.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -24,11 +25,13 @@ use network::bounds::{BEHIND, ENDING, TRACE_EVERY};
 use network::{Service, Step, Stream};
 use units::{Micros, UnixNanos};
 
+use super::entrance::Entrance;
 use super::live::{self, LiveSites};
 use super::names::Names;
 use super::profiler::{Profiler, ProfilerError, ProfilerState};
 use super::report;
 use super::tracer::{Progress, TraceCounts, Tracer};
+use crate::door::Lock;
 use memtrace_writer::{Info, UnixMicros};
 
 /// The facts about the machine that every trace of it states.
@@ -131,11 +134,14 @@ pub struct Parts<'a> {
     pub rate: Rate,
     /// The profile, if it is always on.
     pub always: Option<Always>,
+    /// The token that clients must prove to know.
+    pub lock: Lock,
 }
 
 /// The trace service. It never allocates.
 pub struct Trace<'a> {
     parts: Parts<'a>,
+    entrance: Entrance,
     client: Option<(usize, State)>,
     stop: bool,
     refused: u64,
@@ -160,6 +166,7 @@ impl<'a> Trace<'a> {
     #[must_use]
     pub fn new(parts: Parts<'a>) -> Self {
         Self {
+            entrance: Entrance::new(parts.lock),
             parts,
             client: None,
             stop: false,
@@ -326,13 +333,18 @@ pub struct Serving<'s, 'a, 'r> {
 }
 
 impl Service for Serving<'_, '_, '_> {
-    fn opened(&mut self, slot: usize, _: Micros) {
-        if self.trace.client.is_none() {
+    fn opened(&mut self, slot: usize, now: Micros) {
+        if self.trace.entrance.opened(slot, now) && self.trace.client.is_none() {
             self.trace.client = Some((slot, State::Starting)); // 1
         }
     }
 
+    fn gives_up(&mut self, _: Micros) -> Option<usize> {
+        self.trace.entrance.gives_up()
+    }
+
     fn closed(&mut self, slot: usize) {
+        self.trace.entrance.closed(slot);
         match self.trace.client {
             Some((served, State::Starting)) if served == slot => self.trace.client = None,
             Some((served, _)) if served == slot => self.trace.end(self.round.events),
@@ -345,6 +357,14 @@ impl Service for Serving<'_, '_, '_> {
     }
 
     fn turn(&mut self, slot: usize, now: Micros, stream: &mut dyn Stream) -> Step {
+        if self.trace.entrance.is_knocking(slot) {
+            if let Some(step) = self.trace.entrance.turn(slot, now, stream) {
+                return step;
+            }
+            if self.trace.client.is_none() {
+                self.trace.client = Some((slot, State::Starting)); // 1
+            }
+        }
         let Some((served, state)) = self.trace.client else {
             return Step::Close;
         };

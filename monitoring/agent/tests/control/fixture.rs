@@ -1,16 +1,16 @@
 //! An image with a few sources, and a client of its control port.
 
 use core::cell::RefCell;
-use core::net::Ipv4Addr;
 
 use agent::config::{Target, Token};
-use agent::control::{ControlCounts, Door, Managed, Session, Status};
+use agent::control::{ControlCounts, Managed, Session, Status};
+use agent::door::{Door, Lock};
 use heap_profiler::HeapStats;
 use logging::{Level, Levels, Table, Unknown};
 use metrics::line::Tag;
 use metrics::{Counter, Registry, SeriesCache};
 use network::Step;
-use network::bounds::{COMMAND_MAX, CONTROL_IDLE, REPLY_MAX};
+use network::bounds::{COMMAND_MAX, CONTROL_IDLE, PROVE_WITHIN, REPLY_MAX};
 use network::outbox::Counts;
 use units::Micros;
 
@@ -33,8 +33,6 @@ pub const METRICS: [Declared; 4] = [
     ),
     ("a:b", &[], "events"),
 ];
-
-pub const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
 pub fn status() -> Status {
     Status {
@@ -121,6 +119,9 @@ impl Image {
     }
 }
 
+/// The secret of the challenges.
+pub const KEY: [u8; 32] = [7; 32];
+
 /// The memory of one session, and its counts.
 pub struct Client {
     line: Vec<u8>,
@@ -139,14 +140,20 @@ impl Client {
             line: vec![0; COMMAND_MAX + 1],
             reply: vec![0; REPLY_MAX],
             counts: ControlCounts::default(),
-            door: Door::new(token),
+            door: Door::new(
+                Lock {
+                    token,
+                    plain: true,
+                    key: KEY,
+                },
+                "control",
+            ),
         }
     }
 
     /// Opens a session and returns it with its counts and its door.
     pub fn session(&mut self, now: Micros) -> (Session<'_>, &mut ControlCounts, &mut Door) {
         let mut session = Session::new(&mut self.line, &mut self.reply, CONTROL_IDLE);
-        session.meet(PEER);
         session.open(now);
         (session, &mut self.counts, &mut self.door)
     }
@@ -169,7 +176,11 @@ impl Client {
                 closed = true;
                 break;
             }
-            assert_eq!(step, Step::Stay(CONTROL_IDLE));
+            // A client that has not proven to know the token has less time.
+            assert!(
+                matches!(step, Step::Stay(CONTROL_IDLE | PROVE_WITHIN)),
+                "{step:?}"
+            );
         }
         stream.peer_closed = true;
         for turn in 0.. {

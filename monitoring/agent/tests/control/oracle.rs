@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use agent::control::COMMANDS;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use network::bounds::{COMMAND_MAX, REPLY_MAX};
+use sha2::Sha256;
 
-use crate::fixture::{LOG_SOURCES, METRICS, status_reply};
+use crate::fixture::{KEY, LOG_SOURCES, METRICS, status_reply};
 
 /// The state of an image, as after boot.
 pub struct Oracle {
@@ -16,6 +18,34 @@ pub struct Oracle {
     /// Tags by place. A tag that is switched off leaves a gap, which the next tag fills.
     tags: Vec<Option<String>>,
     single: BTreeMap<String, bool>,
+    challenges: u64,
+    /// The last challenge.
+    challenge: String,
+}
+
+/// Returns the hexadecimal HMAC-SHA-256.
+fn hmac(key: &[u8], text: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key");
+    mac.update(text);
+    let bytes = mac.finalize().into_bytes();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns `true` for the first line of a request, also if it is cut.
+fn is_request(line: &[u8]) -> bool {
+    let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    let letters = |word: &[u8]| {
+        word.iter()
+            .all(|byte| byte.is_ascii_alphabetic() || *byte == b'-')
+    };
+    if words.len() < 2 || words[0].is_empty() || words[0].len() > 16 || !letters(words[0]) {
+        return false;
+    }
+    let target = words[1];
+    let version = words.len() > 2 && words[words.len() - 1].starts_with(b"HTTP/");
+    let path =
+        target.starts_with(b"/") || target.starts_with(b"http:") || target.starts_with(b"https:");
+    version || path || target == b"*"
 }
 
 type Outcome = Result<String, String>;
@@ -29,6 +59,8 @@ impl Oracle {
             all: true,
             tags: Vec::new(),
             single: BTreeMap::new(),
+            challenges: 0,
+            challenge: String::new(),
         }
     }
 
@@ -44,10 +76,31 @@ impl Oracle {
             if command.is_empty() {
                 continue;
             }
+            if command.starts_with(&[0x16, 3]) {
+                return replies + "error: this port speaks lines of text and no TLS\n";
+            }
             let too_long = command.len() > COMMAND_MAX;
+            if is_request(&command[..command.len().min(COMMAND_MAX)]) {
+                replies += "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n";
+                replies += "error: this is the control port of a Hermit image, ";
+                return replies + "which speaks lines of text and no HTTP: see hermon ctl\n";
+            }
             if !trusted {
-                let right = format!("auth {}", self.token.as_deref().unwrap());
-                if command == right.as_bytes() {
+                let token = self.token.as_deref().unwrap();
+                if command == b"auth" {
+                    self.challenges += 1;
+                    let number = self.challenges.to_le_bytes();
+                    let hash = hmac(&KEY, &[b"control", &number[..]].concat());
+                    self.challenge = format!("control {}", &hash[..32]);
+                    replies += &format!("ok: {}\n", self.challenge);
+                    continue;
+                }
+                let proof = hmac(token.as_bytes(), self.challenge.as_bytes());
+                let offered = command.strip_prefix(b"auth ").unwrap_or_default();
+                let offered = String::from_utf8_lossy(offered);
+                if offered == token
+                    || (!self.challenge.is_empty() && offered.to_lowercase() == proof)
+                {
                     trusted = true;
                     replies += "ok\n";
                     continue;

@@ -1,12 +1,14 @@
 //! The control port as its clients see it: many, invalid, dead and slow clients.
 
 use agent::config::{Allow, Config, parse_idle, parse_token};
-use agent::control::{DOOR_CLOSED, DOOR_FAILURES};
+use agent::door::{PROOF_EVERY, PROOFS_BURST};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use logging::Level;
 use network::bounds::{
-    CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_RECEIVE_BYTES, CONTROL_SEND_BYTES, LINGER,
-    LINGER_BYTES, OPENING,
+    CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_RECEIVE_BYTES, CONTROL_SEND_BYTES, CONTROL_SOCKETS,
+    LINGER, LINGER_BYTES, OPENING, PROVE_WITHIN, YIELDS_AFTER,
 };
+use sha2::Sha256;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 use units::Micros;
@@ -295,11 +297,11 @@ fn a_client_that_never_reads_is_reset_and_disturbs_nobody() {
 }
 
 #[test]
-fn half_open_connections_give_their_sockets_back() {
+fn half_open_connections_keep_nobody_out_and_give_their_sockets_back() {
     let mut lan = lan();
-    // Eight clients that vanish after their SYN.
+    // As many clients as there are sockets, that vanish after their SYN.
     let mut handles = Vec::new();
-    for _ in 0..CONTROL_CONNECTIONS {
+    for _ in 0..CONTROL_SOCKETS {
         let client = lan.peer.tcp(2048);
         lan.peer.connect(client);
         handles.push(client);
@@ -317,7 +319,9 @@ fn half_open_connections_give_their_sockets_back() {
     }
     lan.run_now();
     let late = connect(&mut lan);
-    assert_eq!(lan.peer.state(late), State::Closed, "all places are taken");
+    assert_eq!(ask(&mut lan, late, "?\n"), help());
+    lan.peer.get(late).abort();
+    lan.run_now();
     // The SYN-ACKs get no answer, not even a reset.
     lan.connected = false;
     lan.run(OPENING);
@@ -424,65 +428,210 @@ fn that_every_address_may_connect_is_told_once() {
     }
 }
 
-#[test]
-fn a_token_opens_and_three_failures_close_the_door_for_a_while() {
+fn guarded() -> Lan {
     let base = config("udp://10.0.2.2:8094", "10s");
     let token = Some(parse_token("sesame").unwrap());
-    let mut lan = lan_with(Config { token, ..base });
-    let inside = connect(&mut lan);
-    assert_eq!(
-        ask(&mut lan, inside, "auth sesame\nl\n"),
-        "ok\nok: *:info\n"
-    );
-    for _ in 0..DOOR_FAILURES {
-        let guess = connect(&mut lan);
-        assert_eq!(
-            ask(&mut lan, guess, "auth guess\nl\n"),
-            "error: wrong token\n"
-        );
-        assert_eq!(
-            lan.peer.state(guess),
-            State::CloseWait,
-            "the connection is closed"
-        );
-        lan.peer.get(guess).abort();
-        lan.run_now();
-    }
-    assert!(!can_connect(&mut lan), "the door is closed");
-    assert_eq!(
-        ask(&mut lan, inside, "l\n"),
-        "ok: *:info\n",
-        "an admitted client stays connected"
-    );
-    lan.run(Micros(DOOR_CLOSED.0 - 1));
-    assert!(!can_connect(&mut lan));
-    lan.run(Micros(1));
-    let again = connect(&mut lan);
-    assert_eq!(ask(&mut lan, again, "auth sesame\n"), "ok\n");
-    let receiver = lan.peer.udp(METRICS);
-    lan.run(Micros::from_secs(10));
-    let lines = parse(&lan.peer.datagrams(receiver).concat());
-    let fields = ["control_auth_failures", "control_denied"];
-    assert_eq!(fields.map(|field| own(&lines, field)), [3, 2]);
+    lan_with(Config { token, ..base })
+}
+
+/// Proves to know the token, and returns the last reply.
+fn prove(lan: &mut Lan, client: SocketHandle, token: &str) -> String {
+    let reply = ask(lan, client, "auth\n");
+    let challenge = reply.strip_prefix("ok: ").expect("a challenge").trim_end();
+    let mut mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).expect("a key");
+    mac.update(challenge.as_bytes());
+    let proof = mac.finalize().into_bytes();
+    let proof: String = proof.iter().map(|byte| format!("{byte:02x}")).collect();
+    ask(lan, client, &format!("auth {proof}\n"))
 }
 
 #[test]
-fn guesses_on_connections_that_were_open_before_the_door_closed_are_not_compared() {
-    let base = config("off", "10s");
+fn wrong_tokens_slow_guesses_in_all_and_never_shut_out_who_knows_it() {
+    let mut lan = guarded();
+    let inside = connect(&mut lan);
+    assert_eq!(prove(&mut lan, inside, "sesame"), "ok\n");
+    assert_eq!(ask(&mut lan, inside, "l\n"), "ok: *:info\n");
+    let began = lan.now;
+    for _ in 0..40 {
+        let guess = connect(&mut lan);
+        let mut reply = prove(&mut lan, guess, "guess");
+        while reply.is_empty() {
+            lan.run(Micros::from_millis(10));
+            reply = lan.peer.receive(guess);
+        }
+        assert_eq!(reply, "error: wrong token\n");
+        assert_eq!(lan.peer.state(guess), State::CloseWait, "closed");
+        lan.peer.get(guess).abort();
+        lan.run_now();
+    }
+    let allowed = PROOFS_BURST + (lan.now - began).0 / PROOF_EVERY.0;
+    assert!(allowed <= 42, "40 guesses in the time of {allowed}");
+    // From the same address, right after them.
+    let operator = connect(&mut lan);
+    let mut reply = prove(&mut lan, operator, "sesame");
+    if reply.is_empty() {
+        lan.run(PROOF_EVERY);
+        reply = lan.peer.receive(operator);
+    }
+    assert_eq!(reply, "ok\n");
+    assert_eq!(ask(&mut lan, inside, "l\n"), "ok: *:info\n");
+    assert_eq!(next_metric(&mut lan, "control_auth_failures"), 40);
+}
+
+#[test]
+fn a_token_in_the_clear_is_not_taken_unless_that_was_allowed() {
+    let mut lan = guarded();
+    let client = connect(&mut lan);
+    let reply = ask(&mut lan, client, "auth sesame\n");
+    assert!(
+        reply.starts_with("error: the token is not taken in the clear"),
+        "{reply}"
+    );
     let token = Some(parse_token("sesame").unwrap());
-    let mut lan = lan_with(Config { token, ..base });
+    let base = config("off", "10s");
+    let mut lan = lan_with(Config {
+        token,
+        token_plain: true,
+        ..base
+    });
+    let client = connect(&mut lan);
+    assert_eq!(ask(&mut lan, client, "auth sesame\n"), "ok\n");
+}
+
+#[test]
+fn a_proof_that_was_overheard_opens_nothing() {
+    let mut lan = guarded();
+    let client = connect(&mut lan);
+    let reply = ask(&mut lan, client, "auth\n");
+    let challenge = reply.strip_prefix("ok: ").expect("a challenge").trim_end();
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"sesame").expect("a key");
+    mac.update(challenge.as_bytes());
+    let proof = mac.finalize().into_bytes();
+    let proof: String = proof.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(ask(&mut lan, client, &format!("auth {proof}\n")), "ok\n");
+    let thief = connect(&mut lan);
+    ask(&mut lan, thief, "auth\n");
+    let reply = ask(&mut lan, thief, &format!("auth {proof}\n"));
+    assert_eq!(reply, "error: wrong token\n");
+}
+
+#[test]
+fn clients_that_know_no_token_keep_nobody_out() {
+    let mut lan = guarded();
+    for _ in 0..30 {
+        // As many as there are places, each with a byte that is no line.
+        let mut clients = Vec::new();
+        for _ in 0..CONTROL_CONNECTIONS {
+            let client = connect(&mut lan);
+            clients.push(client);
+            if lan.peer.get(client).can_send() {
+                lan.peer.send(client, b"a");
+            }
+            lan.run_now();
+        }
+        let operator = connect(&mut lan);
+        let mut reply = prove(&mut lan, operator, "sesame");
+        if reply.is_empty() {
+            lan.run(PROOF_EVERY);
+            reply = lan.peer.receive(operator);
+        }
+        assert_eq!(reply, "ok\n");
+        lan.peer.get(operator).close();
+        lan.run(Micros::from_millis(100));
+        for client in clients.into_iter().chain([operator]) {
+            lan.peer.sockets.remove(client);
+        }
+    }
+}
+
+#[test]
+fn a_client_without_a_proof_is_closed_after_two_seconds() {
+    let mut lan = guarded();
+    let client = connect(&mut lan);
+    for _ in 0..3 {
+        lan.peer.send(client, b"x");
+        lan.run(Micros::from_millis(600));
+    }
+    assert_eq!(lan.peer.state(client), State::Established);
+    lan.run(PROVE_WITHIN);
+    assert_eq!(lan.peer.receive(client), "error: no token in time\n");
+    assert_eq!(lan.peer.state(client), State::CloseWait);
+}
+
+#[test]
+fn when_all_places_are_taken_the_one_without_a_command_for_longest_is_given_up() {
+    let mut lan = lan();
     let clients: Vec<_> = (0..CONTROL_CONNECTIONS)
         .map(|_| connect(&mut lan))
         .collect();
-    for &client in &clients[..3] {
-        assert_eq!(
-            ask(&mut lan, client, "auth guess\n"),
-            "error: wrong token\n"
-        );
+    lan.run(YIELDS_AFTER);
+    ask(&mut lan, clients[0], "l\n");
+    let newcomer = connect(&mut lan);
+    assert_eq!(ask(&mut lan, newcomer, "l\n"), "ok: *:info\n");
+    assert_eq!(ask(&mut lan, clients[0], "l\n"), "ok: *:info\n");
+    let gone = clients
+        .iter()
+        .filter(|&&client| lan.peer.state(client) == State::Closed);
+    assert_eq!(gone.count(), 1);
+}
+
+#[test]
+fn spoofed_syns_keep_nobody_out() {
+    let mut lan = lan();
+    let clients: Vec<_> = (0..CONTROL_CONNECTIONS - 1)
+        .map(|_| connect(&mut lan))
+        .collect();
+    for number in 0..300_u16 {
+        lan.peer.spoof_syn(1_000 + number);
+        lan.run(Micros::from_millis(3));
+        if number % 20 == 0 {
+            let operator = connect(&mut lan);
+            assert_eq!(
+                ask(&mut lan, operator, "l\n"),
+                "ok: *:info\n",
+                "after {number}"
+            );
+            lan.peer.get(operator).close();
+            lan.run(Micros::from_millis(50));
+            lan.peer.sockets.remove(operator);
+        }
     }
-    for &client in &clients[3..] {
-        let reply = ask(&mut lan, client, "auth sesame\n");
-        assert_eq!(reply, "error: too many failures, try later\n");
+    assert_eq!(ask(&mut lan, clients[0], "l\n"), "ok: *:info\n");
+}
+
+#[test]
+fn a_browsers_request_is_answered_once_and_nothing_of_it_is_obeyed() {
+    let body = "M*:off\nL*:quiet\nT1e-3\n";
+    let long = format!("GET /{} HTTP/1.1\r\n{body}", "x".repeat(3_000));
+    for request in [
+        format!(
+            "POST / HTTP/1.1\r\nHost: 127.0.0.1:2323\r\nContent-Length: 21\r\nOrigin: https://example.org\r\n\r\n{body}"
+        ),
+        format!("OPTIONS * HTTP/1.1\r\n\r\n{body}"),
+        format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{body}"),
+        format!("get /M*:off\n{body}"),
+        format!("\x16\x03\x01\x02\n\x01{body}"),
+        long,
+    ] {
+        let mut lan = lan();
+        let client = connect(&mut lan);
+        let mut reply = String::new();
+        for piece in request.as_bytes().chunks(600) {
+            if lan.peer.get(client).can_send() {
+                lan.peer.send(client, piece);
+            }
+            lan.run_now();
+            reply.push_str(&lan.peer.receive(client));
+        }
+        let (errors, oks) = (reply.matches("error:").count(), reply.matches("ok").count());
+        assert_eq!((errors, oks), (1, 0), "{reply}");
+        assert_eq!(lan.peer.state(client), State::CloseWait, "{request}");
+        let other = connect(&mut lan);
+        assert_eq!(
+            ask(&mut lan, other, "m\nl\n"),
+            "ok: *:disabled,memory:enabled,monitoring:enabled\nok: *:info\n"
+        );
+        assert_eq!(next_metric(&mut lan, "control_foreign"), 1);
     }
 }
 

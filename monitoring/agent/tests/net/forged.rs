@@ -82,6 +82,12 @@ fn empty(from: u16, to: u16, control: TcpControl) -> TcpRepr<'static> {
     }
 }
 
+/// The SYN of a stranger to the control port.
+pub fn syn(from: Ipv4Addr, port: u16) -> Vec<u8> {
+    let syn = empty(port, CONTROL, TcpControl::Syn);
+    forge((EthernetAddress(STRANGER_MAC), from), &syn)
+}
+
 fn arp(operation: ArpOperation, mac: [u8; 6], from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
     let repr = ArpRepr::EthernetIpv4 {
         operation,

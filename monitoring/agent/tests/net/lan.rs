@@ -198,6 +198,12 @@ impl Peer {
             .expect("the socket was closed before");
     }
 
+    /// Sends a SYN to the control port from an address that is not the peer's, and that answers nothing.
+    pub fn spoof_syn(&mut self, port: u16) {
+        let address = Ipv4Addr::new(10, 0, 2, 20 + (port % 200) as u8);
+        self.nic.sent.push_back(crate::forged::syn(address, port));
+    }
+
     pub fn get(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
         self.sockets.get_mut(handle)
     }

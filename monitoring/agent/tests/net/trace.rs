@@ -1,11 +1,15 @@
 use std::collections::BTreeMap;
 
+use agent::config::parse_token;
+use agent::door::Lock;
 use agent::trace::{Always, Identity, Parts, Round, Trace, TraceEvent};
 use agent::trace::{LiveSites, Names, Tracer};
 use heap_profiler::{DEFAULT_RING_BYTES, HeapProfile, MIN_RING_BYTES, Rate};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use memtrace_reader::{Kind, whole};
-use network::bounds::{BEHIND, ENDING, TRACE_EVERY};
+use network::bounds::{BEHIND, ENDING, PROVE_WITHIN, TRACE_EVERY};
 use network::{Service, Step};
+use sha2::Sha256;
 use units::{Micros, UnixNanos};
 
 use crate::stream::FakeStream;
@@ -21,7 +25,7 @@ struct Port {
 
 impl Port {
     fn new(heap: &Heap, rate: f64) -> Self {
-        Self::with(heap, rate, None)
+        Self::with(heap, rate, None, None)
     }
 
     /// Creates a port with the profile always on, at rate 1. Returns it with the blocks alive.
@@ -29,12 +33,16 @@ impl Port {
         let rate = Rate::ALL;
         let live = LiveSites::new(heap.profiled.slots()).expect("memory");
         let live: &_ = Box::leak(Box::new(spin::Mutex::new(live)));
-        let port = Self::with(heap, rate.get(), Some(Always { live, rate }));
+        let port = Self::with(heap, rate.get(), Some(Always { live, rate }), None);
         heap.profiled.start(rate, 1).expect("begins");
         (port, live)
     }
 
-    fn with(heap: &Heap, rate: f64, always: Option<Always>) -> Self {
+    fn guarded(heap: &Heap) -> Self {
+        Self::with(heap, 1.0, None, Some("sesame"))
+    }
+
+    fn with(heap: &Heap, rate: f64, always: Option<Always>, token: Option<&str>) -> Self {
         let profile = heap.profiled;
         let trace = Trace::new(Parts {
             profile,
@@ -48,6 +56,11 @@ impl Port {
             },
             rate: Rate::new(rate).expect("a rate"),
             always,
+            lock: Lock {
+                token: token.map(|token| parse_token(token).expect("a token")),
+                plain: false,
+                key: [7; 32],
+            },
         });
         set_ticks(0);
         Self {
@@ -197,6 +210,76 @@ fn at_rate_one_every_allocation_and_every_free_is_told_once() {
         port.events[..],
         [TraceEvent::Began, TraceEvent::Ended { lost: 0, .. }]
     ));
+}
+
+/// Takes the challenge, and returns the line that answers it with this token.
+fn answer(port: &mut Port, slot: usize, stream: &mut FakeStream, token: &str) -> String {
+    port.turn(slot, stream);
+    let reply = String::from_utf8(core::mem::take(&mut stream.sent)).expect("text");
+    let challenge = reply.strip_prefix("ok: ").expect("a challenge").trim_end();
+    assert!(challenge.starts_with("memtrace "), "{challenge}");
+    let mut mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).expect("a key");
+    mac.update(challenge.as_bytes());
+    let proof = mac.finalize().into_bytes();
+    let proof: String = proof.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("auth {proof}\n")
+}
+
+#[test]
+fn with_a_token_a_trace_begins_after_the_proof_and_not_a_byte_before() {
+    let mut heap = Heap::new(DEFAULT_RING_BYTES);
+    let mut port = Port::guarded(&heap);
+    let mut stream = FakeStream::default();
+    port.open(1);
+    let line = answer(&mut port, 1, &mut stream, "sesame");
+    assert!(!port.trace.is_tracing());
+    stream.arrive(line.as_bytes());
+    port.settle(1, &mut stream);
+    assert!(port.trace.is_tracing());
+    heap.work(100);
+    port.finish(1, &mut stream);
+    assert!(
+        read(&stream.sent).allocs > 0,
+        "the stream is a trace from its first byte"
+    );
+}
+
+#[test]
+fn without_the_token_there_is_one_line_and_no_trace() {
+    let heap = Heap::new(DEFAULT_RING_BYTES);
+    for (line, reply) in [
+        (
+            "GET / HTTP/1.1\r\n",
+            "error: the first line must be auth and the token\n",
+        ),
+        (
+            "auth sesame\n",
+            "error: the token is not taken in the clear",
+        ),
+        ("", "error: no token in time\n"),
+    ] {
+        let mut port = Port::guarded(&heap);
+        let mut stream = FakeStream::default();
+        port.open(0);
+        stream.arrive(line.as_bytes());
+        port.turn(0, &mut stream);
+        port.pass(PROVE_WITHIN);
+        let step = port.turn(0, &mut stream);
+        assert_eq!(step, Step::Close);
+        let sent = String::from_utf8(stream.sent).expect("text");
+        let (challenge, said) = sent.split_once('\n').expect("a challenge");
+        assert!(challenge.starts_with("ok: memtrace "), "{sent:?}");
+        assert!(said.starts_with(reply), "{line:?}: {said:?}");
+        assert_eq!(said.lines().count(), 1);
+        assert!(port.events.is_empty() && !port.trace.is_tracing());
+    }
+    let mut port = Port::guarded(&heap);
+    let mut stream = FakeStream::default();
+    port.open(0);
+    let line = answer(&mut port, 0, &mut stream, "guess");
+    stream.arrive(line.as_bytes());
+    assert_eq!(port.turn(0, &mut stream), Step::Close);
+    assert_eq!(stream.sent, b"error: wrong token\n");
 }
 
 #[test]

@@ -48,6 +48,8 @@ const RESET_FRAME: usize = 54;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrived {
     Passes,
+    /// It passes when a socket listens at this port, which none does now.
+    Knocks(u16),
     Dropped,
     /// An answer of this length is in the buffer.
     Answered(usize),
@@ -83,6 +85,8 @@ pub(super) struct Traffic {
 pub(super) struct Guarded {
     pub port: u16,
     pub denied: u64,
+    /// `true` while a socket listens.
+    pub listens: bool,
 }
 
 /// The rules and what they remember.
@@ -114,7 +118,13 @@ impl Gate {
             dhcp: DhcpRate::new(now),
             numbers: Numbers::new(key),
             allow,
-            guarded: ports.map(|port| port.map(|port| Guarded { port, denied: 0 })),
+            guarded: ports.map(|port| {
+                port.map(|port| Guarded {
+                    port,
+                    denied: 0,
+                    listens: true,
+                })
+            }),
             outgoing: None,
             introduced: None,
             parked: None,
@@ -141,6 +151,13 @@ impl Gate {
                 port,
                 syn_has_left: false,
             });
+        }
+    }
+
+    /// Notes whether a socket listens at this port.
+    pub fn listens(&mut self, port: u16, listens: bool) {
+        if let Some(guarded) = self.guarded.iter_mut().flatten().find(|it| it.port == port) {
+            guarded.listens = listens;
         }
     }
 
@@ -192,7 +209,7 @@ impl Gate {
                 if packet.more_frags() || packet.frag_offset() != 0 {
                     return None;
                 }
-                match packet.next_header() {
+                let verdict = match packet.next_header() {
                     IpProtocol::Udp if self.is_for_dhcp(&packet) => {
                         let mut datagram = UdpPacket::new_checked(packet.payload_mut()).ok()?;
                         let answers = self.numbers.reveal_transaction(&mut datagram);
@@ -200,16 +217,14 @@ impl Gate {
                     }
                     _ if Some(packet.dst_addr()) != self.neighbours.own() => return None,
                     _ if !self.can_send(packet.src_addr()) => return None,
-                    IpProtocol::Tcp => {
-                        let verdict = self.judge_tcp(&mut packet, from, answer)?;
-                        if verdict != Arrived::Passes {
-                            return Some(verdict);
-                        }
-                    }
-                    _ => {}
-                }
+                    IpProtocol::Tcp => match self.judge_tcp(&mut packet, from, answer)? {
+                        passes @ (Arrived::Passes | Arrived::Knocks(_)) => passes,
+                        verdict => return Some(verdict),
+                    },
+                    _ => Arrived::Passes,
+                };
                 self.neighbours.meet(packet.src_addr(), from, now);
-                Some(Arrived::Passes)
+                Some(verdict)
             }
             _ => None,
         }
@@ -293,7 +308,11 @@ impl Gate {
             return None;
         }
         self.numbers.reveal(local, remote, &mut segment);
-        Some(Arrived::Passes)
+        let knocks = segment.syn() && !segment.ack() && !segment.rst();
+        match self.guarded.iter().flatten().find(|it| it.port == to) {
+            Some(guarded) if knocks && !guarded.listens => Some(Arrived::Knocks(to)),
+            _ => Some(Arrived::Passes),
+        }
     }
 
     /// Decides on a frame that smoltcp sends, and changes it to what others may see.

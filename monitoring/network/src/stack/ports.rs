@@ -2,6 +2,7 @@
 
 use smoltcp::iface::SocketSet;
 
+use super::gate::Gate;
 use crate::bounds::{
     CONTROL_CONNECTIONS, CONTROL_RECEIVE_BYTES, CONTROL_SEND_BYTES, CONTROL_SOCKETS,
     TRACE_CONNECTIONS, TRACE_RECEIVE_BYTES, TRACE_SEND_BYTES, TRACE_SOCKETS,
@@ -49,22 +50,25 @@ impl Ports {
         }
     }
 
-    /// Returns `true` if a port has no socket that listens: the next SYN would get an uncounted reset.
-    pub fn is_exhausted(&self, sockets: &SocketSet<'_>) -> bool {
-        let (control, trace) = (self.control.as_ref(), self.trace.as_ref());
-        control.is_some_and(|it| it.is_exhausted(sockets))
-            || trace.is_some_and(|it| it.is_exhausted(sockets))
+    /// Tells the gate at which ports a socket listens.
+    pub fn tell(&self, sockets: &SocketSet<'_>, gate: &mut Gate) {
+        if let Some(control) = &self.control {
+            gate.listens(control.port(), control.listens(sockets));
+        }
+        if let Some(trace) = &self.trace {
+            gate.listens(trace.port(), trace.listens(sockets));
+        }
     }
 
-    /// Makes a socket of each such port listen, see [`Listener::listen_now`].
-    pub fn listen_now(&mut self, sockets: &mut SocketSet<'_>) {
+    /// Makes a socket listen at this port, see [`Listener::listen_now`].
+    pub fn listen_now(&mut self, port: u16, sockets: &mut SocketSet<'_>) {
         if let Some(control) = &mut self.control
-            && control.is_exhausted(sockets)
+            && control.port() == port
         {
             control.listen_now(sockets);
         }
         if let Some(trace) = &mut self.trace
-            && trace.is_exhausted(sockets)
+            && trace.port() == port
         {
             trace.listen_now(sockets);
         }

@@ -18,6 +18,8 @@ pub(super) struct Frames {
     arrived: [u8; FRAME_MAX],
     /// The length of a frame that has passed and waits until the device has room for an answer.
     waiting: usize,
+    /// The port at which a socket must listen before that frame passes.
+    pub knocks: Option<u16>,
     leaving: [u8; FRAME_MAX],
     /// The number of frames that ended at the gate since the last look.
     handled: usize,
@@ -27,6 +29,7 @@ impl Frames {
     pub(super) const EMPTY: Self = Self {
         arrived: [0; FRAME_MAX],
         waiting: 0,
+        knocks: None,
         leaving: [0; FRAME_MAX],
         handled: 0,
     };
@@ -92,6 +95,11 @@ impl<D: Device + ?Sized> Wire<'_, D> {
                     frames.waiting = length;
                     return true;
                 }
+                Arrived::Knocks(port) => {
+                    frames.waiting = length;
+                    frames.knocks = Some(port);
+                    return false;
+                }
                 Arrived::Dropped => {}
                 Arrived::Answered(length) => {
                     gate.traffic.frames_sent += 1;
@@ -118,7 +126,7 @@ impl<D: Device + ?Sized> Device for Wire<'_, D> {
         Self: 'a;
 
     fn receive(&mut self, now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        if self.frames.waiting == 0 && !self.next_passes(now) {
+        if self.frames.knocks.is_some() || (self.frames.waiting == 0 && !self.next_passes(now)) {
             return None;
         }
         let token = self.device.transmit(now)?;
