@@ -144,6 +144,7 @@ fn readings() -> Readings {
                 },
                 lost: n(),
                 refused: n(),
+                slow: n(),
                 ..ProfilerState::default()
             },
             held_bytes: n() as usize,

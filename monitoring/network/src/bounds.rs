@@ -131,6 +131,12 @@ pub const TRACE_EVERY: Micros = Micros::from_millis(10);
 /// If something has waited this long for the client of the memtrace port, the profile that is always on is behind,
 /// and its report says so. A client that keeps up is waited for some milliseconds at a time.
 pub const BEHIND: Micros = Micros::from_secs(1);
+/// Time in which a client must take a packet of a trace, at most 32 KiB. A client that takes less than 550 bytes a second
+/// does not read, and there is one place only. A debugger or a full disk may stop a client for less.
+pub const TRACE_STALL: Micros = Micros::from_secs(60);
+/// The same, while the profile that is always on loses samples because the packet waits: for a client that takes less
+/// than 6.5 kB a second, the live blocks of the whole image would be wrong.
+pub const TRACE_SLOW: Micros = Micros::from_secs(5);
 /// Time in which a client can take the rest of a trace that was ended.
 pub const ENDING: Micros = Micros::from_secs(5);
 
@@ -162,5 +168,6 @@ const _: () = {
         CLIENTS > CONTROL_SOCKETS + TRACE_SOCKETS,
         "a client with a connection keeps its place"
     );
+    assert!(TRACE_SLOW.0 >= BEHIND.0 && TRACE_SLOW.0 <= TRACE_STALL.0);
     assert!(BACK_OFF_MIN.0 <= BACK_OFF_MAX.0 && CONNECT_MIN.0 <= CONNECT_MAX.0);
 };

@@ -262,6 +262,10 @@ mod tests {
                 "monitoring: a client of the memtrace port was reset, all its places are taken, refusal 4",
             ),
             (
+                Event::Trace(TraceEvent::TooSlow { lost: 9, slow: 2 }),
+                "monitoring: the client of the memtrace port was reset, it reads too slowly or not at all, 9 samples not recorded meanwhile, client 2",
+            ),
+            (
                 Event::NoAddress,
                 "monitoring: no address yet, no DHCP server has given one",
             ),

@@ -16,15 +16,18 @@
 //! Nothing here knows a socket or a clock; a turn does bounded work.
 
 mod entrance;
+mod event;
 mod live;
 mod names;
+mod patience;
 mod profiler;
 pub mod report;
 mod service;
 mod tracer;
 
+pub use event::TraceEvent;
 pub use live::{Last, LiveBlock, LiveSites, Site, follow};
 pub use names::Names;
 pub use profiler::{Profiler, ProfilerError, ProfilerState};
-pub use service::{Always, Handle, Identity, Parts, Round, Serving, Trace, TraceEvent};
+pub use service::{Always, Handle, Identity, Parts, Round, Serving, Trace};
 pub use tracer::{Progress, TraceCounts, Tracer};

@@ -48,6 +48,8 @@ pub struct ProfilerState {
     pub lost: u64,
     /// Clients that were closed because another one was being served, since boot.
     pub refused: u64,
+    /// Clients that were reset because they did not read, or too slowly, since boot.
+    pub slow: u64,
 }
 
 /// Writes `key=value` pairs with one space between them.
@@ -64,6 +66,7 @@ impl fmt::Display for ProfilerState {
             ("bytes", self.counts.bytes),
             ("lost", self.lost),
             ("refused", self.refused),
+            ("slow", self.slow),
         ] {
             write!(f, " {key}={value}")?;
         }

@@ -10,10 +10,13 @@
 //!       └────────────────────────────────────────────────────────────────────────────────└────────┘
 //!                                                4 all is handed over, or ENDING is over
 //! ```
+//! From Tracing and from Ending, 5 leads to Free: the client has kept a packet waiting for too long.
+//!
 //! Only one client is served at a time: samples are taken once, and two traces of one heap would be the same. Another
 //! client is closed at once, and the log says why. A client that does not read stops the encoder. Then the ring becomes
-//! full, and the trace counts what is lost; the application never stops. With a token, a client must prove to know it
-//! before (1), see `entrance.rs`.
+//! full, and the trace counts what is lost; the application never stops. The client's time is bounded, see `patience.rs`:
+//! it is reset, and a profile that is always on goes on without it. With a token, a client must prove to know it before
+//! (1), see `entrance.rs`.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -26,8 +29,10 @@ use network::{Service, Step, Stream};
 use units::{Micros, UnixNanos};
 
 use super::entrance::Entrance;
+use super::event::TraceEvent;
 use super::live::{self, LiveSites};
 use super::names::Names;
+use super::patience::Patience;
 use super::profiler::{Profiler, ProfilerError, ProfilerState};
 use super::report;
 use super::tracer::{Progress, TraceCounts, Tracer};
@@ -43,63 +48,6 @@ pub struct Identity {
     pub context: &'static str,
     /// Differs from boot to boot.
     pub pid: u64,
-}
-
-/// Something happened at the memtrace port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TraceEvent {
-    /// A client gets a trace.
-    Began,
-    /// A trace has ended.
-    Ended {
-        /// Sampled blocks in the trace.
-        allocs: u64,
-        /// Sampled blocks whose free is in the trace.
-        frees: u64,
-        /// Bytes of the trace.
-        bytes: u64,
-        /// Sampled blocks that are only in its totals.
-        lost: u64,
-    },
-    /// A client was closed because another one gets a trace. Sent for the 1st, 2nd, 4th, 8th … client that gets none.
-    Refused {
-        /// Clients since boot that got no trace.
-        refused: u64,
-    },
-    /// A client was reset because all places are taken: by the client that gets a trace, or by clients that are being
-    /// closed. Sent as often as `Refused`.
-    TurnedAway {
-        /// Clients since boot that got no trace.
-        refused: u64,
-    },
-    /// No trace can begin.
-    Failed(StartError),
-}
-
-impl fmt::Display for TraceEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Began => f.write_str("a client gets a trace, the heap is sampled"),
-            Self::Ended {
-                allocs,
-                frees,
-                bytes,
-                lost,
-            } => write!(
-                f,
-                "the trace has ended, {allocs} allocations and {frees} frees in {bytes} bytes, {lost} lost"
-            ),
-            Self::Refused { refused } => write!(
-                f,
-                "a second client of the memtrace port was closed, another one gets a trace, refusal {refused}"
-            ),
-            Self::TurnedAway { refused } => write!(
-                f,
-                "a client of the memtrace port was reset, all its places are taken, refusal {refused}"
-            ),
-            Self::Failed(error) => write!(f, "no trace can begin, {error}"),
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +97,10 @@ pub struct Trace<'a> {
     before: TraceCounts,
     /// The time since which something has waited for the client.
     waiting: Option<Micros>,
+    /// The packet that the client does not take.
+    patience: Option<Patience>,
+    /// Clients that were reset because they did not take it in time.
+    slow: u64,
 }
 
 /// The arguments of the service for one round.
@@ -173,6 +125,8 @@ impl<'a> Trace<'a> {
             refused: 0,
             before: TraceCounts::default(),
             waiting: None,
+            patience: None,
+            slow: 0,
         }
     }
 
@@ -193,6 +147,7 @@ impl<'a> Trace<'a> {
             counts: *self.counts(),
             lost: lost.ring_full + lost.live_full,
             refused: self.refused,
+            slow: self.slow,
         }
     }
 
@@ -271,6 +226,7 @@ impl<'a> Trace<'a> {
         self.client = None;
         self.stop = false;
         self.waiting = None;
+        self.patience = None;
         self.stop_sampling();
         let (before, after) = (self.before, *self.counts());
         events(TraceEvent::Ended {
@@ -389,6 +345,7 @@ impl Service for Serving<'_, '_, '_> {
                 self.finish(now, until, stream)
             }
             State::Tracing => match self.work(now, false, stream) {
+                Progress::Waiting if self.is_too_slow(now) => Step::Abort, // 5
                 Progress::More => Step::Stay(now),
                 Progress::Idle | Progress::Waiting => Step::Stay(now + TRACE_EVERY),
             },
@@ -466,13 +423,33 @@ impl Serving<'_, '_, '_> {
         if let Some(live) = &mut live {
             live.set_behind(waiting.is_some_and(|since| now >= since + BEHIND));
         }
+        let (packets, lost) = (tracer.packets(), profile.lost().ring_full);
+        let patience = &mut self.trace.patience;
+        *patience = (progress == Progress::Waiting)
+            .then(|| Patience::follow(*patience, now, packets, lost));
         progress
+    }
+
+    /// Ends the trace if the client has kept its packet waiting for too long. Returns `true` if so.
+    fn is_too_slow(&mut self, now: Micros) -> bool {
+        let lost = self.trace.lost().ring_full;
+        let counted = self.trace.parts.always.map(|_| lost);
+        let over = |patience: &Patience| patience.is_over(now, counted);
+        let Some(patience) = self.trace.patience.filter(over) else {
+            return false;
+        };
+        self.trace.slow += 1;
+        let (lost, slow) = (patience.lost(lost), self.trace.slow);
+        (self.round.events)(TraceEvent::TooSlow { lost, slow });
+        self.trace.end(self.round.events);
+        true
     }
 
     fn finish(&mut self, now: Micros, until: Micros, stream: &mut dyn Stream) -> Step {
         let progress = self.work(now, true, stream);
         let step = match progress {
             Progress::Idle => Step::Close,
+            Progress::Waiting if self.is_too_slow(now) => return Step::Abort, // 5
             _ if now >= until => Step::Abort,
             Progress::More => return Step::Stay(now),
             Progress::Waiting => return Step::Stay(until.min(now + TRACE_EVERY)),

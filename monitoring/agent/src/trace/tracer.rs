@@ -134,6 +134,11 @@ impl Tracer {
         &self.counts
     }
 
+    /// Returns the number of packets of this trace, including the one that is being handed over.
+    pub(super) const fn packets(&self) -> u64 {
+        self.encoder.counts().packets
+    }
+
     /// Takes records, writes them, and hands packets to the client's stream. `live` follows the records if the profile
     /// is always on. With `last` the tracer flushes everything, until the progress is [`Progress::Idle`].
     ///

@@ -7,8 +7,8 @@ use agent::trace::{LiveSites, Names, Tracer};
 use heap_profiler::{DEFAULT_RING_BYTES, HeapProfile, MIN_RING_BYTES, Rate};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use memtrace_reader::{Kind, whole};
-use network::bounds::{BEHIND, ENDING, PROVE_WITHIN, TRACE_EVERY};
-use network::{Service, Step};
+use network::bounds::{BEHIND, ENDING, PROVE_WITHIN, TRACE_EVERY, TRACE_SLOW, TRACE_STALL};
+use network::{Service, Step, Stream};
 use sha2::Sha256;
 use units::{Micros, UnixNanos};
 
@@ -365,7 +365,8 @@ fn a_client_that_does_not_read_costs_no_total_and_the_trace_stays_whole() {
     };
     port.open(0);
     port.settle(0, &mut stream);
-    for _ in 0..6_000 {
+    // Not quite TRACE_STALL.
+    for _ in 0..5_900 {
         heap.work(50);
         port.pass(TRACE_EVERY);
         port.settle(0, &mut stream);
@@ -559,6 +560,126 @@ fn what_is_alive_is_said_to_be_behind_while_a_client_holds_it_up() {
     }
     assert_eq!(port.trace.lost().hits, 0, "the ring has held all records");
     assert_eq!(live.lock().hits(), heap.live_words());
+}
+
+/// Works with a client that takes `bytes` every TRACE_EVERY, until it is reset. Returns the time since it kept a packet waiting
+/// for the first time.
+fn until_reset(port: &mut Port, heap: &mut Heap, work: usize, bytes: usize) -> Micros {
+    let mut stream = FakeStream {
+        buffer: Some(8_192),
+        ..FakeStream::default()
+    };
+    port.open(0);
+    let mut full = None;
+    for _ in 0..100_000 {
+        heap.work(work);
+        port.pass(TRACE_EVERY);
+        if port.settle(0, &mut stream) == Step::Abort {
+            return port.now - full.expect("it was full before");
+        }
+        if stream.unacknowledged() == 8_192 {
+            full.get_or_insert(port.now);
+        }
+        stream.acknowledge_some(bytes);
+    }
+    panic!("the client is never reset");
+}
+
+#[test]
+fn a_client_that_does_not_read_for_long_is_reset_and_the_next_one_is_served() {
+    let mut heap = Heap::new(DEFAULT_RING_BYTES);
+    let mut port = Port::new(&heap, 1.0);
+    assert_eq!(until_reset(&mut port, &mut heap, 50, 0), TRACE_STALL);
+    let [
+        ..,
+        TraceEvent::TooSlow { lost, slow: 1 },
+        TraceEvent::Ended { .. },
+    ] = port.events[..]
+    else {
+        panic!("{:?}", port.events);
+    };
+    assert!(lost > 0 && lost <= port.trace.lost().ring_full);
+    assert_eq!(port.trace.state().slow, 1);
+    assert!(!heap.profiled.is_sampling());
+    let mut stream = FakeStream::default();
+    port.open(1);
+    port.settle(1, &mut stream);
+    heap.work(10);
+    port.finish(1, &mut stream);
+    assert!(read(&stream.sent).allocs > 0);
+}
+
+#[test]
+fn a_client_that_takes_a_few_bytes_at_a_time_cannot_hold_the_place_either() {
+    let mut heap = Heap::new(DEFAULT_RING_BYTES);
+    let mut port = Port::new(&heap, 1.0);
+    // 200 bytes a second.
+    let took = until_reset(&mut port, &mut heap, 50, 2);
+    assert!(took <= TRACE_STALL + TRACE_STALL, "{took}");
+    // 10 kB a second are a slow client, but one that reads.
+    let (mut stream, end) = (
+        FakeStream {
+            buffer: Some(8_192),
+            ..FakeStream::default()
+        },
+        port.now + TRACE_STALL + TRACE_STALL,
+    );
+    port.open(0);
+    while port.now < end {
+        heap.work(50);
+        port.pass(TRACE_EVERY);
+        assert!(matches!(port.settle(0, &mut stream), Step::Stay(_)));
+        stream.acknowledge_some(100);
+    }
+}
+
+#[test]
+fn with_the_profile_always_on_a_client_that_does_not_read_is_reset_and_the_profile_goes_on() {
+    let mut heap = Heap::new(DEFAULT_RING_BYTES);
+    let (mut port, live) = Port::always_on(&heap);
+    let took = until_reset(&mut port, &mut heap, 200, 0);
+    assert!(
+        took >= TRACE_SLOW && took <= TRACE_SLOW + BEHIND + BEHIND,
+        "{took}"
+    );
+    let lost = port.trace.lost();
+    assert!(lost.ring_full > 0, "what was not recorded is told");
+    assert!(
+        port.events.contains(&TraceEvent::TooSlow {
+            lost: lost.ring_full,
+            slow: 1
+        }),
+        "{:?}",
+        port.events
+    );
+    // From here on nothing is lost. What waited in the ring is taken in a few turns, then each change is known at once.
+    for _ in 0..100 {
+        port.trace.follow(port.now);
+    }
+    let (known, words) = (live.lock().hits(), heap.live_words());
+    heap.alloc(1_000);
+    port.trace.follow(port.now);
+    assert_eq!(live.lock().hits() - known, heap.live_words() - words);
+    assert!(heap.live_words() > words && !live.lock().is_behind());
+    assert_eq!(port.trace.lost(), lost);
+}
+
+#[test]
+fn with_the_profile_always_on_a_client_has_time_while_nothing_is_lost() {
+    let mut heap = Heap::new(DEFAULT_RING_BYTES);
+    let (mut port, _) = Port::always_on(&heap);
+    let mut stream = FakeStream {
+        buffer: Some(8_192),
+        ..FakeStream::default()
+    };
+    port.open(0);
+    heap.work(200);
+    let end = port.now + TRACE_SLOW + TRACE_SLOW;
+    while port.now < end {
+        port.pass(TRACE_EVERY);
+        assert!(matches!(port.settle(0, &mut stream), Step::Stay(_)));
+    }
+    assert_eq!(port.trace.lost().ring_full, 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use hermon_machine::qemu::Machine;
 use tests::DEADLINE;
 use tests::boot::{Boot, Running};
 
+use super::clients::{number, until_state};
 use super::{boot, boot_with, is_whole};
 
 #[test]
@@ -55,6 +56,30 @@ fn the_function_that_leaks_is_named_first_and_a_trace_begins_with_what_is_alive(
     let again = client.finish();
     let leaked = again.of("remember_session").filter(|it| it.at == 0);
     assert!(leaked.count() >= blocks);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_reset_and_the_profile_goes_on() {
+    let (mut guest, ports) = boot("--workload churn --heap-profile on --sampling-rate 1e-2");
+    let mut control = ports.control.connect();
+    let _silent = ports.trace_with_buffer(4096).expect("the guest runs");
+    guest
+        .wait_for("the client of the memtrace port was reset, it reads too slowly or not at all, ");
+    guest.wait_for("the trace has ended, ");
+    let state = until_state(&mut control, "idle");
+    assert_eq!(number(&state, "slow"), 1, "{state}");
+    assert!(number(&state, "lost") > 0, "{state}");
+    // What is alive is known again, and what was not recorded is told.
+    let deadline = Instant::now() + DEADLINE;
+    while control.ask("H").contains(", behind by ") {
+        assert!(Instant::now() < deadline, "the profile stays behind");
+    }
+    assert!(control.ask("H").contains(", not recorded since boot"));
+    let mut client = ports.trace();
+    client.read_to(100_000);
+    let profile = client.finish();
+    assert!(profile.blocks.iter().any(|block| block.at == 0));
+    assert!(profile.blocks.iter().any(|block| block.at > 0));
 }
 
 #[test]

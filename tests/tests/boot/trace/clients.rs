@@ -216,7 +216,7 @@ fn what_monitoring_holds_is_told_and_at_most_one_mebibyte() {
 fn commands_show_and_set_the_rate_and_end_a_trace() {
     let (_guest, ports): (_, Ports) = boot("--workload exact");
     let mut control = ports.control.connect();
-    let idle = "ok: rate=1e-4 state=idle heap_profile=off traces=0 allocations=0 frees=0 bytes=0 lost=0 refused=0";
+    let idle = "ok: rate=1e-4 state=idle heap_profile=off traces=0 allocations=0 frees=0 bytes=0 lost=0 refused=0 slow=0";
     assert_eq!(control.ask("T"), idle);
     assert_eq!(control.ask("Tstop"), "error: nobody gets a trace");
     assert_eq!(
