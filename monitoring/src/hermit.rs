@@ -138,7 +138,8 @@ pub fn start<H: HeapSource + HeapProfile>(
         return Err(StartError::Twice);
     }
     logging::declare(&[&KERNEL]);
-    let (storage, nic) = parts().inspect_err(|_| STARTED.store(false, Ordering::Relaxed))?;
+    let (storage, nic) =
+        parts(config.trace_bytes).inspect_err(|_| STARTED.store(false, Ordering::Relaxed))?;
     *HANDOVER.lock() = Some(Parts {
         config,
         heap,
@@ -151,8 +152,8 @@ pub fn start<H: HeapSource + HeapProfile>(
 }
 
 /// Takes the memory, then the card: a card that was found keeps the kernel's memory permanently.
-fn parts() -> Result<(Storage<'static>, Nic), StartError> {
-    let storage = Storage::take().map_err(StartError::Memory)?;
+fn parts(trace_bytes: usize) -> Result<(Storage<'static>, Nic), StartError> {
+    let storage = Storage::take_with(trace_bytes).map_err(StartError::Memory)?;
     let nic = Nic::find().map_err(StartError::Nic)?;
     Ok((storage, nic))
 }

@@ -30,7 +30,7 @@ pub use units::Micros;
 pub mod config {
     pub use agent::config::{
         Config, Token, VmName, check_ports, parse_idle, parse_interval, parse_port, parse_rate,
-        parse_sample_bytes, parse_switch, parse_token, parse_vm,
+        parse_sample_bytes, parse_switch, parse_token, parse_trace_bytes, parse_vm,
     };
     pub use network::{Addressing, Allow, BadValue, Target};
 }

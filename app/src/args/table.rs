@@ -5,7 +5,7 @@ use core::fmt;
 use monitoring::Micros;
 use monitoring::config::{
     Allow, BadValue, Target, parse_idle, parse_interval, parse_port, parse_rate,
-    parse_sample_bytes, parse_switch, parse_token, parse_vm,
+    parse_sample_bytes, parse_switch, parse_token, parse_trace_bytes, parse_vm,
 };
 use monitoring::logging::Levels;
 
@@ -38,6 +38,7 @@ enum Id {
     SamplingRate,
     HeapProfile,
     SampleMemory,
+    TraceBuffer,
     Ipv4,
     Gateway,
     Log,
@@ -49,7 +50,7 @@ enum Id {
 /// The names of [`Kind`] as part of a sentence.
 const WORKLOADS: &str = "mixed, churn, leak, spin, exact or idle";
 
-pub(super) static ARGUMENTS: [Argument; 18] = [
+pub(super) static ARGUMENTS: [Argument; 19] = [
     Argument {
         id: Id::Influx,
         name: "influx",
@@ -145,6 +146,14 @@ pub(super) static ARGUMENTS: [Argument; 18] = [
         value: "BYTES",
         meaning: "memory for samples that wait to be sent: a power of two, 4K to 64M",
         default: Some("256K"),
+    },
+    Argument {
+        id: Id::TraceBuffer,
+        name: "trace-buffer",
+        short: None,
+        value: "BYTES",
+        meaning: "bytes of a trace in flight to its client: bandwidth times round trip, 4K to 4M",
+        default: Some("24K"),
     },
     Argument {
         id: Id::Ipv4,
@@ -246,6 +255,7 @@ impl<'a> Draft<'a> {
             Id::SamplingRate => config.sampling_rate = parse_rate(text)?,
             Id::HeapProfile => config.heap_profile = parse_switch(text)?,
             Id::SampleMemory => config.sample_bytes = parse_sample_bytes(text)?,
+            Id::TraceBuffer => config.trace_bytes = parse_trace_bytes(text)?,
             Id::Ipv4 => self.ipv4 = text,
             Id::Gateway => self.gateway = Some(text),
             Id::Log => options.log = text,

@@ -141,6 +141,13 @@ fn every_argument_sets_its_value_in_both_styles() {
             }),
         ),
         (
+            &["--trace-buffer", "100K"],
+            with(Config {
+                trace_bytes: 100 << 10,
+                ..config
+            }),
+        ),
+        (
             &["--ipv4", "10.0.2.50/24", "--gateway", "10.0.2.2"],
             with(Config {
                 addressing: gateway,
@@ -362,6 +369,10 @@ fn each_error_has_its_text() {
         (
             &["--sample-memory", "100K"],
             "argument --sample-memory: \"100K\" is not a size for samples: want a power of two from 4K to 64M",
+        ),
+        (
+            &["--trace-buffer", "1K"],
+            "argument --trace-buffer: \"1K\" is not a size for the trace's buffer: want 4K to 4M",
         ),
         (
             &["--ipv4", "10.0.2.50"],

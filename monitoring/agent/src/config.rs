@@ -9,7 +9,7 @@ use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use heap_profiler::{DEFAULT_RING_BYTES, MAX_RING_BYTES, MIN_RING_BYTES, Rate};
-use network::bounds::CONTROL_IDLE;
+use network::bounds::{CONTROL_IDLE, TRACE_SEND_BYTES, TRACE_SEND_MAX, TRACE_SEND_MIN};
 use units::Micros;
 
 pub use network::{ALLOW_MAX, Addressing, Allow, BadValue, Cidr, Target, parse_cidr};
@@ -77,6 +77,9 @@ pub struct Config {
     /// Memory for samples that wait to be sent, in bytes: a power of two, see
     /// [`heap::Settings`](heap_profiler::Settings).
     pub sample_bytes: usize,
+    /// Send buffer of the connection that gets a trace, in bytes, from [`TRACE_SEND_MIN`] to [`TRACE_SEND_MAX`]. It divided by the
+    /// round trip is the largest throughput.
+    pub trace_bytes: usize,
     /// The way the interface gets its address.
     pub addressing: Addressing,
 }
@@ -97,6 +100,7 @@ impl Default for Config {
             sampling_rate: DEFAULT_RATE,
             heap_profile: false,
             sample_bytes: DEFAULT_RING_BYTES,
+            trace_bytes: TRACE_SEND_BYTES,
             addressing: Addressing::Dhcp,
         }
     }
@@ -352,14 +356,7 @@ pub fn parse_switch(text: &str) -> Result<bool, BadValue<'_>> {
 /// assert!(parse_sample_bytes("3K").is_err());
 /// ```
 pub fn parse_sample_bytes(text: &str) -> Result<usize, BadValue<'_>> {
-    let (number, unit) = match text.as_bytes() {
-        [number @ .., b'K'] => (number.len(), 1 << 10),
-        [number @ .., b'M'] => (number.len(), 1 << 20),
-        number => (number.len(), 1),
-    };
-    let bytes = text[..number].parse::<usize>().ok();
-    bytes
-        .and_then(|number| number.checked_mul(unit))
+    parse_size(text)
         .filter(|bytes| {
             (MIN_RING_BYTES..=MAX_RING_BYTES).contains(bytes) && bytes.is_power_of_two()
         })
@@ -367,4 +364,35 @@ pub fn parse_sample_bytes(text: &str) -> Result<usize, BadValue<'_>> {
             text,
             " is not a size for samples: want a power of two from 4K to 64M",
         ))
+}
+
+/// Parses the value of `--trace-buffer`, in the same form as [`parse_sample_bytes`].
+///
+/// # Errors
+/// Text that is not a size from [`TRACE_SEND_MIN`] to [`TRACE_SEND_MAX`].
+///
+/// ```
+/// use agent::config::parse_trace_bytes;
+/// assert_eq!(parse_trace_bytes("100K"), Ok(100 << 10));
+/// assert!(parse_trace_bytes("1K").is_err());
+/// ```
+pub fn parse_trace_bytes(text: &str) -> Result<usize, BadValue<'_>> {
+    parse_size(text)
+        .filter(|bytes| (TRACE_SEND_MIN..=TRACE_SEND_MAX).contains(bytes))
+        .ok_or(BadValue::new(
+            text,
+            " is not a size for the trace's buffer: want 4K to 4M",
+        ))
+}
+
+/// Parses a whole number of bytes, or of units of 1,024 (`K`) or 1,048,576 (`M`). A sign is not allowed.
+fn parse_size(text: &str) -> Option<usize> {
+    let (number, unit) = match text.as_bytes() {
+        [number @ .., b'K'] => (number.len(), 1 << 10),
+        [number @ .., b'M'] => (number.len(), 1 << 20),
+        number => (number.len(), 1),
+    };
+    let digits = text[..number].bytes().all(|byte| byte.is_ascii_digit());
+    let number = text[..number].parse::<usize>().ok().filter(|_| digits)?;
+    number.checked_mul(unit)
 }

@@ -154,6 +154,8 @@ pub struct Monitor<'a> {
     turn_last: Micros,
     turn_max: Micros,
     nic_dropped: u64,
+    /// The send buffer of the connection that gets a trace, in bytes.
+    trace_send: usize,
 }
 
 impl<'a> Monitor<'a> {
@@ -212,6 +214,7 @@ impl<'a> Monitor<'a> {
             turn_last: Micros::ZERO,
             turn_max: Micros::ZERO,
             nic_dropped: 0,
+            trace_send: storage.trace_send,
         }
     }
 
@@ -485,7 +488,7 @@ impl<'a> Monitor<'a> {
         let counts = *self.outbox.counts();
         let lines_waiting = self.outbox.lines_waiting();
         let intervals_missed = self.schedule.missed();
-        let monitoring_bytes = self.memory_bytes();
+        let (monitoring_bytes, trace_buffer) = (self.memory_bytes(), self.trace_send);
         let status = || Status {
             uptime: now,
             address,
@@ -495,6 +498,7 @@ impl<'a> Monitor<'a> {
             intervals_missed,
             heap: heap.stats(),
             monitoring_bytes,
+            trace_buffer,
         };
         let Subject {
             registry,
@@ -517,8 +521,7 @@ impl<'a> Monitor<'a> {
     fn memory_bytes(&self) -> usize {
         let trace = self.subject.trace.as_ref();
         size_of::<Self>()
-            + Storage::BYTES
-            + Storage::SOCKET_BYTES
+            + Storage::bytes(self.trace_send)
             + self.subject.registry.memory_bytes()
             + size_of_val(self.subject.log)
             + trace.map_or(0, Trace::memory_bytes)

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use network::bounds::{ON_THE_WAY_BYTES, QUEUE_BYTES};
+use network::bounds::{ON_THE_WAY_BYTES, QUEUE_BYTES, TRACE_SEND_BYTES};
 use network::stack::{NO_SOCKET, SOCKETS, SocketMemory, StackMemory};
 
 use crate::control::Control;
@@ -14,6 +14,23 @@ pub struct Storage<'a> {
     pub(crate) on_the_way: &'a mut [u8],
     pub(crate) control: &'a mut [u8],
     pub(crate) stack: StackMemory<'a>,
+    pub(crate) trace_send: usize,
+}
+
+impl Storage<'_> {
+    /// Bytes of the sockets' state.
+    const SOCKET_BYTES: usize = SOCKETS * size_of::<SocketMemory<'static>>();
+
+    /// Returns the bytes of queues, buffers and sockets, if the connection that gets a trace has a send buffer of
+    /// `trace_send` bytes.
+    #[must_use]
+    pub const fn bytes(trace_send: usize) -> usize {
+        Self::buffers(trace_send) + Self::SOCKET_BYTES
+    }
+
+    const fn buffers(trace_send: usize) -> usize {
+        QUEUE_BYTES + ON_THE_WAY_BYTES + Control::BYTES + StackMemory::bytes(trace_send)
+    }
 }
 
 /// The heap has too little memory: this many bytes are needed in one piece.
@@ -29,20 +46,25 @@ impl core::fmt::Display for OutOfMemory {
 impl core::error::Error for OutOfMemory {}
 
 impl Storage<'static> {
-    /// Bytes of queues and buffers. The sockets' state ([`Storage::SOCKET_BYTES`]) is not included.
-    pub const BYTES: usize = QUEUE_BYTES + ON_THE_WAY_BYTES + Control::BYTES + StackMemory::BYTES;
-    /// Bytes of the sockets' state.
-    pub const SOCKET_BYTES: usize = SOCKETS * size_of::<SocketMemory<'static>>();
-
-    /// Takes the memory from the heap permanently, in three allocations.
+    /// Takes the memory from the heap permanently, in three allocations. The connection that gets a trace has a send buffer
+    /// of [`TRACE_SEND_BYTES`].
     ///
     /// # Errors
     /// [`OutOfMemory`]; the memory taken before is given back.
     pub fn take() -> Result<Self, OutOfMemory> {
-        let mut bytes = reserve(Self::BYTES, 1)?;
+        Self::take_with(TRACE_SEND_BYTES)
+    }
+
+    /// Does the same as [`Storage::take`], with a send buffer of `trace_send` bytes.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]; the memory taken before is given back.
+    pub fn take_with(trace_send: usize) -> Result<Self, OutOfMemory> {
+        let count = Self::buffers(trace_send);
+        let mut bytes = reserve(count, 1)?;
         let mut sockets = reserve(SOCKETS, size_of::<SocketMemory<'static>>())?;
         let mut datagram = reserve(1, 0)?;
-        bytes.resize(Self::BYTES, 0);
+        bytes.resize(count, 0);
         sockets.resize_with(SOCKETS, || NO_SOCKET);
         datagram.push(StackMemory::NO_DATAGRAM);
         let (waiting, rest) = bytes.leak().split_at_mut(QUEUE_BYTES);
@@ -58,6 +80,7 @@ impl Storage<'static> {
             on_the_way,
             control,
             stack,
+            trace_send,
         })
     }
 }
@@ -70,4 +93,4 @@ fn reserve<T>(count: usize, bytes_each: usize) -> Result<Vec<T>, OutOfMemory> {
 }
 
 // `docs/PROMISES.md` promises under 192 KiB for everything.
-const _: () = assert!(Storage::BYTES + Storage::SOCKET_BYTES < 192 * 1024);
+const _: () = assert!(Storage::bytes(TRACE_SEND_BYTES) < 192 * 1024);

@@ -120,9 +120,17 @@ pub const DOUBT: Micros = Micros::from_secs(1);
 pub const TRACE_CONNECTIONS: usize = 2;
 /// Sockets of the memtrace port: one more listens meanwhile.
 pub const TRACE_SOCKETS: usize = TRACE_CONNECTIONS + 1;
-/// Send buffer of the memtrace port, in bytes, the same as the emitter's. A packet of up to 32 KiB waits in the
-/// encoder, and samples wait in the ring.
-pub const TRACE_SEND_BYTES: usize = 8 * 1024;
+/// Send buffer of the connection that gets a trace, in bytes, unless the configuration changes it. So many bytes can be in
+/// flight, so the buffer divided by the round trip is the largest throughput: 24 MB/s at 1 ms. More would not fit the
+/// mebibyte of all monitoring. A packet of up to 32 KiB waits in the encoder, and samples wait in the ring.
+pub const TRACE_SEND_BYTES: usize = 24 * 1024;
+/// Smallest such buffer: two full segments, so that one leaves while the other is acknowledged.
+pub const TRACE_SEND_MIN: usize = 4 * 1024;
+/// Largest such buffer: 100 Mbit/s at a round trip of a third of a second.
+pub const TRACE_SEND_MAX: usize = 4 * 1024 * 1024;
+/// Send buffer of the port's other sockets, in bytes: a full segment. They serve clients that are refused, and a client
+/// that comes while the last one's connection is being closed.
+pub const TRACE_SPARE_SEND_BYTES: usize = 2 * 1024;
 /// Receive buffer of the memtrace port, in bytes: the proof of a token. Any byte after it ends the trace.
 pub const TRACE_RECEIVE_BYTES: usize = 128;
 /// Time between two looks at the ring. It holds some 2,700 samples, at the default rate those of 200 MB of

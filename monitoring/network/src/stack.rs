@@ -75,7 +75,7 @@ pub const NO_SOCKET: SocketMemory<'static> = SocketStorage::EMPTY;
 pub struct StackMemory<'a> {
     /// Memory for [`SOCKETS`] sockets.
     pub sockets: &'a mut [SocketMemory<'a>],
-    /// Buffers of the sockets: [`StackMemory::BYTES`] bytes.
+    /// Buffers of the sockets: [`StackMemory::bytes`].
     pub buffers: &'a mut [u8],
     /// Bookkeeping of the one datagram in flight.
     pub datagram: &'a mut [udp::PacketMetadata],
@@ -87,8 +87,13 @@ impl StackMemory<'_> {
     } else {
         DATAGRAM_MAX
     };
-    /// Bytes of buffers.
-    pub const BYTES: usize = Self::EMITTER + Ports::BYTES;
+
+    /// Returns the bytes of buffers, if the connection that gets a trace has a send buffer of `trace_send` bytes.
+    #[must_use]
+    pub const fn bytes(trace_send: usize) -> usize {
+        Self::EMITTER + Ports::bytes(trace_send)
+    }
+
     /// Bookkeeping without a datagram.
     pub const NO_DATAGRAM: udp::PacketMetadata = udp::PacketMetadata::EMPTY;
 }

@@ -272,7 +272,8 @@ pub(super) struct Size {
     pub connections: usize,
     /// Receive buffer of each socket, in bytes.
     pub receive: usize,
-    /// Send buffer of each socket, in bytes.
+    /// Send buffer of each socket but the first, in bytes. The first one has the rest of the memory: a SYN takes the
+    /// first socket that listens.
     pub send: usize,
     /// `true` if probes detect a peer that has vanished. Needed if nothing else ends such a connection.
     pub keep_alive: bool,
@@ -297,14 +298,16 @@ pub(super) struct Listener<const SOCKETS: usize> {
 }
 
 impl<const SOCKETS: usize> Listener<SOCKETS> {
-    /// Creates a listener. `port` must not be 0; the memory must have the size of [`Size::memory`].
+    /// Creates a listener. `port` must not be 0; the memory must have at least the size of [`Size::memory`].
     pub(super) fn new<'a>(
         port: u16,
         size: Size,
         memory: &'a mut [u8],
         sockets: &mut SocketSet<'a>,
     ) -> Self {
-        let mut memory = memory.chunks_exact_mut(size.memory(1));
+        let (first, others) = memory.split_at_mut(memory.len() - size.memory(SOCKETS - 1));
+        let others = others.chunks_exact_mut(size.memory(1));
+        let mut memory = core::iter::once(first).chain(others);
         let handles = core::array::from_fn(|_| {
             let memory = memory.next().expect("memory for every socket");
             let (receive, send) = memory.split_at_mut(size.receive);

@@ -1,6 +1,7 @@
 //! Compares the traces of a running image with the image's own exact counts.
 
 mod always;
+mod buffer;
 mod clients;
 mod stacks;
 

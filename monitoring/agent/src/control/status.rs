@@ -27,6 +27,8 @@ pub struct Status {
     pub heap: HeapStats,
     /// All memory that monitoring holds, in bytes. It takes this memory at its start and keeps it.
     pub monitoring_bytes: usize,
+    /// The send buffer of the connection that gets a trace, in bytes.
+    pub trace_buffer: usize,
 }
 
 /// Writes `key=value` pairs with one space between them.
@@ -62,6 +64,7 @@ impl fmt::Display for Status {
             ("free_bytes", self.heap.free_bytes),
             ("heap_bytes", self.heap.size_bytes),
             ("monitoring_bytes", self.monitoring_bytes as u64),
+            ("trace_buffer", self.trace_buffer as u64),
         ] {
             write!(f, " {key}={value}")?;
         }
@@ -109,6 +112,7 @@ mod tests {
             intervals_missed: u64::MAX,
             heap,
             monitoring_bytes: usize::MAX,
+            trace_buffer: usize::MAX,
         }
     }
 
@@ -124,7 +128,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.ends_with(&format!(" monitoring_bytes={}\n", u64::MAX)),
+            text.ends_with(&format!(" trace_buffer={}\n", u64::MAX)),
             "{text}"
         );
         assert_eq!(text.matches('\n').count(), 1);

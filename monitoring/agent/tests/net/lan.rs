@@ -137,7 +137,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut nic = Nic {
             room: usize::MAX,
             ..Nic::default()

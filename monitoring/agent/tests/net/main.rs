@@ -11,5 +11,6 @@ mod metrics;
 mod push;
 mod receiver;
 mod stream;
+mod throughput;
 mod trace;
 mod traced_heap;

@@ -5,7 +5,7 @@ use smoltcp::iface::SocketSet;
 use super::gate::Gate;
 use crate::bounds::{
     CONTROL_CONNECTIONS, CONTROL_RECEIVE_BYTES, CONTROL_SEND_BYTES, CONTROL_SOCKETS,
-    TRACE_CONNECTIONS, TRACE_RECEIVE_BYTES, TRACE_SEND_BYTES, TRACE_SOCKETS,
+    TRACE_CONNECTIONS, TRACE_RECEIVE_BYTES, TRACE_SOCKETS, TRACE_SPARE_SEND_BYTES,
 };
 use crate::tcp::{Listener, Size};
 
@@ -19,7 +19,7 @@ const CONTROL: Size = Size {
 const TRACE: Size = Size {
     connections: TRACE_CONNECTIONS,
     receive: TRACE_RECEIVE_BYTES,
-    send: TRACE_SEND_BYTES,
+    send: TRACE_SPARE_SEND_BYTES,
     keep_alive: true,
 };
 
@@ -34,10 +34,16 @@ impl Ports {
     /// Sockets of both.
     pub const SOCKETS: usize = CONTROL_SOCKETS + TRACE_SOCKETS;
     const CONTROL_BYTES: usize = CONTROL.memory(CONTROL_SOCKETS);
-    /// Bytes of their buffers.
-    pub const BYTES: usize = Self::CONTROL_BYTES + TRACE.memory(TRACE_SOCKETS);
 
-    /// Listens on these ports; `None` is off.
+    /// Returns the bytes of their buffers, if the connection that gets a trace has a send buffer of `trace_send` bytes.
+    pub const fn bytes(trace_send: usize) -> usize {
+        Self::CONTROL_BYTES + Self::TRACE_BYTES + trace_send
+    }
+
+    /// Bytes of the buffers of the memtrace port without that one.
+    const TRACE_BYTES: usize = TRACE.memory(TRACE_SOCKETS) - TRACE.send;
+
+    /// Listens on these ports; `None` is off. `memory` has [`Ports::bytes`].
     pub fn new<'a>(
         [control_port, trace_port]: [Option<u16>; 2],
         memory: &'a mut [u8],
