@@ -2,3 +2,4 @@
 
 mod cable;
 mod door;
+mod neighbours;

@@ -8,6 +8,7 @@ mod forged;
 mod frames;
 mod lan;
 mod metrics;
+mod neighbours;
 mod push;
 mod receiver;
 mod stream;
