@@ -19,7 +19,7 @@ use redb::{Builder, ReadableDatabase, ReadableTable, TableDefinition};
 use thiserror::Error;
 
 use crate::point::UnixMicros;
-use backend::{Abandoned, Backend};
+use backend::{Backend, Guard};
 
 /// The time of arrival by this host's clock, and a number that distinguishes lines of the same microsecond.
 type Key = (i64, u64);
@@ -130,7 +130,7 @@ pub(crate) struct Database {
     file: File,
     /// Its length after the last write.
     length: u64,
-    abandoned: Abandoned,
+    guard: Guard,
 }
 
 /// A line to keep.
@@ -162,9 +162,9 @@ impl Database {
             .truncate(false)
             .open(path)
             .map_err(system)?;
-        let abandoned = Abandoned::default();
+        let guard = Guard::new();
         let clone = file.try_clone().map_err(system)?;
-        let redb = Backend::new(clone, abandoned.clone())
+        let redb = Backend::new(clone, guard.clone())
             .and_then(|backend| {
                 Builder::new()
                     .set_cache_size(CACHE)
@@ -178,6 +178,10 @@ impl Database {
                 file: path.display().to_string(),
                 layout,
             })?;
+        guard.release(&file).map_err(|error| {
+            guard.abandon();
+            system(error)
+        })?;
         let length = file.metadata().map_err(system)?.len();
         Ok(Self {
             redb,
@@ -186,7 +190,7 @@ impl Database {
             number,
             file,
             length,
-            abandoned,
+            guard,
         })
     }
 
@@ -202,7 +206,7 @@ impl Database {
 
     /// Closes it without a further write. What was added before is in the file, unless something else changed it.
     pub(crate) fn abandon(self) {
-        self.abandoned.set();
+        self.guard.abandon();
     }
 
     /// Adds lines in one transaction, and removes lines beyond the limits. On an error nothing has changed.
