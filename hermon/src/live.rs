@@ -195,12 +195,17 @@ impl Live {
 impl Inside {
     fn forget_old(&mut self, now: UnixMicros) {
         self.store.forget_old(now);
-        for name in self.store.gone() {
-            if self.remarks.len() < MAX_REMARKS {
+        let gone = self.store.gone();
+        let remark = match gone.as_slice() {
+            [] => return,
+            [name] => {
                 let name = Printable(name.as_bytes());
-                let remark = format!("machine \"{name}\" is forgotten: it sends nothing");
-                self.remarks.push(remark);
+                format!("machine \"{name}\" is forgotten: it sends nothing")
             }
+            many => format!("{} machines are forgotten: they send nothing", many.len()),
+        };
+        if self.remarks.len() < MAX_REMARKS {
+            self.remarks.push(remark);
         }
     }
 
@@ -306,5 +311,16 @@ mod tests {
             assert_eq!(inside.tally.points, 0, "nothing has arrived yet");
         });
         assert_eq!(second.losses(), []);
+    }
+
+    #[test]
+    fn a_machine_that_is_forgotten_is_said_once() {
+        let live = Live::new(None).unwrap();
+        arrive(&live, line("m,vm=gone v=1"), 1_000_000);
+        arrive(&live, line("m,vm=here v=1"), 90_000 * 1_000_000);
+        let said = ["machine \"gone\" is forgotten: it sends nothing"];
+        assert_eq!(live.remarks(), said);
+        assert_eq!(live.remarks(), [""; 0]);
+        live.look(|inside| assert_eq!(inside.store.machines().len(), 1));
     }
 }

@@ -4,13 +4,12 @@
 //! one channel of the caller. When the caller is behind, a connection waits, and TCP then slows its sender down. A
 //! datagram cannot wait: its lines are left out and counted.
 
+mod arrival;
 mod connections;
 mod foreign;
 
-use core::fmt;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU64, Ordering};
-use core::time::Duration;
 use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use thiserror::Error;
 
 use crate::dropped;
 
-pub(crate) use foreign::Foreign;
+pub(crate) use arrival::{Arrival, Closing, Transport, What};
 
 /// The number of lines that wait to be shown: some bursts of an image with 1,000 series, while the view looks at its
 /// 10,000 fields. Usual lines take 1 MiB. If all were as long as [`hermon_machine::split::MAX_LINE`], they would take
@@ -35,86 +34,6 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// The number of ports to try when the system chose one for TCP that is taken for UDP.
 const TRIES: usize = 16;
-
-/// The transport by which a line came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transport {
-    /// One datagram.
-    Udp,
-    /// A connection.
-    Tcp,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-        })
-    }
-}
-
-/// Data that came from a peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Arrival {
-    /// The transport.
-    pub transport: Transport,
-    /// The peer's address.
-    pub peer: SocketAddr,
-    /// The data.
-    pub what: What,
-}
-
-impl Arrival {
-    /// Creates an arrival by this transport, from this peer.
-    pub(crate) const fn by(transport: Transport, peer: SocketAddr, what: What) -> Self {
-        Self {
-            transport,
-            peer,
-            what,
-        }
-    }
-}
-
-/// The data of an arrival.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum What {
-    /// A whole line, without its end.
-    Line(Vec<u8>),
-    /// A line of so many bytes was left out because it is longer than [`hermon_machine::split::MAX_LINE`].
-    TooLong(u64),
-    /// The connection ended within this line.
-    Cut(Vec<u8>),
-    /// The connection was closed at once: there are too many whose lines wait for the caller.
-    Refused,
-    /// The datagram, or all that the connection would have sent, is of another protocol. The connection was closed.
-    Foreign(Foreign),
-    /// The connection was closed here.
-    Closed(Closing),
-}
-
-/// The reason why a connection was closed here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Closing {
-    /// A newcomer needed the place of this one, which was silent for so long.
-    Replaced(Duration),
-    /// It was silent for so long.
-    Silent(Duration),
-    /// Its peer is gone without a word.
-    Vanished,
-    /// It sent only lines that are not line protocol.
-    Garbage,
-}
-
-impl What {
-    /// Returns the bytes that came.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Line(bytes) | Self::Cut(bytes) => bytes,
-            Self::TooLong(_) | Self::Refused | Self::Foreign(_) | Self::Closed(_) => &[],
-        }
-    }
-}
 
 /// The losses of a port, of data sent to it by UDP.
 #[derive(Debug, Clone)]
@@ -242,8 +161,10 @@ fn read_datagrams<E: From<Arrival>>(udp: &UdpSocket, to: &SyncSender<E>, lost: &
 #[cfg(test)]
 mod tests {
     use super::connections::{MAX_CONNECTIONS, MAX_GARBAGE};
+    use super::foreign::Foreign;
     use super::*;
     use core::net::Ipv4Addr;
+    use core::time::Duration;
     use std::io::{Read, Write};
     use std::net::TcpStream;
     use std::sync::mpsc::{Receiver, sync_channel};

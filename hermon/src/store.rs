@@ -268,6 +268,79 @@ impl Store {
         fields.filter(|(name, _)| !is_known(name)).count()
     }
 
+    /// Forgets dead series, because the table is full. Returns `true` if there were any.
+    fn make_room(&mut self, now: UnixMicros) -> bool {
+        let mut dead: Vec<(bool, UnixMicros, usize)> = self
+            .rhythms
+            .iter()
+            .enumerate()
+            .filter(|(_, rhythm)| rhythm.is_dead(now))
+            .map(|(at, rhythm)| (rhythm.gap.is_some(), rhythm.last, at))
+            .collect();
+        if dead.is_empty() {
+            return false;
+        }
+        dead.sort_unstable();
+        dead.truncate((self.limits.series / forget::PART).max(1));
+        self.refused.forgotten += dead.len() as u64;
+        let mut gone = vec![false; self.series.len()];
+        dead.iter().for_each(|&(_, _, at)| gone[at] = true);
+        self.forget(&gone);
+        true
+    }
+
+    /// Forgets series that are too old. Cost: nothing most of the time, and a look at each series once a minute.
+    pub(crate) fn forget_old(&mut self, now: UnixMicros) {
+        if now.0.saturating_sub(self.searched.0) < forget::EVERY && now >= self.searched {
+            return;
+        }
+        self.searched = now;
+        let Limits { age, .. } = self.limits;
+        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let is_old = |rhythm: &Rhythm| now.0.saturating_sub(rhythm.last.0) > age;
+        let gone: Vec<bool> = self.rhythms.iter().map(is_old).collect();
+        if gone.contains(&true) {
+            self.forget(&gone);
+        }
+    }
+
+    /// Forgets these series, and machines that have no other. All indices change, so the followers begin anew.
+    fn forget(&mut self, gone: &[bool]) {
+        // The new index of each series, and of each machine.
+        let kept: Vec<bool> = gone.iter().map(|gone| !gone).collect();
+        let places = forget::numbered(&kept);
+        let mut has = vec![false; self.machines.len()];
+        for (series, gone) in self.series.iter().zip(gone) {
+            has[series.machine] |= !gone;
+        }
+        let machines = forget::numbered(&has);
+        forget::retain(&mut self.series, |at| places[at].is_some());
+        forget::retain(&mut self.rhythms, |at| places[at].is_some());
+        for series in &mut self.series {
+            series.machine = machines[series.machine].unwrap_or_default();
+        }
+        let names = self.machines.iter().zip(&has);
+        let names = names.filter(|(_, has)| !**has);
+        self.gone
+            .extend(names.map(|(machine, _)| machine.name.clone()));
+        forget::retain(&mut self.machines, |at| has[at]);
+        self.index.retain(|_, at| match places[*at] {
+            Some(place) => {
+                *at = place;
+                true
+            }
+            None => false,
+        });
+        self.order = self.order.iter().filter_map(|&at| places[at]).collect();
+        self.fields = self.series.iter().map(|series| series.fields.len()).sum();
+        self.journal.begin_anew();
+    }
+
+    /// Returns the names of the machines that were forgotten since the last call.
+    pub(crate) fn gone(&mut self) -> Vec<String> {
+        core::mem::take(&mut self.gone)
+    }
+
     fn sort_key(&self, at: usize) -> (&str, &str, &str) {
         let series = &self.series[at];
         let machine = &self.machines[series.machine];

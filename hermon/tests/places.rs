@@ -64,7 +64,8 @@ fn connections_that_say_nothing_take_no_place_from_those_that_do() {
     let silent: Vec<TcpStream> = (0..200)
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
-    for _ in 16..200 {
+    // There are 64 places, one of them for the machine that is live.
+    for _ in 63..200 {
         let line = tool.line_with("to make room for a new connection");
         assert!(line.contains("127.0.0.1:"), "{line}");
     }
@@ -74,6 +75,27 @@ fn connections_that_say_nothing_take_no_place_from_those_that_do() {
     writeln!(new, "m,vm=new v=1").unwrap();
     tool.line_with("m,vm=new v=1");
     drop(silent);
+}
+
+#[test]
+fn sixty_four_machines_that_connect_at_once_all_keep_their_places() {
+    let (mut tool, address) = watch(&[]);
+    let machines: Vec<TcpStream> = (0..64)
+        .map(|n| {
+            let mut tcp = TcpStream::connect(address).unwrap();
+            writeln!(tcp, "m,vm=v{n} v=1").unwrap();
+            tcp
+        })
+        .collect();
+    for mut tcp in &machines {
+        writeln!(tcp, "m v=2").unwrap();
+    }
+    for _ in 0..64 {
+        tool.line_with("m v=2");
+    }
+    tool.interrupt();
+    assert_eq!(tool.line_with(" points"), "hermon  128 points");
+    tool.wait();
 }
 
 #[test]

@@ -22,8 +22,8 @@ use std::time::Instant;
 
 use hermon_machine::split::{Piece, Splitter};
 
+use super::arrival::{Arrival, Closing, Transport, What};
 use super::foreign::{self, Foreign};
-use super::{Arrival, Closing, Transport, What};
 use crate::alive;
 use crate::point::Point;
 
@@ -31,7 +31,8 @@ use crate::point::Point;
 /// reason for the bound.
 pub(crate) const MAX_CONNECTIONS: usize = 64;
 
-/// The most of them that have not sent a point yet. A flood of connections that say nothing takes only these places.
+/// If the table is full and so many have not sent a point yet, one of these leaves it. So a flood of connections that
+/// say nothing takes only so many places from others.
 pub(crate) const MAX_UNKNOWN: usize = 16;
 
 /// The most threads. A thread whose connection was replaced lives until the caller has taken its last lines.
@@ -76,9 +77,9 @@ struct Place {
 struct Table(Vec<Place>);
 
 impl Table {
-    /// Returns the index of the connection that leaves the table for a newcomer, if one must:
+    /// Returns the index of the connection that leaves a full table for a newcomer:
     /// 1. of too many that have sent no point, the oldest;
-    /// 2. if the table is full, one whose machine has connected again since, the longest silent first;
+    /// 2. one whose machine has connected again since, the longest silent first;
     /// 3. then the longest silent of all.
     fn victim(&self) -> Option<usize> {
         let silent = |so: &dyn Fn(&Place) -> bool| {
@@ -87,12 +88,12 @@ impl Table {
                 .min_by_key(|(_, place)| (place.heard, place.number))
                 .map(|(at, _)| at)
         };
+        if self.0.len() < MAX_CONNECTIONS {
+            return None;
+        }
         let is_unknown = |place: &Place| place.machine.is_none();
         if self.0.iter().filter(|place| is_unknown(place)).count() >= MAX_UNKNOWN {
             return silent(&is_unknown);
-        }
-        if self.0.len() < MAX_CONNECTIONS {
-            return None;
         }
         let is_superseded = |place: &Place| {
             !is_unknown(place)
@@ -388,11 +389,15 @@ mod tests {
 
     #[test]
     fn connections_that_say_nothing_replace_each_other() {
-        let mut places = vec![("live", 9); MAX_CONNECTIONS / 2];
+        let mut places = vec![("live", 9); MAX_CONNECTIONS - MAX_UNKNOWN];
         places.extend([("", 3); MAX_UNKNOWN - 1]);
         assert_eq!(table(&places).victim(), None);
         places.push(("", 4));
         assert_eq!(table(&places).victim(), Some(places.len() - 1));
+        // Many may connect at once, for example after a restart of this tool.
+        places.truncate(1);
+        places.extend([("", 3); MAX_CONNECTIONS - 2]);
+        assert_eq!(table(&places).victim(), None);
     }
 
     #[test]
