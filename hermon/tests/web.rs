@@ -4,15 +4,14 @@ mod common;
 
 use core::net::SocketAddr;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use common::Tool;
 use common::browser::Browser;
 use common::http::{self, OURS, ask, get};
 use common::image::Image;
-use common::{DEADLINE, Tool};
 use tempfile::TempDir;
 
 /// Starts a watch with a page. Returns the address on which it listens, and the page's address.
