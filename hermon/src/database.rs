@@ -7,14 +7,19 @@
 //! The file is bounded by age and size: each append removes lines that are too old, and then the oldest until the size
 //! is in its bound.
 
+mod backend;
+
 use core::time::Duration;
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use redb::{Builder, ReadableDatabase, ReadableTable, TableDefinition};
 use thiserror::Error;
 
 use crate::point::UnixMicros;
+use backend::{Backend, Guard};
 
 /// The time of arrival by this host's clock, and a number that distinguishes lines of the same microsecond.
 type Key = (i64, u64);
@@ -96,6 +101,14 @@ pub(crate) enum DatabaseError {
         /// The version of its layout.
         layout: u64,
     },
+    /// Something else changed the file while it was open.
+    #[error("{file} was {how} while it was in use")]
+    Changed {
+        /// The file.
+        file: String,
+        /// What happened to it.
+        how: &'static str,
+    },
     /// The system refused.
     #[error("cannot use {file} as a database: {source}")]
     System {
@@ -113,6 +126,11 @@ pub(crate) struct Database {
     path: PathBuf,
     keep: Keep,
     number: u64,
+    /// The same file, to see whether it is still the one with that name.
+    file: File,
+    /// Its length after the last write.
+    length: u64,
+    guard: Guard,
 }
 
 /// A line to keep.
@@ -133,10 +151,26 @@ impl Database {
     /// Cost: reads the whole file.
     pub(crate) fn open(path: &Path, keep: Keep) -> Result<Self, DatabaseError> {
         let failed = |error| of(path, error);
-        let redb = Builder::new()
-            .set_cache_size(CACHE)
-            .set_check_integrity_on_open(true)
-            .create(path)
+        let system = |source| DatabaseError::System {
+            file: path.display().to_string(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(system)?;
+        let guard = Guard::new();
+        let clone = file.try_clone().map_err(system)?;
+        let redb = Backend::new(clone, guard.clone())
+            .and_then(|backend| {
+                Builder::new()
+                    .set_cache_size(CACHE)
+                    .set_check_integrity_on_open(true)
+                    .create_with_backend(backend)
+            })
             .map_err(|error| failed(error.into()))?;
         let number = prepare(&redb)
             .map_err(failed)?
@@ -144,12 +178,35 @@ impl Database {
                 file: path.display().to_string(),
                 layout,
             })?;
+        guard.release(&file).map_err(|error| {
+            guard.abandon();
+            system(error)
+        })?;
+        let length = file.metadata().map_err(system)?.len();
         Ok(Self {
             redb,
             path: path.to_owned(),
             keep,
             number,
+            file,
+            length,
+            guard,
         })
+    }
+
+    /// Returns the name of the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the limits.
+    pub(crate) fn keep(&self) -> Keep {
+        self.keep
+    }
+
+    /// Closes it without a further write. What was added before is in the file, unless something else changed it.
+    pub(crate) fn abandon(self) {
+        self.guard.abandon();
     }
 
     /// Adds lines in one transaction, and removes lines beyond the limits. On an error nothing has changed.
@@ -161,8 +218,28 @@ impl Database {
         records: &[Record],
         now: UnixMicros,
     ) -> Result<(), DatabaseError> {
+        self.check()?;
         self.write(records, now)
-            .map_err(|error| of(&self.path, error))
+            .map_err(|error| of(&self.path, error))?;
+        let metadata = self.file.metadata();
+        self.length = metadata.map_or(self.length, |now| now.len());
+        Ok(())
+    }
+
+    /// Finds out whether the file still has its name and its length. Cost: two calls of the system. Only this process
+    /// writes the file, so nothing else may make it shorter.
+    fn check(&self) -> Result<(), DatabaseError> {
+        let how = match (self.file.metadata(), fs::metadata(&self.path)) {
+            (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => "deleted",
+            (Ok(ours), Ok(named)) if (ours.dev(), ours.ino()) != (named.dev(), named.ino()) => {
+                "replaced"
+            }
+            (Ok(ours), Ok(_)) if ours.len() < self.length => "truncated",
+            // If the system does not say, the write will.
+            _ => return Ok(()),
+        };
+        let file = self.path.display().to_string();
+        Err(DatabaseError::Changed { file, how })
     }
 
     fn write(&mut self, records: &[Record], now: UnixMicros) -> Result<(), redb::Error> {

@@ -220,7 +220,17 @@ impl Desk {
             Some(live) => live.arrival(arrival, told, UnixMicros::now()),
             None => self.tally.count(&told),
         }
-        shown.map_err(Failure::Output)
+        shown.map_err(Failure::Output)?;
+        self.remark()
+    }
+
+    /// Says what the memory and the file have to say.
+    fn remark(&mut self) -> Result<(), Failure> {
+        let remarks = self.live.as_ref().map(|live| live.remarks());
+        for remark in remarks.unwrap_or_default() {
+            self.line(Origin::Hermon, remark)?;
+        }
+        Ok(())
     }
 
     /// Returns the number of points so far.

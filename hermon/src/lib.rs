@@ -31,6 +31,7 @@
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 mod address;
+mod alive;
 mod capture;
 mod cli;
 mod control;

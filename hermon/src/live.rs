@@ -1,5 +1,6 @@
 //! Everything that has come so far, shared by the thread that receives, the view and the page.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -7,7 +8,7 @@ use crate::database::{Database, DatabaseError, Record};
 use crate::point::{Point, UnixMicros};
 use crate::receive::{Arrival, Losses};
 use crate::recorder::{Progress, Recorder};
-use crate::said::{Origin, Said, time_of_day};
+use crate::said::{Origin, Printable, Said, time_of_day};
 use crate::store::{Limits, Store};
 use crate::tally::{Tally, Told};
 
@@ -32,7 +33,12 @@ pub(crate) struct Inside {
     pub said: VecDeque<Said>,
     /// The number of all lines ever.
     pub said_ever: u64,
+    /// Remarks of this tool that nobody has shown yet, at most [`MAX_REMARKS`].
+    remarks: Vec<String>,
 }
+
+/// The most remarks that wait to be shown. They are few; a flood of machines must not need memory.
+const MAX_REMARKS: usize = 64;
 
 /// Everything that a view needs.
 #[derive(Debug)]
@@ -41,6 +47,7 @@ pub(crate) struct Live {
     losses: OnceLock<Losses>,
     recorder: Mutex<Option<Recorder>>,
     recorded: Option<Arc<Progress>>,
+    pages_closed: AtomicU64,
 }
 
 impl Live {
@@ -56,6 +63,9 @@ impl Live {
                     store.take(point, arrived);
                 }
             })?;
+            // Those of the past are no news.
+            store.forget_old(UnixMicros::now());
+            drop(store.gone());
         }
         let recorder = database.map(Recorder::start);
         Ok(Self {
@@ -64,10 +74,12 @@ impl Live {
                 tally: Tally::default(),
                 said: VecDeque::new(),
                 said_ever: 0,
+                remarks: Vec::new(),
             }),
             losses: OnceLock::new(),
             recorded: recorder.as_ref().map(Recorder::progress),
             recorder: Mutex::new(recorder),
+            pages_closed: AtomicU64::new(0),
         })
     }
 
@@ -89,6 +101,7 @@ impl Live {
             }
             Told::Point(point) => {
                 inside.store.take(point, now);
+                inside.forget_old(now);
                 drop(inside);
                 if let Some(recorder) = &*self.recorder() {
                     recorder.record(Record {
@@ -98,6 +111,23 @@ impl Live {
                 }
             }
         }
+    }
+
+    /// Forgets machines that are gone, also while nothing arrives.
+    pub(crate) fn forget_old(&self, now: UnixMicros) {
+        self.lock().forget_old(now);
+    }
+
+    /// Returns what this tool has to say since the last call: machines that were forgotten, and how the file does.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let mut remarks = core::mem::take(&mut self.lock().remarks);
+        remarks.extend(self.recorded.iter().flat_map(|progress| progress.news()));
+        remarks
+    }
+
+    /// Counts a connection of the page that was closed for a newer one.
+    pub(crate) fn page_closed(&self) {
+        self.pages_closed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Adds a line of a console, of QEMU or of this tool.
@@ -124,6 +154,7 @@ impl Live {
     /// Returns everything that arrived whole and found no place in memory or in the file.
     pub(crate) fn unkept(&self) -> impl Iterator<Item = (u64, &'static str)> {
         let refused = self.look(|inside| inside.store.refused());
+        let pages = self.pages_closed.load(Ordering::Relaxed);
         let unstored = self
             .recorded
             .as_ref()
@@ -131,6 +162,8 @@ impl Live {
         [
             (refused.points, "points of too many series"),
             (refused.values, "values of too many fields"),
+            (refused.forgotten, "silent series forgotten for new ones"),
+            (pages, "connections of the page closed for newer ones"),
             (unstored, "points not in the file"),
         ]
         .into_iter()
@@ -160,6 +193,22 @@ impl Live {
 }
 
 impl Inside {
+    fn forget_old(&mut self, now: UnixMicros) {
+        self.store.forget_old(now);
+        let gone = self.store.gone();
+        let remark = match gone.as_slice() {
+            [] => return,
+            [name] => {
+                let name = Printable(name.as_bytes());
+                format!("machine \"{name}\" is forgotten: it sends nothing")
+            }
+            many => format!("{} machines are forgotten: they send nothing", many.len()),
+        };
+        if self.remarks.len() < MAX_REMARKS {
+            self.remarks.push(remark);
+        }
+    }
+
     fn say(&mut self, origin: Origin, mut text: String) {
         if text.len() > MAX_SAID_LINE {
             let end = (0..=MAX_SAID_LINE)
@@ -248,17 +297,30 @@ mod tests {
             size: MIN_SIZE,
         };
         let first = Live::new(Some(Database::open(&path, keep).unwrap())).unwrap();
+        let began = UnixMicros::now().0;
         for n in 0..10 {
-            arrive(&first, line(&format!("m,vm=a v={n}")), n);
+            arrive(&first, line(&format!("m,vm=a v={n}")), began + n);
         }
         drop(first);
         let second = Live::new(Some(Database::open(&path, keep).unwrap())).unwrap();
         second.look(|inside| {
             let (_, series) = inside.store.series().next().unwrap();
             assert_eq!(series.fields[0].samples().len(), 10);
-            assert_eq!(inside.store.machines()[0].arrived, UnixMicros(9));
+            let arrived = inside.store.machines()[0].arrived;
+            assert_eq!(arrived, UnixMicros(began + 9));
             assert_eq!(inside.tally.points, 0, "nothing has arrived yet");
         });
         assert_eq!(second.losses(), []);
+    }
+
+    #[test]
+    fn a_machine_that_is_forgotten_is_said_once() {
+        let live = Live::new(None).unwrap();
+        arrive(&live, line("m,vm=gone v=1"), 1_000_000);
+        arrive(&live, line("m,vm=here v=1"), 90_000 * 1_000_000);
+        let said = ["machine \"gone\" is forgotten: it sends nothing"];
+        assert_eq!(live.remarks(), said);
+        assert_eq!(live.remarks(), [""; 0]);
+        live.look(|inside| assert_eq!(inside.store.machines().len(), 1));
     }
 }

@@ -4,25 +4,24 @@
 //! one channel of the caller. When the caller is behind, a connection waits, and TCP then slows its sender down. A
 //! datagram cannot wait: its lines are left out and counted.
 
-use core::fmt;
+mod arrival;
+mod connections;
+mod foreign;
+
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use core::time::Duration;
-use std::io::{self, Read};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread;
 
-use hermon_machine::split::{Piece, Splitter};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use thiserror::Error;
 
 use crate::dropped;
 
-/// The most connections at a time. A network of unikernels has one connection each. The memory of the threads is the
-/// reason for the bound.
-pub(crate) const MAX_CONNECTIONS: usize = 64;
+pub(crate) use arrival::{Arrival, Closing, Transport, What};
 
 /// The number of lines that wait to be shown: some bursts of an image with 1,000 series, while the view looks at its
 /// 10,000 fields. Usual lines take 1 MiB. If all were as long as [`hermon_machine::split::MAX_LINE`], they would take
@@ -35,72 +34,6 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// The number of ports to try when the system chose one for TCP that is taken for UDP.
 const TRIES: usize = 16;
-
-/// The pause when the system has no more file descriptors: `accept` fails at once and would spin.
-const REST: Duration = Duration::from_millis(100);
-
-/// The transport by which a line came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transport {
-    /// One datagram.
-    Udp,
-    /// A connection.
-    Tcp,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-        })
-    }
-}
-
-/// Data that came from a peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Arrival {
-    /// The transport.
-    pub transport: Transport,
-    /// The peer's address.
-    pub peer: SocketAddr,
-    /// The data.
-    pub what: What,
-}
-
-impl Arrival {
-    /// Creates an arrival by this transport, from this peer.
-    pub(crate) const fn by(transport: Transport, peer: SocketAddr, what: What) -> Self {
-        Self {
-            transport,
-            peer,
-            what,
-        }
-    }
-}
-
-/// The data of an arrival.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum What {
-    /// A whole line, without its end.
-    Line(Vec<u8>),
-    /// A line of so many bytes was left out because it is longer than [`hermon_machine::split::MAX_LINE`].
-    TooLong(u64),
-    /// The connection ended within this line.
-    Cut(Vec<u8>),
-    /// The connection was closed at once, because there are [`MAX_CONNECTIONS`] already.
-    Refused,
-}
-
-impl What {
-    /// Returns the bytes that came.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Line(bytes) | Self::Cut(bytes) => bytes,
-            Self::TooLong(_) | Self::Refused => &[],
-        }
-    }
-}
 
 /// The losses of a port, of data sent to it by UDP.
 #[derive(Debug, Clone)]
@@ -191,13 +124,10 @@ impl Port {
             let (to, lost) = (to.clone(), Arc::clone(&losses.lost));
             move || read_datagrams(&udp, &to, &lost)
         });
-        thread::spawn(move || accept(&tcp, &to));
+        thread::spawn(move || connections::accept(&tcp, &to));
         losses
     }
 }
-
-/// The caller has closed its channel.
-struct Closed;
 
 fn read_datagrams<E: From<Arrival>>(udp: &UdpSocket, to: &SyncSender<E>, lost: &AtomicU64) {
     // A datagram cannot be longer: the length in its header has 16 bits.
@@ -208,11 +138,15 @@ fn read_datagrams<E: From<Arrival>>(udp: &UdpSocket, to: &SyncSender<E>, lost: &
             // An ICMP error or a signal concerns one call only.
             Err(_) => continue,
         };
-        for line in buffer[..length]
+        let lines = buffer[..length]
             .split(|&byte| byte == b'\n')
-            .filter(|line| !line.is_empty())
-        {
-            let what = What::Line(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+            .filter(|line| !line.is_empty());
+        let foreign = lines.clone().next().and_then(foreign::by_first_line);
+        let what = foreign.map(What::Foreign);
+        let lines = lines
+            .map(|line| What::Line(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))
+            .take(if foreign.is_some() { 0 } else { usize::MAX });
+        for what in what.into_iter().chain(lines) {
             match to.try_send(Arrival::by(Transport::Udp, peer, what).into()) {
                 Ok(()) => {}
                 Err(TrySendError::Full(_)) => {
@@ -224,76 +158,15 @@ fn read_datagrams<E: From<Arrival>>(udp: &UdpSocket, to: &SyncSender<E>, lost: &
     }
 }
 
-fn accept<E: From<Arrival> + Send + 'static>(tcp: &TcpListener, to: &SyncSender<E>) {
-    let open = Arc::new(AtomicUsize::new(0));
-    loop {
-        let (stream, peer) = match tcp.accept() {
-            Ok(accepted) => accepted,
-            Err(_) => {
-                thread::sleep(REST);
-                continue;
-            }
-        };
-        // Only this thread adds connections, so the limit is kept.
-        if open.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
-            drop(stream);
-            let refused = Arrival::by(Transport::Tcp, peer, What::Refused);
-            if to.send(refused.into()).is_err() {
-                return;
-            }
-            continue;
-        }
-        open.fetch_add(1, Ordering::Relaxed);
-        let (to, open) = (to.clone(), Arc::clone(&open));
-        thread::spawn(move || {
-            // If the receiver is gone, this connection ends now, and the accepting thread at the next connection.
-            let _: Result<(), Closed> = read_connection(stream, peer, &to);
-            open.fetch_sub(1, Ordering::Relaxed);
-        });
-    }
-}
-
-fn read_connection<E: From<Arrival>>(
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    to: &SyncSender<E>,
-) -> Result<(), Closed> {
-    let give = |what| {
-        let arrival = Arrival::by(Transport::Tcp, peer, what);
-        to.send(arrival.into()).map_err(|_| Closed)
-    };
-    let mut splitter = Splitter::default();
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let length = match stream.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            // A reset ends the connection as a close does. A line that it cut is reported below.
-            Err(_) => break,
-        };
-        let mut given = Ok(());
-        splitter.feed(&buffer[..length], |piece| {
-            if given.is_ok() {
-                given = give(match piece {
-                    Piece::Line(line) => What::Line(line.to_vec()),
-                    Piece::TooLong(bytes) => What::TooLong(bytes),
-                });
-            }
-        });
-        given?;
-    }
-    if splitter.is_cut() {
-        give(What::Cut(splitter.rest().to_vec()))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::connections::{MAX_CONNECTIONS, MAX_GARBAGE};
+    use super::foreign::Foreign;
     use super::*;
     use core::net::Ipv4Addr;
-    use std::io::Write;
+    use core::time::Duration;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
     use std::sync::mpsc::{Receiver, sync_channel};
 
     const DEADLINE: Duration = Duration::from_secs(10);
@@ -352,32 +225,96 @@ mod tests {
     }
 
     #[test]
-    fn connections_over_the_limit_are_refused_and_room_is_made_when_one_ends() {
+    fn a_full_table_gives_the_place_of_the_longest_silent_to_a_newcomer() {
         let (port, (to, from)) = (port(), sync_channel::<Arrival>(8));
         let address = port.address();
         port.start(to);
         let mut open: Vec<TcpStream> = Vec::new();
         for n in 0..MAX_CONNECTIONS {
             let mut tcp = TcpStream::connect(address).unwrap();
-            writeln!(tcp, "m v={n}").unwrap();
-            assert_eq!(lines(&from, 1), [line(&format!("m v={n}"))]);
+            writeln!(tcp, "m,vm=v{n} v={n}").unwrap();
+            assert_eq!(lines(&from, 1), [line(&format!("m,vm=v{n} v={n}"))]);
             open.push(tcp);
         }
-        let over = TcpStream::connect(address).unwrap();
-        assert_eq!(lines(&from, 1), [What::Refused]);
-        drop(over);
-        write!(open[0], "cut").unwrap();
-        drop(open.remove(0));
-        assert_eq!(lines(&from, 1), [What::Cut(b"cut".to_vec())]);
-        // Its thread is about to end. Until then a connection may still be refused.
-        loop {
-            let mut tcp = TcpStream::connect(address).unwrap();
-            drop(tcp.write_all(b"in\n"));
-            match from.recv_timeout(DEADLINE).unwrap().what {
-                What::Refused => continue,
-                what => break assert_eq!(what, line("in")),
+        // The first two are silent for longest; the first says something.
+        writeln!(open[0], "m,vm=v0 v=1").unwrap();
+        assert_eq!(lines(&from, 1), [line("m,vm=v0 v=1")]);
+        // Its thread notes the time after the line; the others are silent for longer in any case.
+        for victim in [1, 2] {
+            let mut over = TcpStream::connect(address).unwrap();
+            let arrival = from.recv_timeout(DEADLINE).unwrap();
+            assert!(
+                matches!(arrival.what, What::Closed(Closing::Replaced(_))),
+                "{arrival:?}"
+            );
+            if victim == 1 && arrival.peer == open[0].local_addr().unwrap() {
+                // The note was not made yet.
+                continue;
             }
+            writeln!(over, "m,vm=new v=1").unwrap();
+            assert_eq!(lines(&from, 1), [line("m,vm=new v=1")]);
+            open.push(over);
         }
+    }
+
+    #[test]
+    fn a_connection_that_sends_only_garbage_is_closed_after_a_stated_number() {
+        let (port, (to, from)) = (port(), sync_channel::<Arrival>(128));
+        let address = port.address();
+        port.start(to);
+        let mut tcp = TcpStream::connect(address).unwrap();
+        tcp.write_all("no point\n".repeat(100).as_bytes()).unwrap();
+        let most = MAX_GARBAGE as usize;
+        assert_eq!(lines(&from, most), vec![line("no point"); most]);
+        assert_eq!(lines(&from, 1), [What::Closed(Closing::Garbage)]);
+        // It is closed or reset.
+        assert!(!matches!(tcp.read(&mut [0; 8]), Ok(1..)));
+        // One that has sent a point may have a fault in any number of lines.
+        let mut tcp = TcpStream::connect(address).unwrap();
+        let text = format!("m v=1\n{}", "no point\n".repeat(99));
+        tcp.write_all(text.as_bytes()).unwrap();
+        assert_eq!(lines(&from, 100)[99], line("no point"));
+    }
+
+    #[test]
+    fn another_protocol_is_one_fault_and_an_http_request_gets_one_answer() {
+        let (port, (to, from)) = (port(), sync_channel::<Arrival>(8));
+        let address = port.address();
+        port.start(to);
+        let request = "POST /write HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\nm v=1\nm v=2\n";
+        let mut hello = vec![0x16, 3, 1, 0, 200, b'\n'];
+        hello.extend_from_slice(b"m v=1\n");
+        let mut tcp = TcpStream::connect(address).unwrap();
+        tcp.write_all(request.as_bytes()).unwrap();
+        tcp.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1);
+        assert_eq!(lines(&from, 1), [What::Foreign(Foreign::Http)]);
+        let mut tcp = TcpStream::connect(address).unwrap();
+        for byte in &hello {
+            // It is closed after the second byte.
+            drop(tcp.write_all(&[*byte]));
+        }
+        assert!(!matches!(tcp.read(&mut [0; 8]), Ok(1..)));
+        assert_eq!(lines(&from, 1), [What::Foreign(Foreign::Tls)]);
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for (datagram, foreign) in [(request.as_bytes(), Foreign::Http), (&hello, Foreign::Tls)] {
+            udp.send_to(datagram, address).unwrap();
+            udp.send_to(b"after v=1", address).unwrap();
+            assert_eq!(lines(&from, 2), [What::Foreign(foreign), line("after v=1")]);
+        }
+    }
+
+    #[test]
+    fn a_connection_has_limits_that_notice_a_peer_that_is_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        crate::alive::watch(&stream).unwrap();
+        assert!(rustix::net::sockopt::socket_keepalive(&stream).unwrap());
+        let idle = rustix::net::sockopt::tcp_keepidle(&stream).unwrap();
+        assert_eq!(idle, Duration::from_secs(30));
     }
 
     #[test]

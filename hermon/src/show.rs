@@ -137,7 +137,7 @@ mod tests {
             too_long: 1,
             lost: 0,
             refused: 1,
-            dropped: 0,
+            ..Tally::default()
         };
         assert_eq!(tally, expected);
         let text = String::from_utf8(out).unwrap();

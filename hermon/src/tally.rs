@@ -1,9 +1,12 @@
 //! Counts what arrived: points, and what was lost on the way to the terminal.
 
 use core::fmt;
+use core::time::Duration;
+
+use hermon_amounts as amounts;
 
 use crate::point::Point;
-use crate::receive::{Losses, What};
+use crate::receive::{Closing, Losses, What};
 use crate::said::Printable;
 
 /// A fault in what arrives.
@@ -17,6 +20,10 @@ pub(crate) enum Fault {
     TooLong,
     /// A TCP connection over the limit.
     Refused,
+    /// A datagram or a connection of another protocol.
+    Foreign,
+    /// A TCP connection that was closed here.
+    Closed,
 }
 
 /// The meaning of an arrival.
@@ -53,7 +60,28 @@ impl Told {
             What::Refused => {
                 Self::Fault(Fault::Refused, "refused, too many connections".to_owned())
             }
+            What::Foreign(foreign) => {
+                let name = foreign.name();
+                Self::Fault(
+                    Fault::Foreign,
+                    format!("{name}, not line protocol: left out"),
+                )
+            }
+            What::Closed(why) => Self::Fault(Fault::Closed, closed(*why)),
         }
+    }
+}
+
+fn closed(why: Closing) -> String {
+    let length = |silent: Duration| amounts::micros(silent.as_micros() as u64);
+    match why {
+        Closing::Replaced(silent) => format!(
+            "closed after {} of silence, to make room for a new connection",
+            length(silent)
+        ),
+        Closing::Silent(silent) => format!("closed after {} without a point", length(silent)),
+        Closing::Vanished => "closed, its peer is gone without a word".to_owned(),
+        Closing::Garbage => "closed, it sends only lines that are not line protocol".to_owned(),
     }
 }
 
@@ -72,6 +100,10 @@ pub(crate) struct Tally {
     pub lost: u64,
     /// See [`Fault::Refused`].
     pub refused: u64,
+    /// See [`Fault::Foreign`].
+    pub foreign: u64,
+    /// See [`Fault::Closed`].
+    pub closed: u64,
     /// Datagrams that the system dropped before this process read them.
     pub dropped: u64,
 }
@@ -86,6 +118,8 @@ impl Tally {
             Told::Fault(Fault::Cut, _) => &mut self.cut,
             Told::Fault(Fault::TooLong, _) => &mut self.too_long,
             Told::Fault(Fault::Refused, _) => &mut self.refused,
+            Told::Fault(Fault::Foreign, _) => &mut self.foreign,
+            Told::Fault(Fault::Closed, _) => &mut self.closed,
         } += 1;
     }
 
@@ -106,6 +140,8 @@ impl Tally {
             (self.too_long, "lines too long"),
             (self.lost, "lines lost here"),
             (self.refused, "connections refused"),
+            (self.foreign, "messages of another protocol"),
+            (self.closed, "connections closed here"),
             (
                 self.dropped,
                 "datagrams dropped by the system before they were read",

@@ -155,6 +155,7 @@ fn show(
         let now = Instant::now();
         if looked.is_none_or(|before| now - before >= every) {
             looked = Some(now);
+            live.forget_old(UnixMicros::now());
             around.losses = live.losses();
             around.fault = live.fault();
             if !state.paused {

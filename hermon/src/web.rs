@@ -13,6 +13,7 @@
 //! `tiny_http` does not have them, and its last release is years old. The page is part of the program and requests
 //! nothing from other servers.
 
+mod connections;
 mod follow;
 mod guard;
 mod heap;
@@ -32,26 +33,22 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use crate::address::Each;
 use crate::control::{Control, ControlError, Order};
 use crate::live::Live;
 use crate::point::UnixMicros;
+use connections::{Connections, Here};
 use follow::Follower;
 use heap::Which;
 
 pub(crate) use heap::Heap;
-
-/// The most pages at a time, each with its own stream. A person has some. The memory of their messages is the reason
-/// for the bound.
-const MAX_PAGES: usize = 32;
 
 /// The number of messages that wait for one page. When the page is behind, the rest waits in the store, and becomes one
 /// larger message.
@@ -76,7 +73,6 @@ struct Shown {
     live: Arc<Live>,
     controls: Each<Control>,
     heap: Arc<Heap>,
-    pages: Arc<Semaphore>,
 }
 
 /// Serves the page until the process ends. Returns its address, with the real port.
@@ -102,16 +98,15 @@ pub(crate) fn serve(
         let _inside = runtime.enter();
         tokio::net::TcpListener::from_std(listener).map_err(failed)?
     };
+    let connections = Connections::new(Arc::clone(&live));
     let router = router(Shown {
         live,
         controls,
         heap: Arc::new(heap),
-        pages: Arc::new(Semaphore::new(MAX_PAGES)),
     });
     thread::Builder::new()
         .name("web".to_owned())
-        // It does not end: an error of one connection ends only that connection.
-        .spawn(move || drop(runtime.block_on(axum::serve(listener, router).into_future())))
+        .spawn(move || runtime.block_on(connections::serve(listener, router, connections)))
         .map_err(failed)?;
     Ok(bound)
 }
@@ -133,6 +128,7 @@ fn router(shown: Shown) -> Router {
         .route("/control", post(order))
         .with_state(Arc::new(shown))
         .merge(heap)
+        .layer(middleware::from_fn(connections::note))
         .layer(middleware::from_fn(guard::guard))
 }
 
@@ -164,6 +160,7 @@ struct Machine {
 impl Shown {
     fn status(&self) -> Status {
         let now = UnixMicros::now();
+        self.live.forget_old(now);
         let (mut machines, points) = self.live.look(|inside| {
             let machines = inside.store.machines().iter().map(|machine| Machine {
                 name: machine.name.clone(),
@@ -190,8 +187,6 @@ impl Shown {
 /// A page's messages, in the form that axum requires.
 struct Messages {
     from: Receiver<Event>,
-    /// The page's place among the pages.
-    _place: OwnedSemaphorePermit,
 }
 
 impl Stream for Messages {
@@ -202,17 +197,15 @@ impl Stream for Messages {
     }
 }
 
-async fn events(State(shown): State<Arc<Shown>>, Query(which): Query<Which>) -> Response {
-    let Ok(place) = Arc::clone(&shown.pages).try_acquire_owned() else {
-        let full = format!("{MAX_PAGES} pages are open: close one\n");
-        return (StatusCode::SERVICE_UNAVAILABLE, full).into_response();
-    };
+async fn events(
+    State(shown): State<Arc<Shown>>,
+    Extension(here): Extension<Arc<Here>>,
+    Query(which): Query<Which>,
+) -> Response {
+    here.follow();
     let (to, from) = mpsc::channel(MAX_WAITING);
     tokio::spawn(tell(shown, Follower::new(which.vm), to));
-    let messages = Messages {
-        from,
-        _place: place,
-    };
+    let messages = Messages { from };
     Sse::new(messages)
         .keep_alive(KeepAlive::default())
         .into_response()

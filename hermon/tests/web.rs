@@ -4,15 +4,14 @@ mod common;
 
 use core::net::SocketAddr;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use common::Tool;
 use common::browser::Browser;
 use common::http::{self, OURS, ask, get};
 use common::image::Image;
-use common::{DEADLINE, Tool};
 use tempfile::TempDir;
 
 /// Starts a watch with a page. Returns the address on which it listens, and the page's address.
@@ -349,32 +348,6 @@ fn a_taken_address_and_a_profile_that_is_none_are_one_line_each() {
         "hermon: line 1 is no folded stack: \"[package]\""
     );
     assert_eq!(tool.wait().code(), Some(3));
-}
-
-#[test]
-fn pages_beyond_the_limit_are_refused_and_a_closed_one_makes_room() {
-    let (_tool, address, page) = watch(&[]);
-    feed(address, 1);
-    let host = page.strip_prefix("http://").unwrap();
-    let open = || {
-        let mut stream = TcpStream::connect(host).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        write!(stream, "GET /events HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
-        let mut begin = [0; 12];
-        stream.read_exact(&mut begin).unwrap();
-        (stream, String::from_utf8_lossy(&begin).into_owned())
-    };
-    let mut streams: Vec<TcpStream> = (0..32)
-        .map(|_| {
-            let (stream, begin) = open();
-            assert_eq!(begin, "HTTP/1.1 200");
-            stream
-        })
-        .collect();
-    assert_eq!(open().1, "HTTP/1.1 503");
-    streams.clear();
-    // The server notices with the next message that it cannot send.
-    while open().1 != "HTTP/1.1 200" {}
 }
 
 /// Takes the README's pictures, of a page that shows a real image: `PAGE=http://127.0.0.1:8080 cargo test -p hermon

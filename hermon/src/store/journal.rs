@@ -45,6 +45,12 @@ impl Journal {
         self.next += 1;
     }
 
+    /// Makes every follower begin anew, because series have other indices now.
+    pub(super) fn begin_anew(&mut self) {
+        self.changes.clear();
+        self.next += 1;
+    }
+
     /// Returns the number that the next change will have. A follower that has just seen everything begins there.
     pub(crate) fn next(&self) -> u64 {
         self.next

@@ -10,6 +10,7 @@ const SMALL: Limits = Limits {
     samples: 4,
     changes: 6,
     name: 16,
+    age: Duration::from_secs(100),
 };
 
 fn take(store: &mut Store, line: &str, now: i64) {
@@ -50,12 +51,23 @@ fn series_are_sorted_and_machines_counted() {
 #[test]
 fn what_finds_no_place_is_counted_and_the_rest_goes_on() {
     let mut store = Store::new(SMALL);
-    for line in ["a v=1", "b v=1", "c v=1", "d v=1", "a v=2,w=1,x=1,y=1,z=1"] {
+    // The first three go on, so none of them makes room.
+    for line in [
+        "a v=1",
+        "b v=1",
+        "c v=1",
+        "a v=1",
+        "b v=1",
+        "c v=1",
+        "d v=1",
+        "a v=2,w=1,x=1,y=1,z=1",
+    ] {
         take(&mut store, line, 1);
     }
     let expected = Refused {
         points: 1,
         values: 2,
+        forgotten: 0,
     };
     assert_eq!((store.refused(), store.fields), (expected, 5));
     assert_eq!(
@@ -72,6 +84,7 @@ fn a_name_that_is_too_long_finds_no_place() {
     let expected = Refused {
         points: 1,
         values: 1,
+        forgotten: 0,
     };
     assert_eq!((store.refused(), store.fields), (expected, 1));
 }
@@ -156,4 +169,89 @@ proptest! {
             .collect();
         prop_assert_eq!(kept, oracle.into_iter().collect::<Vec<_>>());
     }
+}
+
+const SECOND: i64 = 1_000_000;
+
+fn names(store: &Store) -> Vec<String> {
+    let machine = |at: usize| store.machines()[at].name.as_str();
+    let all = store.series();
+    all.map(|(_, series)| format!("{} {}", machine(series.machine), series.source))
+        .collect()
+}
+
+#[test]
+fn a_new_machine_gets_the_place_of_the_series_that_is_dead_for_longest() {
+    let mut store = Store::new(SMALL);
+    // One goes on each ten seconds, one has stopped, one came once.
+    for second in (0..=60).step_by(10) {
+        take(&mut store, "m,vm=on v=1", second * SECOND);
+        if second <= 20 {
+            take(&mut store, "m,vm=off v=1", second * SECOND);
+        }
+    }
+    take(&mut store, "m,vm=once v=1", 60 * SECOND);
+    let follower = store.journal().next();
+    take(&mut store, "m,vm=new v=1", 61 * SECOND);
+    assert_eq!(names(&store), ["new m", "off m", "on m"]);
+    assert_eq!(store.gone(), ["once"]);
+    assert_eq!(store.journal().since(follower).err(), Some(Behind));
+    take(&mut store, "m,vm=new v=1", 62 * SECOND);
+    take(&mut store, "m,vm=newer v=1,w=2", 62 * SECOND);
+    assert_eq!(names(&store), ["new m", "newer m", "on m"]);
+    assert_eq!((store.gone(), store.fields), (vec!["off".to_owned()], 4));
+    take(&mut store, "m,vm=newer v=1", 63 * SECOND);
+    // All go on: nobody makes room.
+    take(&mut store, "m,vm=out v=1", 63 * SECOND);
+    let expected = Refused {
+        points: 1,
+        values: 0,
+        forgotten: 2,
+    };
+    assert_eq!(store.refused(), expected);
+    assert_eq!(names(&store), ["new m", "newer m", "on m"]);
+    let (at, _) = store.series().next().unwrap();
+    take(&mut store, "m,vm=new v=9", 64 * SECOND);
+    assert_eq!(
+        store.at(at).unwrap().fields[0].last().unwrap().1,
+        Value::Float(9.0)
+    );
+}
+
+#[test]
+fn fields_of_dead_series_make_room_for_new_fields() {
+    let mut store = Store::new(SMALL);
+    take(&mut store, "old a=1,b=1,c=1,d=1", 0);
+    take(&mut store, "new a=1", SECOND);
+    take(&mut store, "new a=1,b=2,c=3", 2 * SECOND);
+    assert_eq!(names(&store), [" new"]);
+    assert_eq!((store.fields, store.refused().values), (3, 0));
+}
+
+#[test]
+fn a_machine_that_is_gone_disappears_in_the_end() {
+    let mut store = Store::new(SMALL);
+    take(&mut store, "m,vm=gone v=1", SECOND);
+    take(&mut store, "m,vm=gone v=1", 2 * SECOND);
+    store.forget_old(UnixMicros(60 * SECOND));
+    take(&mut store, "m,vm=here v=1", 90 * SECOND);
+    store.forget_old(UnixMicros(102 * SECOND));
+    assert_eq!(
+        names(&store).len(),
+        2,
+        "the last search was less than a minute ago"
+    );
+    store.forget_old(UnixMicros(120 * SECOND));
+    assert_eq!(names(&store), ["here m"]);
+    assert_eq!(store.refused(), Refused::default());
+}
+
+#[test]
+fn a_burst_does_not_make_a_series_dead() {
+    let mut rhythm = Rhythm::beginning(UnixMicros(0));
+    for second in [10, 20, 20, 20] {
+        rhythm.beat(UnixMicros(second * SECOND));
+    }
+    assert!(!rhythm.is_dead(UnixMicros(24 * SECOND)));
+    assert!(rhythm.is_dead(UnixMicros(60 * SECOND)));
 }

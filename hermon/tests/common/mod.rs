@@ -48,9 +48,13 @@ pub struct Tool {
 
 impl Tool {
     pub fn start(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        Self::begin(Command::new(env!("CARGO_BIN_EXE_hermon")).args(arguments))
+    }
+
+    /// Starts a program that becomes the tool.
+    pub fn begin(command: &mut Command) -> Self {
         let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hermon"))
-            .args(arguments)
+        let mut child = command
             .env_remove("QEMU")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -100,6 +104,10 @@ impl Tool {
     /// The next line with this part; `None` if the tool ends without it.
     pub fn says(&self, part: &str) -> Option<String> {
         core::iter::from_fn(|| self.next()).find(|line| line.contains(part))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn interrupt(&self) {
