@@ -25,7 +25,7 @@ use std::thread;
 use std::time::Instant;
 
 use hermon_heap::events::events;
-use hermon_heap::profile::is_lost;
+use hermon_heap::profile::{MEMORY, is_lost};
 use hermon_heap::stream::{Front, Stream};
 use hermon_machine::application::MEMTRACE_PORT;
 use memtrace_reader::{Decoder, Error, Event, Kind};
@@ -300,6 +300,8 @@ pub(crate) struct Capture<'p> {
     progress: Box<dyn Progress + 'p>,
     /// The most bytes that the file may have.
     limit: u64,
+    /// The most bytes of memory for checking the trace.
+    memory: usize,
 }
 
 impl<'p> Capture<'p> {
@@ -323,6 +325,7 @@ impl<'p> Capture<'p> {
             packets: 0,
             progress: Box::new(Line::new(Instant::now())),
             limit: u64::MAX,
+            memory: MEMORY,
         }
     }
 
@@ -330,6 +333,11 @@ impl<'p> Capture<'p> {
     pub(crate) fn told_to(self, progress: impl Progress + 'p) -> Self {
         let progress = Box::new(progress);
         Self { progress, ..self }
+    }
+
+    /// Ends the capture when checking it would take more bytes of memory than this.
+    pub(crate) fn within(self, memory: usize) -> Self {
+        Self { memory, ..self }
     }
 
     /// Ends the capture before the packet that would make the file larger than so many bytes.
@@ -465,7 +473,8 @@ impl<'p> Capture<'p> {
                 let counts = &mut self.counts;
                 events(decoder, &packet, &mut |event| count(counts, event))
             }
-            None => Decoder::new(&packet).map(|decoder| {
+            None => Decoder::new(&packet).map(|mut decoder| {
+                decoder.limit(self.memory);
                 let info = decoder.info();
                 self.progress.scale(info.word_bytes as f64 / info.rate);
                 self.decoder = Some(decoder);

@@ -51,7 +51,7 @@ pub(crate) fn convert(options: &Options) -> Result<Exit, Failure> {
             return Err(Failure::Line(Exit::Arguments, line));
         }
     }
-    let settings = Settings::new(options.names.temporary, None);
+    let settings = Settings::new(options.names.temporary, None).within(options.names.memory());
     let named = Named::read_with_peak(file, elf, settings)?;
     report::remark(file, elf, &named);
     let trace = file.display();

@@ -14,6 +14,7 @@ use hermon_heap::report::{Comparison, Report};
 use hermon_heap::temporary::Temporary;
 use serde::Serialize;
 
+use crate::database;
 use crate::exit::{self, Exit, Failure};
 
 /// The options for the content of a report: the same for `hermon report` and `hermon trace`.
@@ -48,6 +49,16 @@ pub(crate) struct NameOptions {
     /// blocks
     #[arg(long, value_name = "TIME|N", default_value = "1ms")]
     pub temporary: Temporary,
+    /// The most memory for reading the trace; what needs more is left out
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = database::size)]
+    pub memory: u64,
+}
+
+impl NameOptions {
+    /// Returns the most bytes of memory.
+    pub(crate) fn memory(&self) -> usize {
+        usize::try_from(self.memory).unwrap_or(usize::MAX)
+    }
 }
 
 /// Options of `hermon report`.
@@ -74,7 +85,7 @@ impl ShowOptions {
             return Err(Failure::Line(Exit::Arguments, line));
         }
         let window = from.or(to).map(|_| window);
-        Ok(Settings::new(self.names.temporary, window))
+        Ok(Settings::new(self.names.temporary, window).within(self.names.memory()))
     }
 }
 

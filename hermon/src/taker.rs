@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use hermon_amounts as amounts;
 use hermon_heap::convert::Value;
+use hermon_heap::events::End;
 use hermon_heap::events::OpenError;
 use hermon_heap::flame::FlameGraph;
 use hermon_heap::named::Named;
@@ -36,10 +37,12 @@ use crate::progress::{Counts, Progress};
 /// and a minute.
 pub(crate) const SECONDS: [u64; 3] = [5, 15, 60];
 
-/// The largest trace, in bytes. A minute of the demo application at the rate 1e-3 is 0.4 MB. An event takes at least
-/// some 10 bytes, and a block that stays alive takes 80 bytes here. So a trace from a sender that is not an image needs
-/// at most half a gigabyte for a moment.
+/// The largest trace, in bytes. A minute of the demo application at the rate 1e-3 is 0.4 MB.
 pub(crate) const MAX_TRACE: u64 = 64 << 20;
+
+/// The most memory for adding up a trace, in bytes: a usual minute needs a tenth of it. One image must not take the memory
+/// of the watcher from all others.
+const MAX_MEMORY: usize = 64 << 20;
 
 /// The values that the page shows of a trace.
 const VALUES: [Value; 2] = [Value::Allocated, Value::Live];
@@ -247,12 +250,20 @@ fn capture(
     let taken = Capture::new(connection, written, &path, duration, Stop::default())
         .told_to(Teller { inside, began })
         .at_most(MAX_TRACE)
+        .within(MAX_MEMORY)
         .run()?;
     file.rewind().map_err(NoProfile::File)?;
-    let named = Named::new(Profile::read(file, &Settings::default())?);
+    let settings = Settings::default().within(MAX_MEMORY);
+    let named = Named::new(Profile::read(file, &settings)?);
     let graphs =
         VALUES.map(|value| Arc::new(FlameGraph::of(title(vm, &named, value), &named, value)));
-    Ok((graphs, remark(&taken, vm)))
+    let remark = match &named.profile.span.end {
+        End::Bad(error) => Some(format!(
+            "the trace of \"{vm}\" is not whole, what came of it is shown: {error}"
+        )),
+        _ => remark(&taken, vm),
+    };
+    Ok((graphs, remark))
 }
 
 fn title(vm: &str, named: &Named, value: Value) -> String {

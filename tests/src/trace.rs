@@ -112,6 +112,25 @@ impl Client {
         }
     }
 
+    /// Takes the challenge, which comes before the trace, and proves to know the token.
+    ///
+    /// # Panics
+    /// Panics if there is no challenge.
+    pub fn prove(&mut self, token: &str) {
+        let mut challenge = String::new();
+        while !challenge.ends_with('\n') {
+            let mut byte = [0];
+            self.stream.read_exact(&mut byte).expect("a challenge");
+            challenge.push(char::from(byte[0]));
+        }
+        let text = challenge.trim_end().strip_prefix("ok: ");
+        let text = text.unwrap_or_else(|| panic!("no challenge: {challenge:?}"));
+        let line = format!("auth {}\n", control::proof(token, text));
+        self.stream
+            .write_all(line.as_bytes())
+            .expect("a connection");
+    }
+
     /// Reads until this many bytes have come since the beginning.
     ///
     /// # Panics

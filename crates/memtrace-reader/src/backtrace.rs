@@ -6,6 +6,10 @@ use crate::header::Check;
 
 const SLOTS: usize = 16_384;
 
+/// The most frames of a stack that are read. A few bytes can stand for 255 frames each, so a packet of 32 KiB could hold stacks of
+/// millions. Programs whose stacks are deeper than this end by the system's limit of their size, usually 8 MiB.
+pub const FRAMES_MAX: usize = 65_536;
+
 #[derive(Clone, Copy, Default)]
 struct Slot {
     code: u64,
@@ -15,6 +19,7 @@ struct Slot {
 
 /// The knowledge of earlier stacks that one domain's writer and reader share.
 pub(crate) struct Cache {
+    /// Empty until the domain's first stack.
     slots: Box<[Slot]>,
     /// The stack of the last alloc event, outermost frame first.
     pub(crate) stack: Vec<u64>,
@@ -23,16 +28,23 @@ pub(crate) struct Cache {
 impl Cache {
     pub(crate) fn new() -> Self {
         Self {
-            slots: vec![Slot::default(); SLOTS].into_boxed_slice(),
+            slots: Box::default(),
             stack: Vec::new(),
         }
     }
 
+    /// Returns the bytes that the cache holds.
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(&*self.slots) + self.stack.capacity() * size_of::<u64>()
+    }
+
     /// Checks a header's statement about a slot. Codes are compared as memtrace's readers do, without their highest bit.
     pub(crate) fn compare(&self, check: &Check) -> Result<(), Fault> {
-        let Some(slot) = self.slots.get(usize::from(check.slot)) else {
+        if usize::from(check.slot) >= SLOTS {
             return Err(Fault::CheckedSlot(check.slot));
-        };
+        }
+        let slot = self.slots.get(usize::from(check.slot));
+        let slot = slot.copied().unwrap_or_default();
         if slot.prediction == check.prediction && slot.code << 1 == check.code << 1 {
             return Ok(());
         }
@@ -50,6 +62,9 @@ impl Cache {
         words: u16,
         bytes: &mut Bytes<'_>,
     ) -> Result<(), Error> {
+        if self.slots.is_empty() {
+            self.slots = vec![Slot::default(); SLOTS].into_boxed_slice();
+        }
         self.stack.truncate(prefix);
         let mut previous = 0;
         for _ in 0..words {
@@ -85,6 +100,9 @@ impl Cache {
         let slot = self.slots[number];
         if !slot.is_filled {
             return at.fault(Fault::EmptySlot(number as u16));
+        }
+        if self.stack.len() == FRAMES_MAX {
+            return at.fault(Fault::StackTooDeep);
         }
         self.stack.push(slot.code);
         Ok(())

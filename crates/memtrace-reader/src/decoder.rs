@@ -69,7 +69,15 @@ pub struct Decoder {
     domains: HashMap<u16, Domain>,
     table: Table,
     live: HashMap<u64, Live>,
+    /// The bytes of the domains' caches.
+    caches: usize,
+    limit: usize,
 }
+
+/// The bytes of a live block in the table, with room to grow.
+const LIVE_BYTES: usize = 40;
+/// The same for a domain without its cache.
+const DOMAIN_BYTES: usize = size_of::<Domain>() + 64;
 
 /// The progress of reading a packet.
 #[derive(Debug)]
@@ -99,8 +107,25 @@ impl Decoder {
             domains: HashMap::new(),
             table: Table::default(),
             live: HashMap::new(),
+            caches: 0,
+            limit: usize::MAX,
             info,
         })
+    }
+
+    /// Limits the memory: a packet or an event after which the decoder holds more bytes than this is a fault.
+    pub const fn limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    /// Returns the bytes that the decoder holds: domains with their caches and stacks, definitions, live blocks. An estimate
+    /// that is too high rather than too low.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.caches
+            + self.domains.len() * DOMAIN_BYTES
+            + self.live.len() * LIVE_BYTES
+            + self.table.memory()
     }
 
     /// Returns the description in the first packet.
@@ -151,6 +176,9 @@ impl Decoder {
                     packet: header.pid,
                 },
             );
+        }
+        if self.memory() > self.limit {
+            return fault(0, Fault::Memory(self.limit));
         }
         let domain = self
             .domains
@@ -239,7 +267,9 @@ impl Decoder {
                 })
             }
             code @ (2 | 101..=116) => {
-                let alloc = read_alloc(code, packet.next_id, bytes, domain, &self.table, &at)?;
+                let caches = &mut self.caches;
+                let table = &self.table;
+                let alloc = read_alloc(code, packet.next_id, bytes, (domain, caches), table, &at)?;
                 packet.next_id += 1;
                 let live = if alloc.source == Source::Minor {
                     Live::Minor
@@ -355,7 +385,7 @@ fn read_alloc<'t>(
     code: u32,
     id: u64,
     bytes: &mut Bytes<'_>,
-    domain: &'t mut Domain,
+    (domain, caches): (&'t mut Domain, &mut usize),
     table: &'t Table,
     at: &Bytes<'_>,
 ) -> Result<Alloc<'t>, Error> {
@@ -390,7 +420,10 @@ fn read_alloc<'t>(
     } else {
         bytes.u16()?
     };
-    domain.cache.read(common_prefix, codewords, bytes)?;
+    let before = domain.cache.memory();
+    let read = domain.cache.read(common_prefix, codewords, bytes);
+    *caches += domain.cache.memory() - before;
+    read?;
     let codes = &domain.cache.stack[..];
     if codes.is_empty() {
         return at.fault(Fault::EmptyStack);

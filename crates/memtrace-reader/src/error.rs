@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::backtrace::FRAMES_MAX;
+
 /// The first broken rule and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -78,6 +80,8 @@ pub enum Fault {
         last: usize,
     },
     EmptyStack,
+    StackTooDeep,
+    Memory(usize),
     EmptySlot(u16),
     CheckedSlot(u16),
     Check {
@@ -157,6 +161,11 @@ impl fmt::Display for Fault {
                 write!(f, "{prefix} frames in common with a stack of {last}")
             }
             Self::EmptyStack => f.write_str("an empty stack"),
+            Self::StackTooDeep => write!(f, "a stack of more than {FRAMES_MAX} frames"),
+            Self::Memory(limit) => write!(
+                f,
+                "to go on takes more memory than the limit of {limit} bytes"
+            ),
             Self::EmptySlot(slot) => write!(f, "slot {slot} of the cache, which has no code"),
             Self::CheckedSlot(slot) => {
                 write!(f, "slot {slot} is to be compared, which does not exist")

@@ -35,6 +35,7 @@ mod positions;
 mod text;
 mod trace;
 
+pub use backtrace::FRAMES_MAX;
 pub use decoder::{Decoder, Info, Progress};
 pub use dump::{DumpError, Dumped, dump};
 pub use error::{Error, Fault};

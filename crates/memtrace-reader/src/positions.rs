@@ -76,11 +76,19 @@ pub(crate) struct Names(Recent<(Text, Recent<Text>)>);
 
 /// The defined codes. All domains share one table.
 #[derive(Debug, Default)]
-pub(crate) struct Table(HashMap<u64, Box<[Position]>>);
+pub(crate) struct Table {
+    positions: HashMap<u64, Box<[Position]>>,
+    memory: usize,
+}
 
 impl Table {
     pub(crate) fn get(&self, code: u64) -> Option<&[Position]> {
-        self.0.get(&code).map(|positions| &**positions)
+        self.positions.get(&code).map(|positions| &**positions)
+    }
+
+    /// Returns the bytes that the definitions hold, with their names.
+    pub(crate) const fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Reads a definition's fields and returns its code.
@@ -98,15 +106,27 @@ impl Table {
         let positions: Box<[Position]> = (0..count)
             .map(|_| position(bytes, names))
             .collect::<Result<_, _>>()?;
-        match self.0.get(&code) {
+        match self.positions.get(&code) {
             Some(known) if **known != *positions => {
                 return start.fault(Fault::DefinedDifferently(code));
             }
             Some(_) => {}
-            None => drop(self.0.insert(code, positions)),
+            None => {
+                // A name may be shared; it is counted here as if it were not, up to what the definition has in the file.
+                let names = bytes_between(&start, bytes);
+                self.memory += ENTRY_BYTES + size_of_val(&*positions) + names;
+                self.positions.insert(code, positions);
+            }
         }
         Ok(code)
     }
+}
+
+/// The bytes of a place in the table, with room to grow.
+const ENTRY_BYTES: usize = 64;
+
+fn bytes_between(start: &Bytes<'_>, end: &Bytes<'_>) -> usize {
+    end.offset() - start.offset()
 }
 
 fn position(bytes: &mut Bytes<'_>, names: &mut Names) -> Result<Position, Error> {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use memtrace_reader::{Decoder, Error, Event, Info};
+use memtrace_reader::{Decoder, Error, Event, Fault, Info};
 use thiserror::Error;
 
 use crate::stream::{Front, Stream};
@@ -76,11 +76,17 @@ impl<R: Read> Trace<R> {
         self.decoder.info()
     }
 
-    /// Passes on every event, up to the end or to a fault in the format.
+    /// Passes on every event, up to the end or to a fault in the format. `take` returns the bytes of memory that the
+    /// caller holds by now. If these and the reader's are more than `limit`, that counts as a fault.
     ///
     /// # Errors
     /// The system's error, if the rest of the trace cannot be read.
-    pub(crate) fn each(mut self, take: &mut dyn FnMut(&Event<'_>)) -> io::Result<Span> {
+    pub(crate) fn each(
+        mut self,
+        limit: usize,
+        take: &mut dyn FnMut(&Event<'_>) -> usize,
+    ) -> io::Result<Span> {
+        let mut held = 0;
         let mut packets = 1;
         let mut bytes = self.stream.taken();
         let mut micros = 0;
@@ -91,10 +97,10 @@ impl<R: Read> Trace<R> {
                 Front::End { left } => break End::Cut(left),
                 Front::Bad(error) => break End::Bad(error),
             }
-            let packet = self.stream.packet();
-            if let Err(error) = events(&mut self.decoder, &packet, take) {
+            if let Err(error) = self.events(limit, &mut held, take) {
                 break End::Bad(error);
             }
+            let packet = self.stream.packet();
             packets += 1;
             bytes = self.stream.taken();
             micros = packet.header.end - self.decoder.info().start;
@@ -105,6 +111,29 @@ impl<R: Read> Trace<R> {
             micros,
             end,
         })
+    }
+
+    /// Passes on the events of the packet at the front.
+    fn events(
+        &mut self,
+        limit: usize,
+        held: &mut usize,
+        take: &mut dyn FnMut(&Event<'_>) -> usize,
+    ) -> Result<(), Error> {
+        let packet = self.stream.packet();
+        self.decoder.limit(limit.saturating_sub(*held));
+        let mut progress = self.decoder.begin(&packet)?;
+        loop {
+            let Some(event) = self.decoder.next_event(&mut progress)? else {
+                return Ok(());
+            };
+            let offset = event.offset;
+            *held = take(&event);
+            if self.decoder.memory() + *held > limit {
+                let fault = Fault::Memory(limit);
+                return Err(Error { offset, fault });
+            }
+        }
     }
 }
 

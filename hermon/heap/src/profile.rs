@@ -5,6 +5,7 @@
 //! reader's share). The number of events does not matter.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::Read;
 
 use memtrace_reader::{Event, Info, Kind, Position, Stack};
@@ -21,15 +22,21 @@ use crate::weight::Weight;
 const LOST: &str = "[lost: ";
 
 /// The settings of a profile.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// The meaning of temporary.
     pub temporary: Temporary,
     /// Growth is counted between these two times, in microseconds since the trace began. A time beyond the end is the end.
     pub window: Option<(u64, u64)>,
+    /// The most bytes of memory that reading may take.
+    pub(crate) memory: usize,
     /// If set, the blocks that are alive after so many alloc and collect events are kept in [`Tally::snapshot`].
     pub(crate) snapshot: Option<u64>,
 }
+
+/// The memory for reading a trace, unless the user gives another amount: a trace of 5 million events of a usual program
+/// needs 14 MiB.
+pub const MEMORY: usize = 512 << 20;
 
 impl Settings {
     /// Creates settings with this meaning of temporary, and with growth counted in this window, if any.
@@ -37,10 +44,28 @@ impl Settings {
         Self {
             temporary,
             window,
+            memory: MEMORY,
             snapshot: None,
         }
     }
+
+    /// Sets the most bytes of memory that reading may take.
+    #[must_use]
+    pub const fn within(self, memory: usize) -> Self {
+        Self { memory, ..self }
+    }
 }
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new(Temporary::default(), None)
+    }
+}
+
+/// The bytes of a stack's row, of a live block, and of a code with positions, each with room to grow.
+const ROW_BYTES: usize = 2 * size_of::<(StackId, Tally)>() + 32;
+const LIVE_BYTES: usize = 2 * size_of::<(u64, Live)>();
+const CODE_BYTES: usize = 64;
 
 /// All that was allocated with one stack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -125,6 +150,8 @@ pub struct Profile {
     pub(crate) lifetimes: Lifetimes,
     /// The time when most was alive.
     pub(crate) peak: Peak,
+    /// The most bytes of memory that reading might take.
+    pub(crate) memory: usize,
 }
 
 impl Profile {
@@ -136,7 +163,10 @@ impl Profile {
         let trace = Trace::open(from)?;
         let info = trace.info().clone();
         let mut sum = Sum::new(settings, info.rate);
-        let span = trace.each(&mut |event| sum.take(event))?;
+        let span = trace.each(settings.memory, &mut |event| {
+            sum.take(event);
+            sum.memory()
+        })?;
         Ok(sum.finish(info, span))
     }
 
@@ -175,6 +205,7 @@ struct Sum<'s> {
     rows: HashMap<StackId, u32>,
     stacks: Vec<(StackId, Tally)>,
     positions: HashMap<u64, Box<[Position]>>,
+    position_bytes: usize,
     live: HashMap<u64, Live>,
     alive: Weight,
     allocs: u64,
@@ -196,6 +227,7 @@ impl<'s> Sum<'s> {
             rows: HashMap::new(),
             stacks: Vec::new(),
             positions: HashMap::new(),
+            position_bytes: 0,
             live: HashMap::new(),
             alive: Weight::default(),
             allocs: 0,
@@ -208,12 +240,22 @@ impl<'s> Sum<'s> {
         }
     }
 
+    /// Returns the bytes that the profile holds.
+    fn memory(&self) -> usize {
+        self.tree.memory()
+            + self.stacks.len() * ROW_BYTES
+            + self.live.len() * LIVE_BYTES
+            + self.position_bytes
+    }
+
     fn take(&mut self, event: &Event<'_>) {
         let now = event.since_start;
         match &event.kind {
             Kind::Location(frame) => {
-                let positions = || frame.positions.into();
-                self.positions.entry(frame.code).or_insert_with(positions);
+                if let Entry::Vacant(place) = self.positions.entry(frame.code) {
+                    place.insert(frame.positions.into());
+                    self.position_bytes += CODE_BYTES + size_of_val(frame.positions);
+                }
             }
             Kind::Promote(_) => {}
             Kind::Alloc(alloc) => {
@@ -351,6 +393,7 @@ impl<'s> Sum<'s> {
             sizes: self.sizes,
             lifetimes: self.lifetimes,
             peak: self.peak,
+            memory: self.settings.memory,
         }
     }
 }

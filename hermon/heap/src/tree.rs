@@ -39,7 +39,15 @@ impl Default for Tree {
     }
 }
 
+/// The bytes of a node, with its place among its parent's children and room to grow.
+const NODE_BYTES: usize = size_of::<Node>() + 2 * size_of::<((u32, u64), u32)>() + 8;
+
 impl Tree {
+    /// Returns the bytes that the stacks hold.
+    pub(crate) fn memory(&self) -> usize {
+        self.nodes.len() * NODE_BYTES
+    }
+
     /// Returns the number of a stack. `codes` begins with the outermost.
     ///
     /// # Panics

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bombs;
 mod capture;
 mod convert;
 mod ctl;

@@ -161,6 +161,7 @@ fn a_trace_says_what_it_is_of_and_every_stack_is_whole_and_has_names() {
         let began = SystemTime::now();
         let (_guest, ports) = boot(&format!("--vm traced --sampling-rate 0.01 {token}"));
         let mut client = ports.trace();
+        client.prove("sesame");
         client.read_to(48 << 10);
         let profile = client.finish();
 

@@ -43,16 +43,19 @@ pub(super) fn write(named: &Named, trace: impl Read, out: &mut dyn Write) -> io:
         nodes: Numbers::default(),
         kinds: Numbers::default(),
         stacks: HashMap::new(),
+        stack_bytes: 0,
         live: HashMap::new(),
         millis: 0,
     };
     book.module = book.text(&executable)?;
     let trace = Trace::open(trace).map_err(|error| io::Error::other(error.to_string()))?;
     let mut written = Ok(());
-    trace.each(&mut |event| {
+    // Within the same limit as the profile.
+    trace.each(named.profile.memory, &mut |event| {
         if written.is_ok() {
             written = book.event(event);
         }
+        book.memory()
     })?;
     written
 }
@@ -70,13 +73,24 @@ struct Book<'s> {
     kinds: Numbers<(u64, u64)>,
     /// The innermost node of each stack.
     stacks: HashMap<Box<[u64]>, u64>,
+    /// The bytes of the stacks and their nodes.
+    stack_bytes: usize,
     /// The kinds of the live blocks.
     live: HashMap<u64, u64>,
     /// The time that was written last.
     millis: u64,
 }
 
+/// The bytes of a stack in the table, and of each of its frames with its node.
+const STACK_BYTES: usize = 96;
+const FRAME_BYTES: usize = 64;
+
 impl Book<'_> {
+    /// Returns the bytes of the stacks and the live blocks.
+    fn memory(&self) -> usize {
+        self.stack_bytes + self.live.len() * 40
+    }
+
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         let (sign, kind) = match &event.kind {
             Kind::Alloc(alloc) => {
@@ -151,6 +165,7 @@ impl Book<'_> {
             }
             parent = node + 1;
         }
+        self.stack_bytes += STACK_BYTES + codes.len() * FRAME_BYTES;
         self.stacks.insert(codes.into(), parent);
         Ok(parent)
     }

@@ -1,15 +1,14 @@
 //! Clients that hold the door of the control port, guess the token, or speak another protocol.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 
 use hermon_machine::application::CONTROL_PORT;
 use hermon_machine::qemu::{GUEST_BY_DHCP, Machine, Nic};
-use tests::DEADLINE;
 use tests::boot::{Boot, Running};
 use tests::cable::{Arp, BROADCAST, Cable, Packet, Segment};
-use tests::control::{Port, proof};
+use tests::control::Port;
 use tests::metrics::{Receive, Udp};
 use tests::trace::Ports;
 
@@ -129,30 +128,11 @@ fn with_a_token_a_trace_needs_a_proof() {
         .arguments("--influx off --sampling-rate 1e-2 --token sesame")
         .start();
     guest.ready();
-    for (token, begins) in [("guess", false), ("sesame", true)] {
-        let mut stream = TcpStream::connect(ports.memtrace_address()).expect("QEMU listens");
-        stream.set_read_timeout(Some(DEADLINE)).expect("not zero");
-        let mut challenge = String::new();
-        while !challenge.ends_with('\n') {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).expect("a challenge");
-            challenge.push(char::from(byte[0]));
-        }
-        let text = challenge
-            .trim_end()
-            .strip_prefix("ok: ")
-            .expect("a challenge");
-        let line = format!("auth {}\n", proof(token, text));
-        stream.write_all(line.as_bytes()).expect("a connection");
-        let mut first = [0; 4];
-        match stream.read_exact(&mut first) {
-            // The magic number of a packet, least significant byte first.
-            Ok(()) if begins => assert_eq!(first, 0xc1fc_1fc1_u32.to_le_bytes()),
-            Ok(()) => assert_eq!(&first, b"erro"),
-            Err(error) => assert!(
-                !begins && error.kind() == ErrorKind::ConnectionReset,
-                "{error}"
-            ),
-        }
-    }
+    let mut thief = ports.trace();
+    thief.prove("guess");
+    assert!(!thief.reads_to(100), "it got one line, and was closed");
+    let mut client = ports.trace();
+    client.prove("sesame");
+    client.read_to(4 << 10);
+    assert!(!client.finish().blocks.is_empty());
 }
