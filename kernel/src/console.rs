@@ -3,6 +3,10 @@
 //! A line printed by one call is passed to the kernel in one piece, so lines of different tasks do not mix. Do not print inside the
 //! allocator or with interrupts masked: the kernel's system calls end with interrupts enabled. Printing is slow: each byte is an
 //! exit to the virtual machine monitor, and the kernel masks interrupts for it.
+//!
+//! Printing never waits for a reader. The kernel keeps output that the serial port does not take, up to 16 KiB in whole lines
+//! (`lines.rs`), and passes it on from the port's interrupt. Further lines are lost. [`lost`] counts them, and once output goes on,
+//! a line says how many there were. Only the end of the machine waits, for a second at most, after a panic as well.
 
 use core::fmt::{self, Write};
 
@@ -59,6 +63,25 @@ macro_rules! println {
     ($($argument:tt)*) => {
         $crate::console::print(::core::format_args!("{}\n", ::core::format_args!($($argument)*)))
     };
+}
+
+/// Output that was lost since boot, because nobody read the console.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Lines of which at least a part was lost.
+    pub lines: u64,
+    /// The bytes that were lost.
+    pub bytes: u64,
+}
+
+/// Returns the output that was lost since boot. It also passes on what the serial port takes now, so that a port without an
+/// interrupt gets its output, too.
+pub fn lost() -> Lost {
+    let mut lost = [0; 2];
+    // SAFETY: the array is valid for the write.
+    unsafe { sys::sys_console_lost(&raw mut lost) };
+    let [lines, bytes] = lost;
+    Lost { lines, bytes }
 }
 
 /// Sets the most verbose level of the kernel's own log, which is warning at boot. It is one store, so it may be called with
