@@ -60,6 +60,8 @@ pub struct Subject<'a> {
     /// Reads the values that only the machine knows, at the beginning of an interval. Without it, their sources do not
     /// exist.
     pub machine: Option<fn() -> Machine>,
+    /// How often the monitoring began again after a panic in its task.
+    pub restarts: u64,
 }
 
 impl<'a> Subject<'a> {
@@ -73,6 +75,7 @@ impl<'a> Subject<'a> {
             image: Image::default(),
             trace: None,
             machine: None,
+            restarts: 0,
         }
     }
 }
@@ -386,6 +389,7 @@ impl<'a> Monitor<'a> {
             log,
             image,
             machine,
+            restarts,
             ref trace,
         } = self.subject;
         let since_boot = i64::try_from(now.mono.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
@@ -410,6 +414,7 @@ impl<'a> Monitor<'a> {
             trace_connections: self.stack.trace_counts(),
             profiler: trace.as_ref().map(Trace::state).unwrap_or_default(),
             held_bytes: self.memory_bytes(),
+            restarts,
         };
         self.turn_max = Micros::ZERO;
         Readings {
@@ -486,6 +491,7 @@ impl<'a> Monitor<'a> {
         let lines_waiting = self.outbox.lines_waiting();
         let intervals_missed = self.schedule.missed();
         let monitoring_bytes = self.memory_bytes();
+        let restarts = self.subject.restarts;
         let status = || Status {
             uptime: now,
             address,
@@ -493,6 +499,7 @@ impl<'a> Monitor<'a> {
             counts,
             lines_waiting,
             intervals_missed,
+            restarts,
             heap: heap.stats(),
             monitoring_bytes,
         };

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `duty-N` | busy for N percent of the time, in periods of 20 ms; the source `spun` counts the microseconds |
 //! | `deep` | allocates at the bottom of a recursion of 200 calls, 100 times a second, and keeps the blocks |
+//! | `last-words` | prints more lines than the console keeps, then panics |
+//! | `lines` | prints 1,000 numbered lines at once, a line of 1,600 bytes after each hundredth, then one each millisecond |
 //! | `names` | prints the image's build id and, from its symbol table, the name of a function, then ends |
 //! | `pairs` | prints what allocations and frees cost with the counting heap and with the heap under it, then ends |
 //! | `preempt` | a task allocates and frees without a pause, another one of a higher priority does so each millisecond |
@@ -95,6 +97,8 @@ fn main() -> Exit {
     let vm = options.config.vm;
     match vm.as_str() {
         "deep" => recursion(),
+        "last-words" => last_words(),
+        "lines" => lines(),
         "names" => names(),
         "pairs" => pairs(),
         "preempt" => preempt(),
@@ -112,6 +116,31 @@ fn main() -> Exit {
             }
         },
     }
+}
+
+fn last_words() -> Exit {
+    for number in 1..=500 {
+        kernel::println!("line {number} of many that nobody needs to read");
+    }
+    panic!("the last words");
+}
+
+/// Prints without a pause, then slowly. Never returns.
+fn lines() -> Exit {
+    const BURST: u64 = 1_000;
+    for number in 1.. {
+        kernel::println!("line {number} of many that nobody needs to read");
+        if number <= BURST && number % 100 == 0 {
+            kernel::println!("long {:x>1594}", "");
+        }
+        if number == BURST {
+            kernel::println!("lines: the burst is over");
+        }
+        if number >= BURST {
+            task::sleep(Duration::from_millis(1));
+        }
+    }
+    Exit::Failure
 }
 
 /// Prints `names: BUILD_ID FUNCTION at FILE` for the first byte of a function, or the reason why there is no table.

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod arguments;
+mod console;
 mod control;
 mod endings;
 mod examples;

@@ -113,7 +113,7 @@ static TCP: Declared<Readings, 8> = Declared::new(
     ],
 );
 
-static MONITORING: Declared<Readings, 47> = Declared::new(
+static MONITORING: Declared<Readings, 49> = Declared::new(
     "monitoring",
     "the monitoring: lines sent and lost, the cost of its loop, its connections",
     [
@@ -175,6 +175,10 @@ static MONITORING: Declared<Readings, 47> = Declared::new(
         Row::u64("trace_refused", "connections", "clients of the memtrace port that got no trace because another client had it",
             |it| it.own.profiler.refused),
         Row::u64("held_bytes", "bytes", "all memory that monitoring holds; it does not grow", |it| it.own.held_bytes as u64),
+        Row::u64("console_lines_lost", "lines", "lines of the console that were lost because nobody read it",
+            |it| it.machine.console_lines_lost),
+        Row::u64("restarts", "restarts", "how often the monitoring began again after a panic in its task; its other counts began at 0 then",
+            |it| it.own.restarts),
     ],
 );
 
