@@ -18,22 +18,27 @@ const LINE_BYTES: usize = 2048;
 
 /// Prints formatted text. It allocates nothing.
 pub fn print(text: fmt::Arguments<'_>) {
-    let mut line = Line {
-        bytes: [0; LINE_BYTES],
-        length: 0,
-    };
+    let mut line = Line::new();
     let _ = line.write_fmt(text);
     line.flush();
 }
 
 /// A line that is collected on the stack, to pass it to the kernel in one piece.
-struct Line {
+pub(crate) struct Line {
     bytes: [u8; LINE_BYTES],
     length: usize,
 }
 
 impl Line {
-    fn flush(&mut self) {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; LINE_BYTES],
+            length: 0,
+        }
+    }
+
+    /// Passes on what was collected.
+    pub(crate) fn flush(&mut self) {
         // SAFETY: the first `length` bytes are initialised and live through the call.
         unsafe { sys::sys_write(STDOUT, self.bytes.as_ptr(), self.length) };
         self.length = 0;

@@ -254,6 +254,12 @@ impl<'a> Monitor<'a> {
         self.nic_dropped = nic_dropped;
     }
 
+    /// Returns the trace service, the only part whose memory cannot be taken twice, to begin again after a panic.
+    #[must_use]
+    pub fn into_trace(self) -> Option<Trace<'a>> {
+        self.subject.trace
+    }
+
     /// Returns `true` if this side or a peer waits for the other. A shell without an interrupt should then look more
     /// often.
     #[must_use]

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod console;
+mod contained;
 mod control;
 mod endings;
 mod examples;
