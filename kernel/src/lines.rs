@@ -98,8 +98,12 @@ impl Lines {
         }
     }
 
-    /// Returns `true` if a piece of this length is not dropped for want of room.
-    pub const fn has_room(&self, length: usize) -> bool {
+    /// Returns `true` if a piece of this length would be kept: there is room for it, and no loss waits to be told before it.
+    pub const fn takes(&self, length: usize) -> bool {
+        self.has_room(length) && (self.untold.lines == 0 || self.free() >= ROOM_AGAIN)
+    }
+
+    const fn has_room(&self, length: usize) -> bool {
         self.free() >= length + RESERVE
     }
 
@@ -253,6 +257,20 @@ mod tests {
         assert_eq!(lost, lines.lost());
         let at = text.lines().position(|line| line.starts_with("console: "));
         assert_eq!(at, Some(kept), "after the last line that had room");
+    }
+
+    #[test]
+    fn last_words_that_wait_until_they_are_taken_are_kept() {
+        let mut lines = Lines::new();
+        print(&mut lines, &"a line\n".repeat(CAPACITY));
+        let words = b"the last words\n";
+        let mut text = String::new();
+        while !lines.takes(words.len()) {
+            text += &read(&mut lines, 1);
+        }
+        lines.push(words);
+        text += &read(&mut lines, usize::MAX);
+        assert_eq!(text.lines().last(), Some("the last words"));
     }
 
     #[test]
