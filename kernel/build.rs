@@ -1,7 +1,8 @@
 //! Builds the Hermit kernel and hands it to the linker as one object.
 //!
 //! 1. `kernel/hermit` names the kernel and locks its crates; cargo tells where the kernel's source is.
-//! 2. The source is copied below `OUT_DIR`, and `kernel/patches/*.patch` are applied to the copy.
+//! 2. The source is copied below `OUT_DIR`, with `kernel/src/lines.rs` as a module of its own, and `kernel/patches/*.patch` are
+//!    applied to the copy.
 //! 3. The copy is built for `x86_64-unknown-none` with frame pointers, as a static library.
 //! 4. The library is reduced to one object whose only global symbols are `_start` and `sys_*`. The kernel's allocator, panic
 //!    handler and `log` would collide with the application's.
@@ -21,8 +22,11 @@ const KERNEL_TARGET: &str = "x86_64-unknown-none";
 /// The level of the kernel's log until the application sets one. At `info` the kernel prints a screenful at each boot.
 const BOOT_LOG_LEVEL: &str = "warn";
 
+/// The file that becomes a module of the kernel: the console's buffer. It is here, and not in a patch, so that its tests run.
+const MODULE: &str = "src/lines.rs";
+
 fn main() {
-    for input in ["build.rs", "hermit", "patches", "image.ld"] {
+    for input in ["build.rs", "hermit", "patches", "image.ld", MODULE] {
         println!("cargo::rerun-if-changed={input}");
     }
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("hermit") {
@@ -47,6 +51,7 @@ fn build() -> Result<(), String> {
     let (graph, kernel) = (staging.join("hermit"), staging.join(KERNEL));
     copy_tree(&here.join("hermit"), &graph)?;
     copy_tree(&kernel_source(&here.join("hermit"))?, &kernel)?;
+    copy_file(&here.join(MODULE), &kernel.join(MODULE))?;
     for patch in files_in(&here.join("patches"), "patch")? {
         apply(&patch, &kernel)?;
     }

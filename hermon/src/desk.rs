@@ -8,7 +8,7 @@
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::io::{self, IsTerminal, Stdout};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -22,8 +22,9 @@ use crate::address::{self, Each};
 use crate::control::Control;
 use crate::database::{self, Database, Keep};
 use crate::ending::Ending;
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 use crate::live::Live;
+use crate::outlet::Outlet;
 use crate::point::UnixMicros;
 use crate::receive::{Arrival, Losses, MAX_WAITING};
 use crate::said::Origin;
@@ -98,7 +99,7 @@ pub(crate) fn ears() -> Result<(SyncSender<Event>, Receiver<Event>, Ending), Fai
 }
 
 enum Face {
-    Lines(Show<Stdout>),
+    Lines(Show<Outlet>),
     View(View),
 }
 
@@ -243,8 +244,12 @@ impl Desk {
 
     /// Leaves the view and prints the console's last lines on the terminal as it was before. Lines go on.
     pub(crate) fn leave(&mut self) -> Result<(), Failure> {
+        if matches!(self.face, Face::Lines(_)) {
+            return Ok(());
+        }
         let face = core::mem::replace(&mut self.face, Face::Lines(lines(self.plain)));
-        let (Face::View(view), Some(live)) = (face, &self.live) else {
+        let (Face::View(view), Face::Lines(show), Some(live)) = (face, &mut self.face, &self.live)
+        else {
             return Ok(());
         };
         let closed = view.close();
@@ -252,11 +257,24 @@ impl Desk {
             let skip = inside.said.len().saturating_sub(LAST_WORDS);
             inside.said.iter().skip(skip).cloned().collect()
         });
-        let mut show = lines(self.plain);
         let mut said = said.iter();
         said.try_for_each(|said| show.line_at(&said.time, said.origin, &said.text))
             .and(closed)
             .map_err(Failure::Output)
+    }
+
+    /// Waits until all lines are written, for a bounded time: a reader that has stopped is not waited for.
+    pub(crate) fn finish(&mut self) -> Result<(), Failure> {
+        let Face::Lines(show) = &mut self.face else {
+            return Ok(());
+        };
+        let lost = show.out().drain().map_err(Failure::Output)?;
+        if lost > 0 {
+            exit::say(format_args!(
+                "the last {lost} lines were lost: nobody reads standard output"
+            ));
+        }
+        Ok(())
     }
 
     /// Closes the file, and shows what arrived and what was lost.
@@ -281,9 +299,18 @@ impl Desk {
 
 /// Creates the lines on standard output. They are coloured on a terminal, unless `--plain` or the variable `NO_COLOR`
 /// says otherwise (no-color.org).
-fn lines(plain: bool) -> Show<Stdout> {
+fn lines(plain: bool) -> Show<Outlet> {
     let colour = !plain
         && io::stdout().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    Show::new(io::stdout(), colour)
+    let note = move |lost| {
+        let mut line = Vec::new();
+        let text = format!("{lost} lines lost: nobody read standard output");
+        // Memory takes every line.
+        Show::new(&mut line, colour)
+            .line(Origin::Hermon, text)
+            .unwrap_or_default();
+        line
+    };
+    Show::new(Outlet::start(io::stdout(), note), colour)
 }

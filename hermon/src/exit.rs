@@ -4,6 +4,8 @@ use core::fmt::{self, Display};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// The result of the tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -41,8 +43,21 @@ impl From<Exit> for ExitCode {
 
 /// Writes one line for the user to standard error. Where that cannot be written, nobody reads, and the work goes on.
 pub(crate) fn say(line: impl Display) {
-    drop(writeln!(io::stderr(), "hermon: {line}"));
+    let line = format!("hermon: {line}\n");
+    let stderr = io::stderr();
+    let mut files = [PollFd::new(&stderr, PollFlags::OUT)];
+    // A pipe that is full, or a terminal that was stopped, would hold up the end of the tool.
+    let ready = poll(&mut files, Some(&BLOCKED));
+    if ready.is_ok_and(|ready| ready > 0) {
+        drop(stderr.lock().write_all(line.as_bytes()));
+    }
 }
+
+/// The time after which standard error that accepts nothing is blocked.
+const BLOCKED: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 /// The reason why a command cannot go on: a line on standard error, and an exit code. No code distinguishes the
 /// reasons.

@@ -10,6 +10,7 @@
 //! | `format` | values for people |
 //! | `dropped`, `receive` | datagrams that the system dropped; line protocol over UDP and TCP from one port |
 //! | `said`, `tally`, `show` | the parts of a line; what has arrived and what was lost; lines in a terminal |
+//! | `outlet` | standard output behind a queue, so that a reader that has stopped delays nothing |
 //! | `store` | recent points in bounded memory |
 //! | `database`, `recorder` | points in a file that survives restarts, and the thread that writes it |
 //! | `live` | everything that has come so far, shared by view and page |
@@ -46,6 +47,7 @@ mod format;
 mod live;
 mod manual;
 mod meaning;
+mod outlet;
 mod point;
 mod progress;
 mod proof;

@@ -247,6 +247,7 @@ fn session(
     if let Some(cause) = ending.cause() {
         desk.leave()?;
         desk.line(Origin::Hermon, format_args!("ended by {cause}"))?;
+        desk.finish()?;
         return Ok(Exit::Interrupted);
     }
     vm.accel = accel;
@@ -267,12 +268,15 @@ fn session(
     }
     if let Some(cause) = ending.cause() {
         desk.line(Origin::Hermon, format_args!("ended by {cause}"))?;
+        desk.finish()?;
         return Ok(Exit::Interrupted);
     }
     if let Some(words) = heard.why_no_guest_ran(end) {
+        desk.finish()?;
         return Err(Failure::machine(format_args!("qemu ran no guest: {words}")));
     }
     desk.line(Origin::Hermon, end)?;
+    desk.finish()?;
     Ok(if end == Ended::Success {
         Exit::Success
     } else {

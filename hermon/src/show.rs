@@ -26,6 +26,11 @@ impl<W: Write> Show<W> {
         Self { out, colour }
     }
 
+    /// Returns the output.
+    pub(crate) const fn out(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Writes one line with the present time of day in this machine's time zone.
     ///
     /// # Errors

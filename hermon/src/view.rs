@@ -35,6 +35,9 @@ use state::{State, Wish};
 /// The longest time until a key, a signal or the end is noticed.
 const TURN: Duration = Duration::from_millis(50);
 
+/// The time that the end waits for a terminal that takes no output.
+const LAST: Duration = Duration::from_secs(1);
+
 /// The time between new values. Nobody can read numbers that change faster.
 const FRESH: Duration = Duration::from_millis(250);
 
@@ -91,6 +94,18 @@ impl View {
     /// The error that ended the view before.
     pub(crate) fn close(mut self) -> io::Result<()> {
         self.stop.store(true, Ordering::SeqCst);
+        // A terminal that takes no output, after Ctrl-S for example, holds the thread for as long.
+        let until = Instant::now() + LAST;
+        let is_blocked = |thread: &JoinHandle<_>| {
+            while !thread.is_finished() && Instant::now() < until {
+                thread::sleep(TURN / 10);
+            }
+            !thread.is_finished()
+        };
+        if self.thread.as_ref().is_some_and(is_blocked) {
+            terminal::leave_without_a_word();
+            return Ok(());
+        }
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(shown)) => shown,
             // The thread has printed the reason.

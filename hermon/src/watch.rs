@@ -86,5 +86,6 @@ pub(crate) fn watch(options: &Options) -> Result<Exit, Failure> {
     }
     desk.leave()?;
     desk.sum_up()?;
+    desk.finish()?;
     Ok(Exit::Success)
 }

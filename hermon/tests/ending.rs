@@ -186,3 +186,102 @@ fn a_child_of_the_guest_that_keeps_the_console_open_does_not_delay_the_end() {
         tool.says("hermon  ended by Ctrl-C")
     });
 }
+
+/// Reads lines until one is `what` after its time and origin. Returns the lines that were shown, those that were lost, and whether
+/// the shown ones came in order. Calls `told` when a loss is told.
+fn shown_and_lost(reader: PipeReader, what: &str, mut told: impl FnMut()) -> (u64, u64, bool) {
+    let (mut shown, mut lost, mut last) = (0, 0, None);
+    for line in BufReader::new(reader).lines() {
+        let line = line.expect("the output");
+        let (_, text) = line.split_once(' ').expect("a time");
+        if let Some(words) = text.strip_prefix("hermon ").map(str::trim_start) {
+            if let Some((count, _)) = words.split_once(" lines lost: ") {
+                lost += count.parse::<u64>().expect("a number");
+                told();
+            }
+        } else if let Some((_, number)) = text.split_once("number=") {
+            let number: u64 = number.parse().expect("a number");
+            if last >= Some(number) {
+                return (shown, lost, false);
+            }
+            last = Some(number);
+            shown += 1;
+        }
+        if text.ends_with(what) {
+            break;
+        }
+    }
+    (shown, lost, true)
+}
+
+/// Starts the tool with a pipe as its output. Nobody reads it until the test does.
+fn unread(arguments: &[String]) -> (std::process::Child, PipeReader) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let child = Command::new(env!("CARGO_BIN_EXE_hermon"))
+        .args(arguments)
+        .env_remove("QEMU")
+        .stdin(Stdio::null())
+        .stdout(writer)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the tool starts");
+    (child, reader)
+}
+
+#[test]
+fn the_console_is_drained_though_nobody_reads_the_output_and_what_is_lost_is_told() {
+    // More than the output's pipe, the queue and the pipe of the console hold together. Then the guest prints when it is told to.
+    const LINES: u64 = 60_000;
+    let folder = TempDir::new().unwrap();
+    let go = folder.path().join("go");
+    let pour = format!(
+        "seq -f 'a line of the console that is not read number=%.0f' {LINES}; echo poured >&3; \
+         until [ -e {go} ]; do sleep 0.05; done; echo the guest goes on; exit 3",
+        go = go.display()
+    );
+    let stage = Stage::new(&pour);
+    let (mut tool, reader) = unread(&stage.arguments("tcg"));
+    // The guest could print everything, and nobody has read a byte.
+    assert_eq!(stage.next(), "poured");
+    let (shown, lost, is_sorted) = shown_and_lost(reader, "the guest goes on", || {
+        fs::write(&go, "").unwrap();
+    });
+    assert!(is_sorted);
+    assert_eq!(shown + lost, LINES, "{shown} shown, {lost} lost");
+    assert!(lost > 0);
+    assert!(tool.wait().unwrap().code().is_some());
+}
+
+#[test]
+fn metrics_are_taken_though_nobody_reads_the_output_and_what_is_not_shown_is_told() {
+    const LINES: u64 = 60_000;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    let arguments = [
+        "watch".to_owned(),
+        "--plain".to_owned(),
+        format!("--listen={address}"),
+        format!("--points={}", LINES + 1),
+    ];
+    let (mut tool, reader) = unread(&arguments);
+    let deadline = Instant::now() + DEADLINE;
+    let mut socket = loop {
+        if let Ok(socket) = std::net::TcpStream::connect(address) {
+            break socket;
+        }
+        assert!(Instant::now() < deadline, "it never listens");
+        thread::yield_now();
+    };
+    for number in 0..LINES {
+        let line = format!("m,some=tag,another=tag,to=fill,the=line v=1i,number={number}\n");
+        std::io::Write::write_all(&mut socket, line.as_bytes()).unwrap();
+    }
+    // All of it was taken, though not a byte is read: the last point ends the tool, which does not wait for ever.
+    let text = b"m last=1i\n";
+    std::io::Write::write_all(&mut socket, text).unwrap();
+    assert_eq!(tool.wait().unwrap().code(), Some(0));
+    let (shown, _, is_sorted) = shown_and_lost(reader, "nothing", || {});
+    assert!(is_sorted && shown < LINES, "{shown}");
+}

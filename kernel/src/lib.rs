@@ -27,6 +27,9 @@ extern crate std;
 
 pub mod backtrace;
 pub mod boot;
+// The kernel's module: see build.rs.
+#[cfg(test)]
+mod lines;
 #[cfg(any(target_os = "hermit", test))]
 mod rtc;
 #[cfg(any(target_os = "hermit", test))]

@@ -144,7 +144,7 @@ impl Table {
 }
 
 #[cfg(target_os = "hermit")]
-pub use live::{forget_own, watch_own, watched};
+pub use live::{forget_own, own, watch_own, watched};
 
 #[cfg(target_os = "hermit")]
 mod live {
@@ -194,7 +194,7 @@ mod live {
 
     /// Returns the start and the size of the calling task's stack. The kernel maps each stack between two pages that are not
     /// mapped.
-    fn own() -> (usize, usize) {
+    pub fn own() -> (usize, usize) {
         let page = here() / PAGE_BYTES * PAGE_BYTES;
         let mut base = page;
         while memory::physical(base - PAGE_BYTES).is_some() {

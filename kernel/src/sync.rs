@@ -96,6 +96,18 @@ fn leave() {
     }
 }
 
+/// Returns whether this core holds one of these locks. Call it with interrupts masked.
+pub(crate) fn is_any_held() -> bool {
+    HELD.load(Ordering::Relaxed) > 0
+}
+
+/// Enables interrupts.
+pub(crate) fn unmask() {
+    // SAFETY: the kernel runs applications in ring 0, where the flag may be changed. No `nomem`: earlier accesses must not move
+    // behind it.
+    unsafe { asm!("sti", options(nostack)) };
+}
+
 /// Masks interrupts and returns whether they were enabled.
 pub(crate) fn mask() -> bool {
     /// RFLAGS.IF.

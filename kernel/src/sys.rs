@@ -16,6 +16,7 @@ unsafe extern "C" {
     pub fn sys_map_device(physical: u64, bytes: usize) -> u64;
     pub safe fn sys_set_log_level(level: u8);
     pub fn sys_virtio_mmio(index: usize, text: *mut *const u8) -> usize;
+    pub fn sys_console_lost(lost: *mut [u64; 2]);
     pub fn sys_panic_print(text: *const u8, length: usize);
     pub safe fn sys_panic_exit() -> !;
 

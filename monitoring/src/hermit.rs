@@ -6,7 +6,11 @@
 //!                        ▼                                └──────────────────────────────┘
 //!           no card: an error, and the application runs on
 //! ```
+//!
+//! A panic in the task, for example of a polled source of the application, abandons the turn: the task begins again with a new
+//! [`Monitor`], and the application runs on. See `kept.rs`.
 
+mod kept;
 mod machine;
 mod profile;
 
@@ -14,16 +18,16 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
-use kernel::sync::IrqLock;
-use kernel::task::Priority;
 use kernel::virtio::{Nic, NicError};
 use kernel::{clock, console, entropy, task};
 
+use self::kept::Kept;
 use agent::Seed;
 use agent::config::Config;
 use agent::monitor::{Event, Monitor, Next, Subject};
 use agent::sources::Image;
 use agent::storage::{OutOfMemory, Storage};
+use agent::trace::Trace;
 use heap_profiler::{HeapProfile, HeapSource};
 use logging::{Level, LogSource};
 use units::{Micros, Now, UnixNanos};
@@ -81,16 +85,6 @@ impl fmt::Display for StartError {
 
 impl core::error::Error for StartError {}
 
-/// The data of the task. It is an `fn()` without arguments, so it takes them from `HANDOVER`.
-struct Parts {
-    config: Config,
-    heap: &'static dyn HeapSource,
-    profile: &'static dyn HeapProfile,
-    nic: Nic,
-    storage: Storage<'static>,
-}
-
-static HANDOVER: IrqLock<Option<Parts>> = IrqLock::new(None);
 static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// `true` while a client gets a trace, or while the trace's end is in flight.
@@ -140,14 +134,7 @@ pub fn start<H: HeapSource + HeapProfile>(
     logging::declare(&[&KERNEL]);
     let (storage, nic) =
         parts(config.trace_bytes).inspect_err(|_| STARTED.store(false, Ordering::Relaxed))?;
-    *HANDOVER.lock() = Some(Parts {
-        config,
-        heap,
-        profile: heap,
-        nic,
-        storage,
-    });
-    task::spawn(Priority::High, STACK_BYTES, run);
+    kept::spawn(Kept::new(config, heap, nic, storage), run);
     Ok(())
 }
 
@@ -158,48 +145,48 @@ fn parts(trace_bytes: usize) -> Result<(Storage<'static>, Nic), StartError> {
     Ok((storage, nic))
 }
 
-/// Runs the loop. Never returns.
-fn run() {
-    let parts = HANDOVER.lock().take();
-    let Some(Parts {
+/// Runs the loop. Returns only if monitoring stays off. It is called again after a panic.
+fn run(kept: &'static mut Kept) {
+    TRACING.store(false, Ordering::Relaxed);
+    let seed = Seed::of_samples(&entropy::samples());
+    let begun = match kept.image {
+        None => Ok((begin(kept, &seed), 0)),
+        Some(_) => kept.begin_again(),
+    };
+    let (trace, restarts) = match begun {
+        Ok(begun) => begun,
+        Err(off) => {
+            // Not by the log: its sink belongs to the application and may be what panics.
+            kernel::println!("monitoring: {off}");
+            return;
+        }
+    };
+    let storage = kept.storage();
+    let Kept {
         config,
         heap,
-        profile,
-        mut nic,
-        storage,
-    }) = parts
-    else {
-        return;
-    };
-    log::info!(target: "monitoring", "monitoring: starting, network card: {}", nic.interrupt());
-    let (mac, seed) = (nic.mac(), Seed::of_samples(&entropy::samples()));
-    if let Err(error) = task::watch_stack("monitoring") {
-        log::warn!(target: "monitoring", "monitoring: {error}");
-    }
-    let mut looks_due = Micros::ZERO;
-    let image = Image {
-        version: config.version,
-        build: profile::build_id(),
-        kernel: kernel::HERMIT_VERSION,
-    };
-    let trace = profile::take(&config, &image, profile, &seed).unwrap_or_else(|error| {
-        log::warn!(target: "monitoring", "monitoring: {error}");
-        None
-    });
-    let mut monitor = Monitor::new(
-        &config,
+        nic,
+        image,
+        monitor,
+        ..
+    } = kept;
+    let mac = nic.mac();
+    let monitor = monitor.insert(Monitor::new(
+        config,
         Subject {
-            image,
+            image: image.unwrap_or_default(),
             trace,
             machine: Some(machine::read),
-            ..Subject::new(heap)
+            restarts,
+            ..Subject::new(*heap)
         },
         storage,
-        &mut nic,
+        nic,
         mac,
         &seed,
         now(),
-    );
+    ));
+    let mut looks_due = Micros::ZERO;
     loop {
         // Before the turn's time is taken, because the look may move the wall clock.
         let mono = Micros(clock::micros());
@@ -214,7 +201,7 @@ fn run() {
         }
         let mut events = [None; EVENTS];
         let mut room = events.iter_mut();
-        let next = monitor.turn(began, &mut nic, &mut |event| match room.next() {
+        let next = monitor.turn(began, nic, &mut |event| match room.next() {
             Some(place) => *place = Some(event),
             None => tell(event),
         });
@@ -232,6 +219,23 @@ fn run() {
             Next::At(deadline) => nic.wait(Some(deadline.0), monitor.is_active()),
         }
     }
+}
+
+/// Takes what the task needs for its first beginning.
+fn begin(kept: &mut Kept, seed: &Seed) -> Option<Trace<'static>> {
+    log::info!(target: "monitoring", "monitoring: starting, network card: {}", kept.nic.interrupt());
+    if let Err(error) = task::watch_stack("monitoring") {
+        log::warn!(target: "monitoring", "monitoring: {error}");
+    }
+    let image = *kept.image.insert(Image {
+        version: kept.config.version,
+        build: profile::build_id(),
+        kernel: kernel::HERMIT_VERSION,
+    });
+    profile::take(&kept.config, &image, kept.profile, seed).unwrap_or_else(|error| {
+        log::warn!(target: "monitoring", "monitoring: {error}");
+        None
+    })
 }
 
 fn now() -> Now {

@@ -57,7 +57,8 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "agent",
         &[
-            "seed", "config", "door", "trace", "control", "emit", "sources", "storage", "monitor",
+            "seed", "restarts", "config", "door", "trace", "control", "emit", "sources", "storage",
+            "monitor",
         ],
     ),
     (

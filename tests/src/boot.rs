@@ -2,6 +2,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -137,6 +139,22 @@ impl Boot {
     pub fn counted(mut self) -> Self {
         self.vm.qemu = Path::new(env!("CARGO_MANIFEST_DIR")).join("counted.sh");
         self.vm.tsc_mhz = Some(1_000);
+        self
+    }
+
+    /// Connects the console to the listener at this path, instead of this process's reader of lines. The name must not need quotes
+    /// in a shell.
+    ///
+    /// # Panics
+    /// Panics if no file can be written beside it.
+    #[must_use]
+    pub fn console_at(mut self, socket: &Path) -> Self {
+        let script = socket.with_extension("sh");
+        let (qemu, socket) = (self.vm.qemu.display(), socket.display());
+        let text = format!("#!/bin/bash\nexec {qemu} \"${{@/#stdio/unix:{socket}}}\"\n");
+        std::fs::write(&script, text).expect("a script");
+        std::fs::set_permissions(&script, Permissions::from_mode(0o755)).expect("its owner");
+        self.vm.qemu = script;
         self
     }
 

@@ -150,6 +150,16 @@ pub extern "C" fn sys_set_log_level(level: u8) {
     });
 }
 
+/// Passes on console output that the serial port takes now. Stores the lines and bytes of output that were lost since boot.
+///
+/// # Safety
+/// `lost` must be valid for a write of two numbers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sys_console_lost(lost: *mut [u64; 2]) {
+    // SAFETY: the caller's duty.
+    unsafe { lost.write(hermit::console::lost().into()) };
+}
+
 /// Prints `length` bytes at `text` on the console without taking its lock, for a panic. Skips bytes that are not UTF-8.
 ///
 /// # Safety

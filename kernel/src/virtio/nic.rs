@@ -28,6 +28,7 @@ const STATUS_LINK_UP: u16 = 1;
 const FEATURE_MAC: u64 = 1 << 5;
 const FEATURE_STATUS: u64 = 1 << 16;
 const FEATURE_VERSION_1: u64 = 1 << 32;
+const FEATURES: u64 = FEATURE_MAC | FEATURE_STATUS | FEATURE_VERSION_1;
 /// The header in front of each frame. It is all zero: no offload. Without VERSION_1 it lacks its last field.
 const HEADER_BYTES: usize = 12;
 const LEGACY_HEADER_BYTES: usize = 10;
@@ -111,6 +112,8 @@ pub struct Nic {
     receive: Ring,
     transmit: Ring,
     interrupt: Interrupt,
+    /// The card's place on the PCI bus, if it has one.
+    card: Option<pci::Card>,
     mac: [u8; 6],
     header_bytes: usize,
     /// Frames from the card that are too short for a header.
@@ -132,27 +135,55 @@ impl Nic {
     pub fn find() -> Result<Self, NicError> {
         if let Some(mut card) = pci::find() {
             let transport = card.transport()?;
-            return Self::start(transport.into(), || card.interrupt());
+            return Self::start(transport.into(), Some(card), Interrupt::None);
         }
         let (transport, interrupt) = mmio::find(!pci::is_present()).ok_or(NicError::NotFound)?;
-        Self::start(transport.into(), || interrupt)
+        Self::start(transport.into(), None, interrupt)
+    }
+
+    /// Resets the card and starts it again, with the memory that it has. Frames on the way are lost.
+    ///
+    /// # Errors
+    /// Fails if the card cannot be used any more.
+    ///
+    /// # Safety
+    /// No token of this card is used any more: its task has abandoned what it was doing (see [`crate::panic::contain`]).
+    pub unsafe fn restart(&mut self) -> Result<(), NicError> {
+        begin(&mut self.transport, FEATURES)?;
+        if let Some(card) = &mut self.card {
+            self.interrupt = card.interrupt();
+        }
+        // SAFETY: the device was just reset, and the caller uses no buffer any more.
+        unsafe {
+            self.receive.begin_again(&mut self.transport)?;
+            self.transmit.begin_again(&mut self.transport)?;
+        }
+        self.transport.finish_init();
+        self.unannounced = 0;
+        self.is_fault_told = false;
+        self.begin_to_receive();
+        Ok(())
+    }
+
+    /// Resets the card, which then neither receives nor sends.
+    pub fn stop(&mut self) {
+        self.transport
+            .set_status(virtio_drivers::transport::DeviceStatus::empty());
     }
 
     fn start(
         mut transport: SomeTransport<'static>,
-        interrupt: impl FnOnce() -> Interrupt,
+        mut card: Option<pci::Card>,
+        interrupt: Interrupt,
     ) -> Result<Self, NicError> {
-        let features = begin(
-            &mut transport,
-            FEATURE_MAC | FEATURE_STATUS | FEATURE_VERSION_1,
-        )?;
+        let features = begin(&mut transport, FEATURES)?;
         let mac =
             transport.read_consistent(|| transport.read_config_space::<[u8; 6]>(CONFIG_MAC))?;
         if mac[0] & 1 != 0 || mac == [0; 6] {
             return Err(NicError::Mac(mac));
         }
         // A queue's interrupt must be set before the queue is enabled (VIRTIO 1.2, 4.1.4.3.2).
-        let interrupt = interrupt();
+        let interrupt = card.as_mut().map_or(interrupt, pci::Card::interrupt);
         let receive = Ring::new(&mut transport, RECEIVE_QUEUE, Direction::Receive)?;
         let transmit = Ring::new(&mut transport, TRANSMIT_QUEUE, Direction::Transmit)?;
         transport.finish_init();
@@ -161,6 +192,7 @@ impl Nic {
             receive,
             transmit,
             interrupt,
+            card,
             mac,
             header_bytes: if features & FEATURE_VERSION_1 != 0 {
                 HEADER_BYTES
@@ -174,14 +206,19 @@ impl Nic {
             is_link_up: true,
             is_link_told: true,
         };
-        nic.look_at_link();
-        nic.receive.set_interrupts(false);
-        nic.transmit.set_interrupts(false);
-        while let Some(slot) = nic.receive.take_free() {
-            nic.receive.give(slot, BUFFER_BYTES);
-        }
-        nic.flush();
+        nic.begin_to_receive();
         Ok(nic)
+    }
+
+    /// Gives all buffers for frames to the card.
+    fn begin_to_receive(&mut self) {
+        self.look_at_link();
+        self.receive.set_interrupts(false);
+        self.transmit.set_interrupts(false);
+        while let Some(slot) = self.receive.take_free() {
+            self.receive.give(slot, BUFFER_BYTES);
+        }
+        self.flush();
     }
 
     /// Returns the card's Ethernet address.

@@ -51,6 +51,8 @@ pub struct Ring {
     queue: VirtQueue<HermitHal, FRAMES>,
     index: u16,
     direction: Direction,
+    /// All buffers, for a new beginning.
+    buffers: [NonNull<[u8; BUFFER_BYTES]>; FRAMES],
     /// The buffers that the device has, by the tokens of their descriptors, with the lengths that the driver gave.
     lent: [Option<(Slot, usize)>; FRAMES],
     /// The unused buffers.
@@ -72,21 +74,40 @@ impl Ring {
             queue: VirtQueue::new(transport, index, false, false)?,
             index,
             direction,
+            buffers: [NonNull::dangling(); FRAMES],
             lent: [const { None }; FRAMES],
             free: [const { None }; FRAMES],
             free_count: 0,
             is_unannounced: false,
             is_broken: false,
         };
-        for _ in 0..FRAMES / BUFFERS_PER_PAGE {
+        for buffers in ring.buffers.chunks_exact_mut(BUFFERS_PER_PAGE) {
             let (_, page) = hal::allocate(1).ok_or(NicError::NoMemory)?;
-            for half in 0..BUFFERS_PER_PAGE {
+            for (half, buffer) in buffers.iter_mut().enumerate() {
                 // SAFETY: inside the page just allocated.
-                let buffer = unsafe { page.cast::<[u8; BUFFER_BYTES]>().add(half) };
-                ring.put_back(Slot(buffer));
+                *buffer = unsafe { page.cast::<[u8; BUFFER_BYTES]>().add(half) };
             }
         }
+        ring.take_all_back();
         Ok(ring)
+    }
+
+    /// Sets up the queue again, after a reset of the device. All buffers are unused then.
+    ///
+    /// # Safety
+    /// The device was reset, so it has no buffer. No [`Slot`] that was taken from this ring is used any more.
+    pub unsafe fn begin_again<T: Transport>(&mut self, transport: &mut T) -> Result<(), NicError> {
+        self.queue = VirtQueue::new(transport, self.index, false, false)?;
+        (self.is_unannounced, self.is_broken) = (false, false);
+        self.take_all_back();
+        Ok(())
+    }
+
+    /// Makes all buffers unused: neither the device nor the driver has one.
+    fn take_all_back(&mut self) {
+        self.lent = [const { None }; FRAMES];
+        self.free = self.buffers.map(|buffer| Some(Slot(buffer)));
+        self.free_count = FRAMES;
     }
 
     /// Takes an unused buffer.

@@ -26,6 +26,7 @@ pub mod control;
 pub mod door;
 pub mod emit;
 pub mod monitor;
+pub mod restarts;
 mod seed;
 pub mod sources;
 pub mod storage;

@@ -60,6 +60,8 @@ pub struct Subject<'a> {
     /// Reads the values that only the machine knows, at the beginning of an interval. Without it, their sources do not
     /// exist.
     pub machine: Option<fn() -> Machine>,
+    /// How often the monitoring began again after a panic in its task.
+    pub restarts: u64,
 }
 
 impl<'a> Subject<'a> {
@@ -73,6 +75,7 @@ impl<'a> Subject<'a> {
             image: Image::default(),
             trace: None,
             machine: None,
+            restarts: 0,
         }
     }
 }
@@ -254,6 +257,12 @@ impl<'a> Monitor<'a> {
         self.nic_dropped = nic_dropped;
     }
 
+    /// Returns the trace service, the only part whose memory cannot be taken twice, to begin again after a panic.
+    #[must_use]
+    pub fn into_trace(self) -> Option<Trace<'a>> {
+        self.subject.trace
+    }
+
     /// Returns `true` if this side or a peer waits for the other. A shell without an interrupt should then look more
     /// often.
     #[must_use]
@@ -389,6 +398,7 @@ impl<'a> Monitor<'a> {
             log,
             image,
             machine,
+            restarts,
             ref trace,
         } = self.subject;
         let since_boot = i64::try_from(now.mono.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
@@ -413,6 +423,7 @@ impl<'a> Monitor<'a> {
             trace_connections: self.stack.trace_counts(),
             profiler: trace.as_ref().map(Trace::state).unwrap_or_default(),
             held_bytes: self.memory_bytes(),
+            restarts,
         };
         self.turn_max = Micros::ZERO;
         Readings {
@@ -489,6 +500,7 @@ impl<'a> Monitor<'a> {
         let lines_waiting = self.outbox.lines_waiting();
         let intervals_missed = self.schedule.missed();
         let (monitoring_bytes, trace_buffer) = (self.memory_bytes(), self.trace_send);
+        let restarts = self.subject.restarts;
         let status = || Status {
             uptime: now,
             address,
@@ -496,6 +508,7 @@ impl<'a> Monitor<'a> {
             counts,
             lines_waiting,
             intervals_missed,
+            restarts,
             heap: heap.stats(),
             monitoring_bytes,
             trace_buffer,

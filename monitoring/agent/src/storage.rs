@@ -85,6 +85,15 @@ impl Storage<'static> {
     }
 }
 
+impl Storage<'_> {
+    /// Returns the memory without the sockets that another monitor has left in it.
+    #[must_use]
+    pub fn emptied(self) -> Self {
+        self.stack.sockets.fill_with(|| NO_SOCKET);
+        self
+    }
+}
+
 fn reserve<T>(count: usize, bytes_each: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut vec = Vec::new();
     vec.try_reserve_exact(count)

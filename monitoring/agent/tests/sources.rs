@@ -148,6 +148,7 @@ fn readings() -> Readings {
                 ..ProfilerState::default()
             },
             held_bytes: n() as usize,
+            restarts: n(),
         },
         uptime: Micros::from_secs(3_600),
         boot: UnixNanos(1_700_000_000_000_000_000),
@@ -169,6 +170,7 @@ fn readings() -> Readings {
                 timer: n(),
                 card: n(),
             },
+            console_lines_lost: n(),
         },
     }
 }

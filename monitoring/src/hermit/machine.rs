@@ -4,7 +4,7 @@
 use agent::sources::clock::Watch;
 use agent::sources::{Interrupts, LoadMeter, Machine, StackUse, push_task};
 use kernel::sync::IrqLock;
-use kernel::{clock, interrupts, task};
+use kernel::{clock, console, interrupts, task};
 use units::{Micros, UnixNanos};
 
 static LOAD: IrqLock<LoadMeter> = IrqLock::new(LoadMeter::new());
@@ -22,6 +22,7 @@ pub fn read() -> Machine {
             timer: counts.timer,
             card: counts.card,
         },
+        console_lines_lost: console::lost().lines,
     }
 }
 

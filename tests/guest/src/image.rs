@@ -4,7 +4,11 @@
 //! |---|---|
 //! | `duty-N` | busy for N percent of the time, in periods of 20 ms; the source `spun` counts the microseconds |
 //! | `deep` | allocates at the bottom of a recursion of 200 calls, 100 times a second, and keeps the blocks |
+//! | `last-words` | prints more lines than the console keeps, then panics |
+//! | `lines` | prints 1,000 numbered lines at once, a line of 1,600 bytes after each hundredth, then one each millisecond |
 //! | `names` | prints the image's build id and, from its symbol table, the name of a function, then ends |
+//! | `panic-N` | the polled source `bomb`, which is off at first, panics in the monitoring task, N times in all; prints each 100 ms |
+//! | `panic-locked` | the same once, while it holds a lock |
 //! | `pairs` | prints what allocations and frees cost with the counting heap and with the heap under it, then ends |
 //! | `preempt` | a task allocates and frees without a pause, another one of a higher priority does so each millisecond |
 //! | `series` | pushes 10 fields to each of 1,000 series, every second |
@@ -18,7 +22,7 @@ use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
 use core::fmt::Write;
 use core::hint::{black_box, spin_loop};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 
 use app::args::{self, Request};
@@ -95,12 +99,15 @@ fn main() -> Exit {
     let vm = options.config.vm;
     match vm.as_str() {
         "deep" => recursion(),
+        "last-words" => last_words(),
+        "lines" => lines(),
         "names" => names(),
         "pairs" => pairs(),
         "preempt" => preempt(),
         "series" => series(),
         "switch" => switch(),
         "twice" => twice(),
+        name if name.starts_with("panic-") => panics(&name["panic-".len()..]),
         name => match name
             .strip_prefix("duty-")
             .and_then(|percent| percent.parse().ok())
@@ -112,6 +119,31 @@ fn main() -> Exit {
             }
         },
     }
+}
+
+fn last_words() -> Exit {
+    for number in 1..=500 {
+        kernel::println!("line {number} of many that nobody needs to read");
+    }
+    panic!("the last words");
+}
+
+/// Prints without a pause, then slowly. Never returns.
+fn lines() -> Exit {
+    const BURST: u64 = 1_000;
+    for number in 1.. {
+        kernel::println!("line {number} of many that nobody needs to read");
+        if number <= BURST && number % 100 == 0 {
+            kernel::println!("long {:x>1594}", "");
+        }
+        if number == BURST {
+            kernel::println!("lines: the burst is over");
+        }
+        if number >= BURST {
+            task::sleep(Duration::from_millis(1));
+        }
+    }
+    Exit::Failure
 }
 
 /// Prints `names: BUILD_ID FUNCTION at FILE` for the first byte of a function, or the reason why there is no table.
@@ -263,6 +295,41 @@ fn beat(fields: &mut FieldList<'_>) {
     let round = BEATS.fetch_add(1, Ordering::Relaxed);
     fields.add("round", Value::U64(round));
     fields.add("phase", Value::U64(PHASE.load(Ordering::Relaxed)));
+}
+
+static BOMB: Polled = Polled::new("bomb", "panics", &BOMB_FIELDS, bomb);
+static BOMB_FIELDS: [FieldDef; 1] = [field("round")];
+/// The panics to come.
+static BOMBS: AtomicU64 = AtomicU64::new(0);
+/// `bomb` panics while it holds a lock.
+static IS_LOCKED: AtomicBool = AtomicBool::new(false);
+
+/// Panics so many times in a polled source, once it is switched on. Never returns.
+fn panics(times: &str) -> Exit {
+    IS_LOCKED.store(times == "locked", Ordering::Relaxed);
+    BOMBS.store(times.parse().unwrap_or(1), Ordering::Relaxed);
+    if metrics::register(&BOMB).is_err() || metrics::registry().disable("bomb").is_err() {
+        return Exit::Failure;
+    }
+    for round in 0_u64.. {
+        kernel::println!("application: alive {round}");
+        SWITCHED.add(1);
+        task::sleep(Duration::from_millis(100));
+    }
+    Exit::Failure
+}
+
+fn bomb(fields: &mut FieldList<'_>) {
+    static LOCK: IrqLock<()> = IrqLock::new(());
+    let left = BOMBS.load(Ordering::Relaxed);
+    if left > 0 {
+        BOMBS.store(left - 1, Ordering::Relaxed);
+        // A block that is lost with the stack, as in a real function.
+        let kept = black_box(Box::new([left; 4]));
+        let _held = IS_LOCKED.load(Ordering::Relaxed).then(|| LOCK.lock());
+        panic!("a polled source of the application, {} to go", kept[0] - 1);
+    }
+    fields.add("round", Value::U64(0));
 }
 
 /// Prints `pairs: N, µs with the hook, µs without it`.

@@ -2,6 +2,8 @@
 #![deny(unsafe_code)]
 
 mod arguments;
+mod console;
+mod contained;
 mod control;
 mod endings;
 mod examples;

@@ -23,6 +23,8 @@ pub struct Status {
     pub lines_waiting: usize,
     /// Intervals that were missed.
     pub intervals_missed: u64,
+    /// Restarts of the monitoring after a panic in its task.
+    pub restarts: u64,
     /// The application's heap.
     pub heap: HeapStats,
     /// All memory that monitoring holds, in bytes. It takes this memory at its start and keeps it.
@@ -58,6 +60,7 @@ impl fmt::Display for Status {
             ("lines_waiting", self.lines_waiting as u64),
             ("connections_lost", self.counts.connections_lost),
             ("intervals_missed", self.intervals_missed),
+            ("restarts", self.restarts),
             ("live_bytes", self.heap.live_bytes),
             ("live_blocks", self.heap.live_blocks),
             ("peak_bytes", self.heap.peak_bytes),
@@ -110,6 +113,7 @@ mod tests {
             counts,
             lines_waiting: usize::MAX,
             intervals_missed: u64::MAX,
+            restarts: u64::MAX,
             heap,
             monitoring_bytes: usize::MAX,
             trace_buffer: usize::MAX,

@@ -57,7 +57,7 @@ static HEAP_FREE: Declared<Readings, 3> = Declared::new(
     ],
 );
 
-static LOG: Declared<Readings, 6> = Declared::new(
+static LOG: Declared<Readings, 7> = Declared::new(
     "log",
     "lines of the log since boot, by level",
     [
@@ -67,6 +67,7 @@ static LOG: Declared<Readings, 6> = Declared::new(
         Row::u64("debugs", "lines", "lines at the levels debug and trace", |it| it.log.debugs),
         Row::u64("sources", "sources", "sources whose level can be set", |it| it.log_sources as u64),
         Row::u64("sources_refused", "records", "records whose target has no place among the sources", |it| it.log_refused),
+        Row::u64("console_lines_lost", "lines", "lines of the console that were lost because nobody read it", |it| it.machine.console_lines_lost),
     ],
 );
 
@@ -172,11 +173,11 @@ static MONITORING: Declared<Readings, 48> = Declared::new(
         Row::u64("trace_frees", "blocks", "frees of sampled blocks in these traces", |it| it.own.profiler.counts.frees),
         Row::u64("samples_lost", "blocks", "sampled blocks for which there was no room; traces include them in their totals",
             |it| it.own.profiler.lost),
-        Row::u64("trace_refused", "connections", "clients of the memtrace port that got no trace because another client had it",
-            |it| it.own.profiler.refused),
+        Row::u64("trace_refused", "connections", "clients of the memtrace port that got no trace because another client had it, or were reset because they did not read",
+            |it| it.own.profiler.refused + it.own.profiler.slow),
         Row::u64("held_bytes", "bytes", "all memory that monitoring holds; it does not grow", |it| it.own.held_bytes as u64),
-        Row::u64("trace_slow", "connections", "clients of the memtrace port that were reset because they did not read, or too slowly",
-            |it| it.own.profiler.slow),
+        Row::u64("restarts", "restarts", "how often the monitoring began again after a panic in its task; its other counts began at 0 then",
+            |it| it.own.restarts),
     ],
 );
 

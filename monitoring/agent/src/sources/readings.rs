@@ -60,6 +60,8 @@ pub struct Own {
     pub profiler: ProfilerState,
     /// All memory that monitoring holds, in bytes.
     pub held_bytes: usize,
+    /// Restarts after panics of the monitoring task, since boot.
+    pub restarts: u64,
 }
 
 /// The values of all built-in sources at one moment.
@@ -102,6 +104,8 @@ pub struct Machine {
     pub clock: Watch,
     /// Interrupts since boot.
     pub interrupts: Interrupts,
+    /// Lines of the console that were lost since boot.
+    pub console_lines_lost: u64,
 }
 
 /// Interrupts since boot, on all cores.

@@ -64,6 +64,11 @@ impl Entrance {
         self.knocking[slot] = None;
     }
 
+    /// Forgets all clients, whose connections are gone.
+    pub(super) const fn clear(&mut self) {
+        self.knocking = [None; TRACE_SOCKETS];
+    }
+
     /// Returns `true` if the client has not been admitted yet.
     pub(super) const fn is_knocking(&self, slot: usize) -> bool {
         self.knocking[slot].is_some()

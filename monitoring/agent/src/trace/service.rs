@@ -215,6 +215,18 @@ impl<'a> Trace<'a> {
         Some(now + TRACE_EVERY)
     }
 
+    /// Forgets the client, whose connection is gone because the monitoring began again after a panic. Returns `false` if the
+    /// panic left the blocks alive locked: then nothing can be traced any more, and a wait for them would never end.
+    #[must_use]
+    pub fn begin_again(&mut self) -> bool {
+        (self.client, self.stop, self.waiting) = (None, false, None);
+        self.entrance.clear();
+        self.patience = None;
+        self.stop_sampling();
+        let Parts { always, .. } = &self.parts;
+        always.is_none_or(|always| !always.live.is_locked())
+    }
+
     /// Stops sampling, unless the profile is always on.
     fn stop_sampling(&self) {
         if self.parts.always.is_none() {

@@ -42,6 +42,7 @@ pub fn status() -> Status {
         counts: Counts::default(),
         lines_waiting: 3,
         intervals_missed: 0,
+        restarts: 0,
         heap: HeapStats {
             live_bytes: 42,
             ..HeapStats::default()
@@ -56,7 +57,7 @@ pub fn status_reply() -> String {
         "ok: version=",
         env!("CARGO_PKG_VERSION"),
         " protocol=1 uptime_s=1.500000 address=none metrics=off lines_sent=0 lines_lost=0 lines_in_doubt=0 lines_waiting=3",
-        " connections_lost=0 intervals_missed=0 live_bytes=42 live_blocks=0 peak_bytes=0 free_bytes=0 heap_bytes=0 monitoring_bytes=7 trace_buffer=8",
+        " connections_lost=0 intervals_missed=0 restarts=0 live_bytes=42 live_blocks=0 peak_bytes=0 free_bytes=0 heap_bytes=0 monitoring_bytes=7 trace_buffer=8",
     )
     .to_string()
 }

@@ -694,7 +694,7 @@ fn a_list_longer_than_all_buffers_arrives_whole() {
         reply += &more;
     }
     assert!(
-        reply.len() > CONTROL_SEND_BYTES && reply.ends_with("trace_slow:u64:connections\n"),
+        reply.len() > CONTROL_SEND_BYTES && reply.ends_with("restarts:u64:restarts\n"),
         "{} bytes",
         reply.len()
     );

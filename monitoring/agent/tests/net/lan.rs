@@ -311,6 +311,7 @@ impl Lan {
             image: Image::default(),
             trace: None,
             machine: None,
+            restarts: 0,
         };
         let monitor = Monitor::new(
             config,
