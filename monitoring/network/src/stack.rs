@@ -317,7 +317,8 @@ impl<'a> Stack<'a> {
                 self.ports.listen_now(port, &mut self.sockets);
                 wire.frames.knocks = None;
             }
-            self.ports.tell(&self.sockets, &mut self.gate.borrow_mut());
+            self.ports
+                .tell(&mut self.sockets, &mut self.gate.borrow_mut());
             let polled =
                 self.interface
                     .poll_ingress_single(instant(now), &mut wire, &mut self.sockets);

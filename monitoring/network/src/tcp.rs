@@ -351,6 +351,18 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
             .any(|&handle| sockets.get::<Socket<'_>>(handle).is_listening())
     }
 
+    /// Makes the sockets new whose handshake was reset. Called before each frame that may be a SYN. smoltcp lets such a
+    /// socket listen with what it remembers of its last peer: the next connection would take the time since then for a
+    /// round trip, and repeat a lost segment only after a minute (`process`, `RttEstimator::on_ack`).
+    pub(super) fn forget_handshakes(&mut self, sockets: &mut SocketSet<'_>) {
+        for index in 0..SOCKETS {
+            let socket = sockets.get_mut::<Socket<'_>>(self.handles[index]);
+            if matches!(self.slots[index], Slot::Opening { .. }) && socket.is_listening() {
+                self.listen_again(index, socket); // 3
+            }
+        }
+    }
+
     /// Follows the sockets: accepts or refuses new connections, and makes sockets listen again. (smoltcp closes a
     /// connection whose address is gone when it is polled.)
     fn admit(&mut self, now: Micros, sockets: &mut SocketSet<'_>, service: &mut impl Service) {
@@ -366,7 +378,7 @@ impl<const SOCKETS: usize> Listener<SOCKETS> {
                     self.slots[index] = Slot::Opening { deadline, order };
                 }
                 Slot::Opening { .. } if socket.is_listening() => {
-                    self.slots[index] = Slot::Listening; // 3
+                    self.listen_again(index, socket); // 3
                 }
                 Slot::Opening { .. } | Slot::Serving | Slot::Closing { .. } if closed => {
                     if self.slots[index] == Slot::Serving {

@@ -56,12 +56,14 @@ impl Ports {
         }
     }
 
-    /// Tells the gate at which ports a socket listens.
-    pub fn tell(&self, sockets: &SocketSet<'_>, gate: &mut Gate) {
-        if let Some(control) = &self.control {
+    /// Prepares the sockets for a SYN, and tells the gate at which ports one listens.
+    pub fn tell(&mut self, sockets: &mut SocketSet<'_>, gate: &mut Gate) {
+        if let Some(control) = &mut self.control {
+            control.forget_handshakes(sockets);
             gate.listens(control.port(), control.listens(sockets));
         }
-        if let Some(trace) = &self.trace {
+        if let Some(trace) = &mut self.trace {
+            trace.forget_handshakes(sockets);
             gate.listens(trace.port(), trace.listens(sockets));
         }
     }
