@@ -10,6 +10,7 @@
 //!   slow. So all frames pass a gate (`stack/gate.rs`), and smoltcp never sees an ARP packet of the network.
 //! * It drops a packet larger than the MTU without a message: [`Datagrams::limit`] follows the device.
 
+mod closing;
 mod dhcp_rate;
 mod gate;
 mod neighbours;
@@ -362,12 +363,18 @@ impl<'a> Stack<'a> {
         if let Emitter::Tcp(client) = &self.emitter {
             gate.follow(client.remote(), client.port());
         }
-        let sockets = &self.sockets;
+        let connections = || {
+            let sockets = self.sockets.iter();
+            sockets.filter_map(|(_, socket)| tcp::Socket::downcast(socket))
+        };
+        let closing = connections().filter(|socket| socket.state() == tcp::State::FinWait1);
+        gate.closing.follow(closing.filter_map(|socket| {
+            let (local, remote) = (socket.local_endpoint()?, socket.remote_endpoint()?);
+            let IpAddress::Ipv4(address) = remote.addr;
+            Some((local.port, SocketAddrV4::new(address, remote.port)))
+        }));
         gate.neighbours.keep(|address| {
-            let mut connections = sockets
-                .iter()
-                .filter_map(|(_, socket)| tcp::Socket::downcast(socket));
-            connections.any(|socket| {
+            connections().any(|socket| {
                 let remote = socket.remote_endpoint();
                 remote.is_some_and(|remote| remote.addr == IpAddress::Ipv4(address))
             })

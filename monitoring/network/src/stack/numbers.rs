@@ -134,7 +134,7 @@ fn bytes(number: TcpSeqNumber) -> [u8; 4] {
 }
 
 /// Returns the checksum after four bytes at an even place have changed (RFC 1624, equation 3).
-fn adjusted(checksum: u16, old: [u8; 4], new: [u8; 4]) -> u16 {
+pub(super) fn adjusted(checksum: u16, old: [u8; 4], new: [u8; 4]) -> u16 {
     let word =
         |bytes: [u8; 4], at: usize| u32::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
     let mut sum = u32::from(!checksum);

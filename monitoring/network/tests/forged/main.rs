@@ -345,3 +345,23 @@ fn a_handshake_that_was_reset_leaves_no_round_trip_time_behind() {
         );
     }
 }
+
+#[test]
+fn a_peer_that_acknowledges_our_fin_with_a_closed_window_is_not_flooded() {
+    let probing = states::all().filter(|start| start.name.ends_with("window probes"));
+    let mut count = 0;
+    for start in probing {
+        start.with(|world, flow| {
+            let last = Segment {
+                window: 0,
+                ..reply(flow, world.flows[&flow], ACK, b"")
+            };
+            world.take(last.frame());
+            world.segments.clear();
+            world.pass(Micros::from_secs(4));
+            assert_eq!(world.segments, [], "{}", start.name);
+        });
+        count += 1;
+    }
+    assert_eq!(count, 2);
+}

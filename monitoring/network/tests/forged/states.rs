@@ -106,6 +106,12 @@ const LISTENER: &[Start] = &[
         fin_waits,
         [0, 0, 1, 0],
     ),
+    start(
+        "FIN-WAIT-1, window probes",
+        Kind::Udp,
+        probing,
+        [0, 0, 1, 0],
+    ),
     start("FIN-WAIT-2", Kind::Udp, fin_wait_2, [0, 0, 1, 0]),
     start("CLOSING", Kind::Udp, closing, [0, 0, 1, 0]),
     start("TIME-WAIT", Kind::Udp, time_wait, [0, 0, 0, 1]),
@@ -171,6 +177,12 @@ const CLIENT: &[Start] = &[
     ),
     start("both have closed", Kind::Tcp, both_closed, [0, 0, 1, 0]),
     start("we have closed", Kind::Tcp, we_closed, [0, 0, 1, 0]),
+    start(
+        "we have closed, window probes",
+        Kind::Tcp,
+        client_probing,
+        [0, 0, 1, 0],
+    ),
     start(
         "we have closed, and it knows",
         Kind::Tcp,
@@ -340,6 +352,29 @@ fn fin_waits(world: &mut World<'_>) -> Flow {
     };
     world.take(no_window.frame());
     flow
+}
+
+/// Acknowledges one byte of what was sent, and closes the window.
+fn closes_window(world: &mut World<'_>, flow: Flow, sent: u32) -> Flow {
+    let mut numbers = world.flows[&flow];
+    numbers.next = numbers.next.wrapping_sub(sent);
+    let segment = Segment {
+        window: 0,
+        ..reply(flow, numbers, ACK, b"")
+    };
+    world.take(segment.frame());
+    flow
+}
+
+fn probing(world: &mut World<'_>) -> Flow {
+    let flow = world.connect(HERE);
+    world.speak(flow, ACK, &[b'c'; 600]);
+    closes_window(world, flow, 600)
+}
+
+fn client_probing(world: &mut World<'_>) -> Flow {
+    let flow = we_closed(world);
+    closes_window(world, flow, 3_000)
 }
 
 fn fin_wait_2(world: &mut World<'_>) -> Flow {
