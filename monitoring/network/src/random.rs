@@ -71,3 +71,28 @@ impl Random {
 
 /// First port of the dynamic range; it ends at 65535.
 pub(crate) const DYNAMIC_PORTS: u16 = 49_152;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_siphash_2_4() {
+        // The vector of the paper: Aumasson, Bernstein, "SipHash: a fast short-input PRF", appendix A.
+        let key = Key::new(core::array::from_fn(|place| place as u8));
+        let input: [u8; 15] = core::array::from_fn(|place| place as u8);
+        assert_eq!(key.hash(&input), 0xa129_ca61_49be_45e5);
+    }
+
+    #[test]
+    fn ports_are_in_the_dynamic_range_and_are_not_counted_up() {
+        let mut random = Random::new(Key::new([1; 16]), 3);
+        let ports: Vec<_> = (0..1_000).map(|_| random.port()).collect();
+        assert!(ports.iter().all(|&port| port >= DYNAMIC_PORTS));
+        let steps = ports
+            .windows(2)
+            .filter(|pair| pair[0].abs_diff(pair[1]) <= 1);
+        // One in 5,461 by chance.
+        assert!(steps.count() <= 5);
+    }
+}

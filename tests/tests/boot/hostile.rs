@@ -3,3 +3,4 @@
 mod cable;
 mod door;
 mod neighbours;
+mod numbers;

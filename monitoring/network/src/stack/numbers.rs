@@ -44,15 +44,14 @@ impl Numbers {
     }
 
     /// Returns F of the connection.
-    fn offset(&self, local: SocketAddrV4, remote: SocketAddrV4) -> usize {
+    fn offset(&self, local: SocketAddrV4, remote: SocketAddrV4) -> i32 {
         let mut input = [0; 13];
         input[0] = OFFSETS;
         input[1..5].copy_from_slice(&local.ip().octets());
         input[5..7].copy_from_slice(&local.port().to_be_bytes());
         input[7..11].copy_from_slice(&remote.ip().octets());
         input[11..].copy_from_slice(&remote.port().to_be_bytes());
-        // 31 bits, because smoltcp adds numbers only within half of the space.
-        (self.key.hash(&input) >> 33) as usize
+        self.key.hash(&input) as i32
     }
 
     /// Changes a segment that leaves.
@@ -67,7 +66,7 @@ impl Numbers {
         if segment.rst() && segment.ack() && raw == TcpSeqNumber(0) {
             return;
         }
-        let hidden = raw + self.offset(local, remote);
+        let hidden = TcpSeqNumber(raw.0.wrapping_add(self.offset(local, remote)));
         segment.set_seq_number(hidden);
         let checksum = adjusted(segment.checksum(), bytes(raw), bytes(hidden));
         segment.set_checksum(checksum);
@@ -84,7 +83,7 @@ impl Numbers {
             return;
         }
         let hidden = segment.ack_number();
-        let raw = hidden - self.offset(local, remote);
+        let raw = TcpSeqNumber(hidden.0.wrapping_sub(self.offset(local, remote)));
         segment.set_ack_number(raw);
         let checksum = adjusted(segment.checksum(), bytes(hidden), bytes(raw));
         segment.set_checksum(checksum);

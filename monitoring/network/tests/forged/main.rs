@@ -11,7 +11,7 @@ use units::Micros;
 
 use crate::frames::{ACK, Dhcp, FLAGS, SYN, Segment};
 use crate::states::Start;
-use crate::world::{CONTROL, Flow, GUEST, HERE, Kind, Numbers, PEER, World, reply, syn};
+use crate::world::{CONTROL, Flow, GUEST, HERE, Kind, Numbers, PEER, World, reply, syn, with};
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 struct Random(u64);
@@ -364,4 +364,29 @@ fn a_peer_that_acknowledges_our_fin_with_a_closed_window_is_not_flooded() {
         count += 1;
     }
     assert_eq!(count, 2);
+}
+
+#[test]
+fn the_same_number_of_smoltcp_leaves_as_another_one_for_each_peer() {
+    // With the same key smoltcp draws the same first number, whoever is the first peer.
+    let numbers: Vec<u32> = (0..256)
+        .map(|peer| {
+            with(Kind::Udp, |world| {
+                world.take(syn(HERE + peer).frame());
+                let answer = world.segments.iter().find(|it| it.has(SYN));
+                answer.expect("SYN and ACK").seq
+            })
+        })
+        .collect();
+    let distinct: std::collections::BTreeSet<_> = numbers.iter().collect();
+    assert_eq!(distinct.len(), numbers.len());
+    for bit in 0..32 {
+        let set = numbers.iter().filter(|&number| number >> bit & 1 != 0);
+        // Six standard errors of 8 about 128.
+        let set = set.count();
+        assert!(
+            (80..=176).contains(&set),
+            "bit {bit} is set in {set} of 256"
+        );
+    }
 }
