@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.." || exit 3
 readonly workspace=(--workspace --exclude guest --exclude minimal --exclude with-std)
 
 # What a cold run leaves in target and needs beside it, in MiB: 5,900 were measured. A full disk fails somewhere else each time.
-readonly space=7000
+readonly space=7500
 available=$(df --output=avail -BM . | tail -1 | tr -dc 0-9)
 if [[ ! -d target && $available -lt $space ]]; then
     printf 'test: only %s MiB of disk space are free, and a first run needs %s; make room\n' "$available" "$space" >&2
@@ -50,7 +50,14 @@ beside() {
     local package
     for package in guest minimal with-std; do record "$package" scripts/build.sh --package "$package"; done
     record deploy scripts/setup-deploy.sh
+    if $fuzzes; then record fuzz scripts/fuzz.sh 13; fi
 }
+
+# Two minutes for all targets, in a run of all tests.
+fuzzes=false
+if (($# == 0)); then
+    if command -v c++ >/dev/null; then fuzzes=true; else skip "fuzz" "there is no C++ compiler for libFuzzer"; fi
+fi
 
 step "setup" scripts/setup.sh --tests
 rm -f "$logs/beside"

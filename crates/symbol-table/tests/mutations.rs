@@ -1,10 +1,14 @@
 //! Tables that were tampered with, checksum and all: whatever they say, a lookup ends, and within its bounds.
 
+mod sealed;
+
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use symbol_table::write::{Row, write};
-use symbol_table::{Coverage, FRAMES_MAX, Frame, Scratch, Symbols, TEXT_MAX};
+use symbol_table::{Coverage, Frame, Scratch, Symbols};
+
+use crate::sealed::{look_around, seal};
 
 /// A table whose lists have several groups.
 static TABLE: LazyLock<Vec<u8>> = LazyLock::new(written);
@@ -36,40 +40,12 @@ fn written() -> Vec<u8> {
     table.bytes
 }
 
-/// As the format says, written once more.
-fn seal(table: &mut [u8]) {
-    let mut sum = table.len() as u64 - 16;
-    let mut at = 16;
-    // The last word is there even if it holds nothing.
-    while at <= table.len() {
-        let word = (0..8).fold(0, |word, byte| {
-            word | u64::from(table.get(at + byte).copied().unwrap_or(0)) << (8 * byte)
-        });
-        sum = (sum ^ word).wrapping_mul(0x100_0000_01b3);
-        sum ^= sum >> 32;
-        at += 8;
-    }
-    table[8..16].copy_from_slice(&sum.to_le_bytes());
-}
-
 #[test]
 fn the_checksum_is_what_the_format_says() {
     let table = &*TABLE;
     let mut sealed = table.clone();
     seal(&mut sealed);
     assert!(sealed == *table);
-}
-
-fn look_around(symbols: &Symbols<'_>, scratch: &mut Scratch) -> usize {
-    let mut frames = 0;
-    for address in (0x1f_ffff..0x20_0c00).step_by(5).chain([0, u64::MAX]) {
-        let count = symbols.frames(address, scratch, &mut |frame| {
-            assert!(frame.function.len() <= TEXT_MAX && frame.file.len() <= TEXT_MAX);
-        });
-        assert!(count <= FRAMES_MAX);
-        frames += count;
-    }
-    frames
 }
 
 proptest! {

@@ -9,8 +9,9 @@
 pub fn ends(code: &[u8], address: u64, is_code: impl Fn(u64) -> bool) -> Vec<u64> {
     let mut ends: Vec<u64> = (0..code.len())
         .filter_map(|at| {
-            let length = call(&code[at..], address + at as u64, &is_code)?;
-            Some(address + at as u64 + length - 1)
+            let address = address.wrapping_add(at as u64);
+            let length = call(&code[at..], address, &is_code)?;
+            Some(address.wrapping_add(length - 1))
         })
         .collect();
     ends.sort_unstable();
@@ -24,7 +25,7 @@ fn call(code: &[u8], address: u64, is_code: &impl Fn(u64) -> bool) -> Option<u64
     match *code {
         [0xe8, a, b, c, d, ..] => {
             let distance = i64::from(i32::from_le_bytes([a, b, c, d]));
-            let target = (address + RELATIVE).wrapping_add_signed(distance);
+            let target = address.wrapping_add(RELATIVE).wrapping_add_signed(distance);
             is_code(target).then_some(RELATIVE)
         }
         [0xff, form, ref rest @ ..] if form >> 3 & 7 == 2 => {

@@ -9,9 +9,7 @@
 
 use std::collections::HashMap;
 
-use gimli::{
-    AttributeValue, DebuggingInformationEntry, Dwarf, EndianSlice, LittleEndian, Unit, UnitRef,
-};
+use gimli::{AttributeValue, DebuggingInformationEntry, Dwarf, EndianSlice, LittleEndian, UnitRef};
 use object::{Object, ObjectSection, SectionKind};
 
 use crate::spans::{Frame, Interned, Spans};
@@ -28,10 +26,19 @@ pub enum ReadError {
     /// The debugging information is broken.
     #[error("broken DWARF: {0}")]
     Dwarf(#[from] gimli::Error),
+    /// Tables refer to the same bytes again and again, so that they are larger than the image.
+    #[error("broken DWARF: its tables are larger than the image")]
+    TooLarge,
     /// It has no line tables: it was stripped.
     #[error("no line tables: was it stripped?")]
     NoLines,
 }
+
+/// The longest name or path that counts as one item, in bytes.
+const TEXT_ITEM: usize = 4096;
+
+/// The deepest function that is read of a chain of inlined ones. It is more than a table holds, which counts the chains that it cuts.
+const CHAIN_MAX: usize = 2 * symbol_table::FRAMES_MAX;
 
 /// The number of the empty path, for code whose file is not known.
 const NO_FILE: u32 = 0;
@@ -60,6 +67,27 @@ struct Parts {
     files: Interned<String>,
     rows: Vec<Row>,
     inlined: Vec<Inlined>,
+    /// The number of items that may follow. Each takes a byte of the image or more, unless units share their tables.
+    left: usize,
+}
+
+impl Parts {
+    /// Takes note of an item.
+    fn admit(&mut self) -> Result<(), ReadError> {
+        self.admit_many(1)
+    }
+
+    fn admit_many(&mut self, items: usize) -> Result<(), ReadError> {
+        self.left = self.left.checked_sub(items).ok_or(ReadError::TooLarge)?;
+        Ok(())
+    }
+
+    /// Returns the number of a function's name.
+    fn name(&mut self, linkage: &str) -> Result<u32, ReadError> {
+        let name = names::normalise(linkage);
+        self.admit_many(name.len() / TEXT_ITEM)?;
+        Ok(self.names.number(name))
+    }
 }
 
 /// Returns the spans of an image, which is an ELF file.
@@ -71,7 +99,12 @@ pub fn read(image: &[u8]) -> Result<Spans, ReadError> {
     let code: Vec<(u64, u64)> = object
         .sections()
         .filter(|section| section.kind() == SectionKind::Text && section.size() > 0)
-        .map(|section| (section.address(), section.address() + section.size()))
+        .map(|section| {
+            (
+                section.address(),
+                section.address().saturating_add(section.size()),
+            )
+        })
         .collect();
     let is_code = |address: u64| {
         code.iter()
@@ -84,48 +117,52 @@ pub fn read(image: &[u8]) -> Result<Spans, ReadError> {
             .and_then(|found| found.data().ok());
         Ok::<_, gimli::Error>(EndianSlice::new(bytes.unwrap_or_default(), LittleEndian))
     })?;
-    let mut units = Vec::new();
-    let mut headers = dwarf.units();
-    while let Some(header) = headers.next()? {
-        units.push(dwarf.unit(header)?);
-    }
-    let folders: Vec<String> = units
-        .iter()
-        .filter_map(|unit| Some(unit.comp_dir?.to_string_lossy().into_owned()))
-        .collect();
-    let workspace = paths::workspace(folders.iter().map(String::as_str));
+    let mut folders = Vec::new();
+    let mut functions = Functions::default();
+    each_unit(&dwarf, |unit| {
+        folders.extend(unit.comp_dir.map(|folder| folder.to_string_lossy()));
+        functions.read(unit)
+    })?;
+    let workspace = paths::workspace(folders.iter().map(AsRef::as_ref));
 
-    let functions = Functions::read(&dwarf, &units)?;
     let mut parts = Parts {
         names: Interned::new(),
         files: Interned::new(),
         rows: Vec::new(),
         inlined: Vec::new(),
+        left: image.len(),
     };
     assert_eq!(parts.files.number(String::new()), NO_FILE);
-    for unit in &units {
-        let unit = unit.unit_ref(&dwarf);
-        let files = files(unit, workspace)?;
-        let numbers: Vec<u32> = files
-            .into_iter()
-            .map(|file| parts.files.number(file))
-            .collect();
-        rows(unit, &numbers, &is_code, &mut parts.rows)?;
-        inlined(unit, &numbers, &is_code, &functions, &mut parts)?;
-    }
+    each_unit(&dwarf, |unit| {
+        let files = files(unit, workspace, &mut parts)?;
+        rows(unit, &files, &is_code, &mut parts)?;
+        inlined(unit, &files, &is_code, &functions, &mut parts)
+    })?;
     if parts.rows.is_empty() {
         return Err(ReadError::NoLines);
     }
-    let symbols = symbols(&object, &code, &mut parts.names);
+    let symbols = symbols(&object, &code, &mut parts)?;
     Ok(together(parts, &symbols))
+}
+
+/// Calls `f` with each unit. Only one is in memory, because units may share their tables.
+fn each_unit<'a>(
+    dwarf: &Dwarf<Reader<'a>>,
+    mut f: impl FnMut(UnitRef<'_, Reader<'a>>) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    let mut headers = dwarf.units();
+    while let Some(header) = headers.next()? {
+        f(dwarf.unit(header)?.unit_ref(dwarf))?;
+    }
+    Ok(())
 }
 
 /// Returns ranges of addresses, each with the number of its function's name.
 fn symbols(
     object: &object::File<'_>,
     code: &[(u64, u64)],
-    names: &mut Interned<String>,
-) -> Vec<(u64, u64, u32)> {
+    parts: &mut Parts,
+) -> Result<Vec<(u64, u64, u32)>, ReadError> {
     let map = object.symbol_map();
     let symbols = map.symbols();
     let mut out = Vec::new();
@@ -142,18 +179,19 @@ fn symbols(
         let end = if symbol.size() == 0 {
             next
         } else {
-            next.min(start + symbol.size())
+            next.min(start.saturating_add(symbol.size()))
         };
-        out.push((start, end, names.number(names::normalise(symbol.name()))));
+        out.push((start, end, parts.name(symbol.name())?));
     }
-    out
+    Ok(out)
 }
 
-/// Returns the shortened paths of a unit's files by their index in the line table. The index 0 is no file.
+/// Returns the numbers of a unit's files by their index in the line table. The index 0 is no file.
 fn files(
     unit: UnitRef<'_, Reader<'_>>,
     workspace: Option<&str>,
-) -> Result<Vec<String>, gimli::Error> {
+    parts: &mut Parts,
+) -> Result<Vec<u32>, ReadError> {
     let Some(program) = &unit.line_program else {
         return Ok(Vec::new());
     };
@@ -165,7 +203,7 @@ fn files(
             Some(file) => file,
             // Up to version 4 indices begin with 1.
             None if index == 0 => {
-                files.push(String::new());
+                files.push(NO_FILE);
                 index = 1;
                 continue;
             }
@@ -184,7 +222,8 @@ fn files(
             &mut path,
             &unit.attr_string(file.path_name())?.to_string_lossy(),
         );
-        files.push(paths::shorten(&path, workspace));
+        parts.admit_many(1 + path.len() / TEXT_ITEM)?;
+        files.push(parts.files.number(paths::shorten(&path, workspace)));
         index += 1;
     }
 }
@@ -202,8 +241,8 @@ fn rows(
     unit: UnitRef<'_, Reader<'_>>,
     files: &[u32],
     is_code: &dyn Fn(u64) -> bool,
-    out: &mut Vec<Row>,
-) -> Result<(), gimli::Error> {
+    parts: &mut Parts,
+) -> Result<(), ReadError> {
     let Some(program) = unit.line_program.clone() else {
         return Ok(());
     };
@@ -217,7 +256,8 @@ fn rows(
             // Code that the linker dropped is left at the address 0 or 1.
             && is_code(before.start)
         {
-            out.push(Row {
+            parts.admit()?;
+            parts.rows.push(Row {
                 end: start,
                 ..before
             });
@@ -246,7 +286,7 @@ fn inlined(
     is_code: &dyn Fn(u64) -> bool,
     functions: &Functions<'_>,
     parts: &mut Parts,
-) -> Result<(), gimli::Error> {
+) -> Result<(), ReadError> {
     // How deep in the tree of entries the inlined functions are that the walk is inside of.
     let mut inside: Vec<isize> = Vec::new();
     let mut entries = unit.entries();
@@ -270,12 +310,11 @@ fn inlined(
         let call_line = call_line.and_then(|line| u32::try_from(line.udata_value()?).ok());
         let call_line = call_line.unwrap_or(0);
         let function = origin(unit, entry).and_then(|origin| functions.name(origin));
-        let function = parts
-            .names
-            .number(names::normalise(function.unwrap_or_default()));
+        let function = parts.name(function.unwrap_or_default())?;
         let mut ranges = unit.die_ranges(entry)?;
         while let Some(range) = ranges.next()? {
-            if range.begin < range.end && is_code(range.begin) {
+            if range.begin < range.end && is_code(range.begin) && inside.len() < CHAIN_MAX {
+                parts.admit()?;
                 parts.inlined.push(Inlined {
                     start: range.begin,
                     end: range.end,
@@ -309,6 +348,7 @@ fn origin(
 }
 
 /// The names of all functions in DWARF.
+#[derive(Default)]
 struct Functions<'a>(HashMap<usize, Function<'a>>);
 
 enum Function<'a> {
@@ -321,34 +361,30 @@ impl<'a> Functions<'a> {
     /// The largest number of references to follow: from a function's instance to its description and its declaration.
     const REFERENCES_MAX: usize = 16;
 
-    fn read(dwarf: &Dwarf<Reader<'a>>, units: &[Unit<Reader<'a>>]) -> Result<Self, gimli::Error> {
-        let mut functions = HashMap::new();
-        for unit in units {
-            let unit = unit.unit_ref(dwarf);
-            let mut entries = unit.entries();
-            while let Some(entry) = entries.next_dfs()? {
-                if entry.tag() != gimli::DW_TAG_subprogram {
-                    continue;
-                }
-                let name = entry
-                    .attr_value(gimli::DW_AT_linkage_name)
-                    .or_else(|| entry.attr_value(gimli::DW_AT_name));
-                let function = match name {
-                    Some(name) => unit
-                        .attr_string(name)?
-                        .to_string()
-                        .ok()
-                        .map(Function::Named),
-                    None => origin(unit, entry).map(Function::Refers),
-                };
-                if let (Some(offset), Some(function)) =
-                    (entry.offset().to_debug_info_offset(&unit.header), function)
-                {
-                    functions.insert(offset.0, function);
-                }
+    fn read(&mut self, unit: UnitRef<'_, Reader<'a>>) -> Result<(), ReadError> {
+        let mut entries = unit.entries();
+        while let Some(entry) = entries.next_dfs()? {
+            if entry.tag() != gimli::DW_TAG_subprogram {
+                continue;
+            }
+            let name = entry
+                .attr_value(gimli::DW_AT_linkage_name)
+                .or_else(|| entry.attr_value(gimli::DW_AT_name));
+            let function = match name {
+                Some(name) => unit
+                    .attr_string(name)?
+                    .to_string()
+                    .ok()
+                    .map(Function::Named),
+                None => origin(unit, entry).map(Function::Refers),
+            };
+            if let (Some(offset), Some(function)) =
+                (entry.offset().to_debug_info_offset(&unit.header), function)
+            {
+                self.0.insert(offset.0, function);
             }
         }
-        Ok(Self(functions))
+        Ok(())
     }
 
     fn name(&self, mut offset: usize) -> Option<&'a str> {
@@ -369,6 +405,7 @@ fn together(parts: Parts, symbols: &[(u64, u64, u32)]) -> Spans {
         files,
         mut rows,
         inlined,
+        left: _,
     } = parts;
     let no_name = names.number(String::new());
     rows.sort_by_key(|row| row.start);

@@ -68,7 +68,8 @@ pub fn call_ends(object: &object::File<'_>) -> Result<Vec<u64>, object::Error> {
         .collect();
     let is_code = |address| {
         code.iter().any(|section| {
-            (section.address()..section.address() + section.size()).contains(&address)
+            let end = section.address().saturating_add(section.size());
+            (section.address()..end).contains(&address)
         })
     };
     let mut ends = Vec::new();

@@ -8,12 +8,13 @@ mod folded;
 mod graph;
 mod speedscope;
 
-use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use crate::convert::Value;
 use crate::named::Named;
 use crate::names::Place;
+use crate::whole::whole;
 
 use graph::Tree;
 pub use graph::{FlameError, FlameGraph, Node};
@@ -81,10 +82,9 @@ impl FlameFile {
             file: file.clone(),
             source,
         };
-        if fs::metadata(&self.0).map_err(failed)?.len() > MAX_DOCUMENT {
-            return Err(FlameError::TooLarge(file));
-        }
-        let document = fs::read_to_string(&self.0).map_err(failed)?;
+        let document = whole(&self.0, MAX_DOCUMENT).map_err(failed)?;
+        let document = String::from_utf8(document)
+            .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?;
         let name = self.0.file_name().unwrap_or_default();
         FlameGraph::read(&name.to_string_lossy(), &document)
     }

@@ -37,3 +37,4 @@ pub mod stream;
 pub mod temporary;
 mod tree;
 mod weight;
+mod whole;

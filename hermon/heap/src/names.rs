@@ -2,7 +2,6 @@
 
 use core::fmt;
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use symbols::spans::Spans;
 use thiserror::Error;
 
 use crate::profile::Profile;
+use crate::whole::whole;
 
 /// A place in the source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,6 +128,9 @@ pub(crate) struct Image {
     pub(crate) is_checked: bool,
 }
 
+/// The largest image that is read, in bytes. Images with all debugging information have some 100 MiB.
+const IMAGE_MAX: u64 = 1 << 30;
+
 /// The shortest part of a build id that identifies an image: 32 bits in hexadecimal.
 const BUILD_ID_DIGITS: usize = 8;
 
@@ -137,7 +140,7 @@ impl Image {
     /// # Errors
     /// [`ImageError`].
     pub(crate) fn read(path: &Path, info: &Info) -> Result<Self, ImageError> {
-        let bytes = fs::read(path).map_err(|source| ImageError::Read {
+        let bytes = whole(path, IMAGE_MAX).map_err(|source| ImageError::Read {
             path: path.to_owned(),
             source,
         })?;

@@ -106,13 +106,14 @@ impl Tally {
         self.snapshot += other.snapshot;
         self.before += other.before;
         self.after += other.after;
-        self.gone += other.gone;
+        self.gone = self.gone.saturating_add(other.gone);
         self.is_lost |= other.is_lost;
     }
 
     /// Returns the hits that were allocated in the window and are alive at its end.
     pub(crate) fn come(&self) -> u64 {
-        (self.after.hits + self.gone).saturating_sub(self.before.hits)
+        let come = self.after.hits.saturating_add(self.gone);
+        come.saturating_sub(self.before.hits)
     }
 }
 
@@ -310,7 +311,7 @@ impl<'s> Sum<'s> {
             && !self.ended
             && live.born <= from
         {
-            tally.gone += live.weight.hits;
+            tally.gone = tally.gone.saturating_add(live.weight.hits);
         }
         self.lifetimes.add(age, live.weight);
         self.alive -= live.weight;

@@ -44,12 +44,17 @@ fn lines(named: &Named, value: Value) -> Vec<String> {
                 .into_iter()
                 .map(|place| name(place.label()));
             let names: Vec<String> = names.collect();
-            *sums.entry(names.join(";")).or_default() += hits;
+            let sum = sums.entry(names.join(";")).or_default();
+            *sum = sum.saturating_add(hits);
         }
     }
-    let lines = sums
-        .into_iter()
-        .map(|(stack, hits)| format!("{stack} {}", named.bytes(hits)));
+    // inferno and others add these numbers up. Only an artificial trace reaches the largest sum.
+    let mut left = u64::MAX;
+    let lines = sums.into_iter().map(|(stack, hits)| {
+        let bytes = named.bytes(hits).min(left);
+        left -= bytes;
+        format!("{stack} {bytes}")
+    });
     lines.collect()
 }
 

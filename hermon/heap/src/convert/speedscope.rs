@@ -82,7 +82,7 @@ pub(super) fn write(named: &Named, out: &mut dyn Write) -> io::Result<()> {
             name: value.to_string(),
             unit: "bytes",
             start_value: 0,
-            end_value: weights.iter().sum(),
+            end_value: weights.iter().copied().fold(0, u64::saturating_add),
             samples,
             weights,
         }

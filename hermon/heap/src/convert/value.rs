@@ -36,7 +36,8 @@ impl Value {
 
     /// The hits of all stacks.
     pub fn sum(self, named: &Named) -> u64 {
-        named.stacks().map(|(_, tally)| self.hits(tally)).sum()
+        let hits = named.stacks().map(|(_, tally)| self.hits(tally));
+        hits.fold(0, u64::saturating_add)
     }
 }
 

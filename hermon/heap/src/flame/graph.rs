@@ -23,9 +23,6 @@ pub enum FlameError {
         /// The system's word.
         source: io::Error,
     },
-    /// It is longer than 64 MiB.
-    #[error("{0} is larger than 64 MiB: reduce it, by the smallest stacks say")]
-    TooLarge(String),
     /// A line is not a folded stack.
     #[error("line {line} is no folded stack: \"{text}\"")]
     Folded {

@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::graph::{MAX_DEPTH, MAX_NODES};
 use super::*;
 use proptest::prelude::*;

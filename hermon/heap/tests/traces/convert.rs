@@ -478,3 +478,24 @@ fn the_profile_is_compressed_once() {
         .unwrap();
     assert_eq!(raw[0], 0x0a, "the first field is a sample type");
 }
+
+#[test]
+fn sums_beyond_the_largest_number_stop_there() {
+    let blocks = [1, 2, 3].map(|id| alloc(id, u64::MAX >> 2, u64::MAX >> 2, &[0x1000 + id]));
+    let trace = trace(RATE, &blocks);
+    let folder = folder();
+    let folded = convert_trace(&folder, &trace, Format::Folded, Value::Allocated);
+    let folded = fs::read_to_string(folded).unwrap();
+    let bytes = folded.lines().map(|line| line.rsplit_once(' ').unwrap().1);
+    let sum: u128 = bytes.map(|bytes| bytes.parse::<u128>().unwrap()).sum();
+    assert_eq!(sum, u128::from(u64::MAX));
+    for format in [
+        Format::Pprof,
+        Format::Flamegraph,
+        Format::Dhat,
+        Format::Speedscope,
+        Format::Heaptrack,
+    ] {
+        convert_trace(&folder, &trace, format, Value::Allocated);
+    }
+}

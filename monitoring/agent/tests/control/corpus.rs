@@ -1,7 +1,6 @@
 //! Inputs that are worth trying again, in `tests/corpus/control`: each as it is, and changed in many ways.
 //!
-//! This replaces a coverage-guided fuzzer, which needs a nightly compiler. An input that such a fuzzer finds becomes a
-//! file here.
+//! The fuzzer (`scripts/fuzz.sh`) begins with them. An input that it finds becomes a file here.
 
 use std::path::Path;
 

@@ -1,0 +1,4 @@
+//! The targets.
+
+pub mod guest;
+pub mod host;
