@@ -10,7 +10,7 @@
 //!   slow. So all frames pass a gate (`stack/gate.rs`), and smoltcp never sees an ARP packet of the network.
 //! * It drops a packet larger than the MTU without a message: [`Datagrams::limit`] follows the device.
 
-mod closing;
+mod connections;
 mod dhcp_rate;
 mod gate;
 mod neighbours;
@@ -367,11 +367,11 @@ impl<'a> Stack<'a> {
             let sockets = self.sockets.iter();
             sockets.filter_map(|(_, socket)| tcp::Socket::downcast(socket))
         };
-        let closing = connections().filter(|socket| socket.state() == tcp::State::FinWait1);
-        gate.closing.follow(closing.filter_map(|socket| {
+        gate.connections.follow(connections().filter_map(|socket| {
             let (local, remote) = (socket.local_endpoint()?, socket.remote_endpoint()?);
             let IpAddress::Ipv4(address) = remote.addr;
-            Some((local.port, SocketAddrV4::new(address, remote.port)))
+            let ends = (local.port, SocketAddrV4::new(address, remote.port));
+            Some((ends, socket.state() == tcp::State::FinWait1))
         }));
         gate.neighbours.keep(|address| {
             connections().any(|socket| {

@@ -11,7 +11,8 @@
 //! * **Our outgoing connection** takes segments of its peer only, and only after its SYN has left; and no SYN without
 //!   ACK, because no receiver of metrics opens connections. smoltcp computes the window that it last advertised, which
 //!   is none before the SYN has left, and subtracts below zero: `src/socket/tcp.rs`, `last_scaled_window`. That panics.
-//! * **A peer's window of 0** becomes 1 while it has not acknowledged our FIN, see [`closing`](super::closing).
+//! * **A window of 0 for our FIN**, and **segments from the opposite end of the number space**: see
+//!   [`connections`](super::connections).
 //! * **DHCP** answers pass if they have the number of our question, at a bounded rate. smoltcp answers a refusal (NAK),
 //!   a lease that ends at once and a reset with a new request at once (`src/socket/dhcpv4.rs`). So a server that always
 //!   refuses got 5,000 requests per second.
@@ -24,7 +25,7 @@ use smoltcp::wire::{
     IpProtocol, Ipv4Packet, TcpPacket, TcpSeqNumber, UdpPacket,
 };
 
-use super::closing::Closing;
+use super::connections::Connections;
 use super::dhcp_rate::DhcpRate;
 use super::neighbours::{Neighbours, Question};
 use super::numbers::Numbers;
@@ -97,7 +98,7 @@ pub(super) struct Gate {
     pub neighbours: Neighbours,
     pub traffic: Traffic,
     pub dhcp: DhcpRate,
-    pub closing: Closing,
+    pub connections: Connections,
     numbers: Numbers,
     allow: Allow,
     guarded: [Option<Guarded>; 2],
@@ -119,7 +120,7 @@ impl Gate {
             neighbours: Neighbours::new(mac),
             traffic: Traffic::default(),
             dhcp: DhcpRate::new(now),
-            closing: Closing::NONE,
+            connections: Connections::NONE,
             numbers: Numbers::new(key),
             allow,
             guarded: ports.map(|port| {
@@ -312,7 +313,7 @@ impl Gate {
             return None;
         }
         self.numbers.reveal(local, remote, &mut segment);
-        self.closing.open_window(to, remote, &mut segment);
+        self.connections.check((to, remote), &mut segment)?;
         let knocks = segment.syn() && !segment.ack() && !segment.rst();
         match self.guarded.iter().flatten().find(|it| it.port == to) {
             Some(guarded) if knocks && !guarded.listens => Some(Arrived::Knocks(to)),
@@ -346,6 +347,10 @@ impl Gate {
                 let mut segment = TcpPacket::new_checked(packet.payload_mut()).ok()?;
                 let local = SocketAddrV4::new(from, segment.src_port());
                 let remote = SocketAddrV4::new(to, segment.dst_port());
+                if segment.ack() && !segment.rst() {
+                    let ends = (local.port(), remote);
+                    self.connections.acknowledge(ends, segment.ack_number());
+                }
                 self.numbers.hide(local, remote, &mut segment);
                 let ours = self.outgoing.is_some_and(|it| it.port == local.port());
                 opens = ours && segment.syn();

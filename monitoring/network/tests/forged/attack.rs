@@ -215,7 +215,7 @@ fn frame(random: &mut Choices<'_>, world: &World<'_>, flow: Flow, kind: Kind) ->
 }
 
 /// What was forged may have ended connections, but the stack serves the next ones and does not keep talking.
-fn survives(world: &mut World<'_>, kind: Kind) {
+pub fn survives(world: &mut World<'_>, kind: Kind) {
     (world.echo.deaf, world.echo.stays, world.answers) = (false, false, true);
     let before = (world.segments.len(), world.messages.len());
     world.pass(Micros::from_secs(200));

@@ -9,8 +9,8 @@ mod world;
 
 use units::Micros;
 
-use crate::attack::{Choices, attack, chosen, message};
-use crate::frames::{ACK, SYN, Segment};
+use crate::attack::{Choices, attack, chosen, message, survives};
+use crate::frames::{ACK, FIN, SYN, Segment};
 use crate::world::{HERE, Kind, reply, syn, with};
 
 #[test]
@@ -51,6 +51,23 @@ fn forged_frames_in_every_state_end_nothing() {
             attack(start, Choices::Random(seed));
         }
     }
+}
+
+#[test]
+fn a_segment_from_the_opposite_end_of_all_numbers_ends_nothing() {
+    let full = states::all().find(|start| start.name == "open, our window is full");
+    full.expect("it is a state").with(|world, flow| {
+        let numbers = world.flows[&flow];
+        // The FIN is behind the last byte of the window, and its acknowledgment has not left when the next segment comes.
+        let fin = reply(flow, numbers, ACK | FIN, b"");
+        let far = Segment {
+            seq: fin.seq.wrapping_add(1 + i32::MAX as u32),
+            ..reply(flow, numbers, ACK, b"")
+        };
+        world.card.arrived.extend([fin.frame(), far.frame()]);
+        world.settle();
+        survives(world, Kind::Udp);
+    });
 }
 
 #[test]
